@@ -1,0 +1,40 @@
+"""argparse, with the two rules that all commands share.
+
+Long options go by their exact names only, and ``-`` and ``_`` in a name are equal.
+"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser without abbreviations that takes ``--clip_stride_ms`` for ``--clip-stride-ms``.
+
+    Args:
+        example: a command line shown at the end of ``--help``.
+    """
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        kwargs["allow_abbrev"] = False
+        if example:
+            kwargs["epilog"] = f"example: {example}"
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        if args is None:
+            import sys
+
+            args = sys.argv[1:]
+        return super().parse_known_args([self._canonical(arg) for arg in args], namespace)
+
+    def _canonical(self, arg: str) -> str:
+        """The option as it was declared, when ``arg`` names it with other separators."""
+        if not arg.startswith("--") or arg == "--":
+            return arg
+        name, equals, value = arg[2:].partition("=")
+        for declared in (name.replace("_", "-"), name.replace("-", "_")):
+            if f"--{declared}" in self._option_string_actions:
+                return f"--{declared}{equals}{value}"
+        return arg

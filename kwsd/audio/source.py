@@ -1,0 +1,57 @@
+"""What every source of samples looks like to the spotter thread.
+
+A source hands out, in order, blocks of samples, gaps where samples were lost, and at last an end.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Block(NamedTuple):
+    """Samples that follow on from the ones before.
+
+    Attributes:
+        samples: float32 in -1..1, shape (n,), mono, at the source's ``rate_hz``. Valid until the next read.
+        captured_s: Unix time at which the last sample was captured.
+        arrived_s: ``time.monotonic()`` at which the last sample arrived in this process.
+    """
+
+    samples: NDArray[np.float32]
+    captured_s: float
+    arrived_s: float
+
+
+class Gap(NamedTuple):
+    """Samples that never arrived, or were dropped: nothing may be joined across it.
+
+    Attributes:
+        lost: how many samples are missing, at the source's ``rate_hz``; 0 where nobody knows.
+    """
+
+    lost: int
+
+
+class End(NamedTuple):
+    """No sample will follow."""
+
+
+class Source(Protocol):
+    """Where samples come from.
+
+    Attributes:
+        name: what events call it (a device's name, a file's base name, ``-``).
+        rate_hz: the rate of the samples handed out, which is the model's.
+        paced: whether samples arrive by the clock, so that a latency has a meaning.
+    """
+
+    name: str
+    rate_hz: int
+    paced: bool
+
+    def read(self, timeout_s: float) -> Block | Gap | End | None:
+        """The next thing, or None when nothing came within ``timeout_s`` seconds."""
+
+    def close(self) -> None:
+        """Lets go of the device or file; reading after it is an error."""

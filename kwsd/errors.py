@@ -1,0 +1,86 @@
+"""What can go wrong, whose fault it is, and the exit code that says so.
+
+    KwsdError                70  a part of kwsd itself failed
+     +- UsageError            2  wrong use of the command line
+     +- InputError           66  an input file cannot be read
+     +- UnavailableError     69  the audio library, a runtime or the microphone is not there
+     +- OutputError          74  standard output cannot be written
+     +- ConfigError          78  the configuration is refused
+     +- ModelError           78  the model is refused
+
+The codes are those of BSD's sysexits.h, except 2, which is argparse's.
+"""
+
+from collections.abc import Sequence
+
+
+class KwsdError(Exception):
+    """An error that a person can mend, told in one line: ``WHAT: WHY. MEND``.
+
+    Args:
+        what: the thing that failed (a file, a device, an option).
+        why: what is wrong with it.
+        mend: what the reader can do; may be empty.
+    """
+
+    exit_code = 70
+
+    def __init__(self, what: str, why: str, mend: str = "") -> None:
+        self.what, self.why, self.mend = what, why, mend
+        text = f"{what}: {why.rstrip('.')}"
+        if mend:
+            text += f". {mend}"
+        super().__init__(" ".join(text.split()))
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The lines to show, without the program's name; one, except for a configuration."""
+        return (str(self),)
+
+
+class UsageError(KwsdError):
+    """The command line asks for something that does not exist or contradicts itself."""
+
+    exit_code = 2
+
+
+class InputError(KwsdError):
+    """An input file (audio) cannot be read."""
+
+    exit_code = 66
+
+
+class UnavailableError(KwsdError):
+    """PortAudio, a TFLite runtime, or the microphone is not there."""
+
+    exit_code = 69
+
+
+class OutputError(KwsdError):
+    """Standard output cannot be written and nothing else is served."""
+
+    exit_code = 74
+
+
+class ModelError(KwsdError):
+    """The model file, or what describes it, is refused."""
+
+    exit_code = 78
+
+
+class ConfigError(KwsdError):
+    """The configuration is refused.
+
+    Args:
+        faults: every fault found, one line each, ``FILE:LINE: key 'x': what and what is allowed``.
+    """
+
+    exit_code = 78
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        Exception.__init__(self, "\n".join(faults))
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return self.faults

@@ -1,0 +1,113 @@
+"""What kwsd has to say, as data and as the JSON lines that everybody receives.
+
+Nothing here reads a clock or writes anywhere.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A word, as the Spotter hears it.
+
+    Attributes:
+        label: the word.
+        score: the recogniser's averaged score, 0..1.
+        audio_ms: end of the deciding window, in ms of audio since the stream began, lost samples counted in.
+    """
+
+    label: str
+    score: float
+    audio_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionEvent:
+    """A detection on its way to the sinks; keys and meaning as in docs/events.md."""
+
+    id: str
+    seq: int
+    time: str
+    label: str
+    score: float
+    audio_ms: int
+    latency_ms: float | None
+    model: str
+    device: str
+
+    type = "detection"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "id": self.id,
+            "seq": self.seq,
+            "time": self.time,
+            "label": self.label,
+            "score": round(self.score, 3),
+            "audio_ms": self.audio_ms,
+            "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 1),
+            "model": self.model,
+            "device": self.device,
+        }
+
+
+STATES = ("starting", "listening", "waiting", "stalled", "recovering", "degraded", "stopping")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """What kwsd is doing (one of STATES), why, and since when (both times RFC 3339)."""
+
+    time: str
+    state: str
+    reason: str
+    since: str
+
+    type = "status"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "time": self.time,
+            "state": self.state,
+            "reason": self.reason,
+            "since": self.since,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresEvent:
+    """The averaged scores of one moment and the level of the signal, for people who ask why nothing fires."""
+
+    audio_ms: int
+    scores: Mapping[str, float]
+    level_dbfs: float
+
+    type = "scores"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "audio_ms": self.audio_ms,
+            "scores": {label: round(score, 4) for label, score in self.scores.items()},
+            "level_dbfs": round(self.level_dbfs, 1),
+        }
+
+
+Event = DetectionEvent | StatusEvent | ScoresEvent
+
+
+def encode(message: Mapping[str, Any]) -> str:
+    """One JSON object on one line: compact, UTF-8 not escaped, without the line end."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def rfc3339(unix_s: float) -> str:
+    """Seconds since 1970 as UTC with milliseconds: ``2026-11-21T09:30:00.125Z``."""
+    moment = datetime.fromtimestamp(round(unix_s, 3), UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -1,0 +1,1 @@
+"""Where events go: standard output, a UNIX socket, webhooks."""
