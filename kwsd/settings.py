@@ -1,0 +1,70 @@
+"""What the recogniser can be told, and how the layers that tell it are laid over each other.
+
+Needs nothing but the standard library, so that a Spotter can be used without a configuration file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+MODES = ("tensorflow", "rearm", "android", "micro")
+"""The rules by which averaged scores become words; `kwsd.recognize` describes them."""
+
+CLIP_STRIDE_MIN_MS = 30
+"""The tutorial's stride. Scoring more often costs time and hears nothing more."""
+
+
+@dataclass(frozen=True)
+class RecognizeSettings:
+    """One layer of settings (flags, configuration, a model's metadata); None is "not said here"."""
+
+    mode: str | None = None
+    clip_stride_ms: float | None = None
+    max_clip_stride_ms: float | None = None
+    average_window_ms: int | None = None
+    suppression_ms: int | None = None
+    minimum_count: int | None = None
+    detection_threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompleteRecognizeSettings(RecognizeSettings):
+    """Settings in which nothing is left open; its defaults are those of kwsd."""
+
+    mode: str = "rearm"
+    clip_stride_ms: float = CLIP_STRIDE_MIN_MS
+    max_clip_stride_ms: float = 200
+    average_window_ms: int = 500
+    suppression_ms: int = 700
+    minimum_count: int = 3
+    detection_threshold: float = 0.8
+
+
+def default_clip_stride_ms(row_stride_ms: float | None) -> float:
+    """The smallest multiple of the row stride that is at least 30 ms; 30 where there are no rows (waveform models)."""
+    if row_stride_ms is None:
+        return CLIP_STRIDE_MIN_MS
+    return -(-CLIP_STRIDE_MIN_MS // row_stride_ms) * row_stride_ms
+
+
+def layer_recognize(*layers: RecognizeSettings, row_stride_ms: float | None) -> CompleteRecognizeSettings:
+    """Lays the layers over kwsd's defaults.
+
+    Thresholds of single words merge word by word. A layer that says ``detection_threshold`` means it for all words
+    that it does not name itself, so it removes the ``thresholds`` of farther layers.
+
+    Args:
+        layers: nearest first.
+        row_stride_ms: the front end's ``stride_ms``; None for a model that takes samples.
+    """
+    said: dict[str, Any] = {"clip_stride_ms": default_clip_stride_ms(row_stride_ms)}
+    thresholds: dict[str, float] = {}
+    for layer in reversed(layers):
+        if layer.detection_threshold is not None:
+            thresholds.clear()
+        thresholds.update(layer.thresholds)
+        said.update({f.name: value for f in fields(layer) if (value := getattr(layer, f.name)) is not None})
+    said["thresholds"] = thresholds
+    complete = CompleteRecognizeSettings(**said)
+    return replace(complete, max_clip_stride_ms=max(complete.max_clip_stride_ms, complete.clip_stride_ms))
