@@ -1,0 +1,237 @@
+"""Recordings and pipes as a Source: the same pipeline as the microphone, with an end.
+
+A file is decoded block by block by libsndfile, recognised by its content whatever its name; what is no regular file
+(standard input, a named pipe) is read as it comes (``pipe.py``). Either may be paced by the clock.
+"""
+
+import logging
+import os
+import re
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.audio.pipe import UNKNOWN_FROM, PipeDecoder, check_format
+from kwsd.audio.resample import Resampler
+from kwsd.audio.source import Block, End, Gap
+from kwsd.errors import InputError, UnavailableError, UsageError
+
+Samples = NDArray[np.float32]
+
+BLOCK_MS = 20  # of a paced source: what a microphone would deliver
+DECODE_MS = 100  # of any other: fewer, longer calls
+TAIL_DBFS = -90
+
+log = logging.getLogger(__name__)
+
+
+def open_source(
+    path: str,
+    rate_hz: int,
+    *,
+    realtime: bool = False,
+    raw_rate_hz: int | None = None,
+    raw_channels: int = 1,
+    channel: int = 0,
+    gain_db: float = 0.0,
+) -> "FileSource":
+    """A recording or standard input as a Source at ``rate_hz``.
+
+    Args:
+        path: a WAV, FLAC or Ogg (Vorbis, Opus) file, or ``-`` for standard input: WAV, or signed 16-bit little endian.
+        rate_hz: what to hand out; other rates are resampled as a stream.
+        realtime: pace the samples by the clock. A source that is not paced runs as fast as it is read, a pipe
+            with live sound included: nobody can know what feeds it.
+        raw_rate_hz: rate of standard input that is no WAV; by default ``rate_hz``.
+        raw_channels: its channels, interleaved.
+        channel: which channel to take, counted from 0.
+        gain_db: amplification; the result is clipped to -1..1.
+
+    Raises:
+        InputError: missing, unreadable, a directory, no sound file, empty, without that channel. A pipe's faults, and
+            damage further on in a file, are raised by ``read`` after everything before them was handed out.
+        UsageError: standard input is a terminal.
+        UnavailableError: libsndfile is missing.
+    """
+    decoder: Decoder
+    if path == "-":
+        if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+            raise UsageError("--source -", "standard input is a terminal or closed", "Pipe sound into it.")
+        decoder = PipeDecoder("-", os.dup(sys.stdin.fileno()), raw_rate_hz or rate_hz, raw_channels, channel)
+    else:
+        decoder = _open_path(path, raw_rate_hz or rate_hz, raw_channels, channel)
+    return FileSource(Path(path).name or path, decoder, rate_hz, realtime=realtime, gain_db=gain_db)
+
+
+def tail(n: int) -> Samples:
+    """``n`` samples of white noise at -90 dBFS, always the same, shape (n,): what follows the end of a file."""
+    noise = np.random.default_rng(59185).standard_normal(n, np.float32)
+    return noise * np.float32(10 ** (TAIL_DBFS / 20))
+
+
+class Decoder(Protocol):
+    """Samples of one channel at the recording's own rate."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Known once ``read`` returned samples."""
+
+    def read(self, timeout_s: float) -> Samples | None:
+        """The next samples, shape (n,), n = 0 where none came in time; None at the end."""
+
+    def close(self) -> None: ...
+
+
+class FileSource:
+    """A Source that ends. See ``open_source``; after the last sample, ``read`` gives End for ever."""
+
+    def __init__(self, name: str, decoder: Decoder, rate_hz: int, *, realtime: bool, gain_db: float) -> None:
+        self.name, self.rate_hz, self.paced = name, rate_hz, realtime
+        self._decoder = decoder
+        self._gain = np.float32(10 ** (gain_db / 20))
+        self._resampler: Resampler | None = None
+        self._waiting: Samples = np.zeros(0, np.float32)
+        self._fault: InputError | None = None
+        self._ended = False
+        self._block_samples = rate_hz * BLOCK_MS // 1000
+        self._begun_s: float | None = None
+        self._handed_out = 0
+
+    def read(self, timeout_s: float) -> Block | Gap | End | None:
+        """The next block; see Source. Raises InputError where the recording is damaged or the pipe is no sound."""
+        deadline_s = time.monotonic() + timeout_s
+        while not len(self._waiting):
+            if self._ended:
+                if self._fault:
+                    raise self._fault
+                return End()
+            left_s = deadline_s - time.monotonic()
+            if not self._decode(max(0.0, left_s)) and left_s <= 0:
+                return None
+        if self.paced:
+            return self._paced_block(deadline_s)
+        return self._hand_out(len(self._waiting))
+
+    def close(self) -> None:
+        self._decoder.close()
+
+    def _decode(self, timeout_s: float) -> bool:
+        """Fills ``_waiting`` from the decoder; False when nothing came."""
+        try:
+            decoded = self._decoder.read(timeout_s)
+        except InputError as fault:
+            # What was heard before it still counts.
+            self._fault, decoded = fault, None
+        if decoded is None:
+            self._ended = True
+            decoded = self._resampler.flush() if self._resampler else self._waiting
+        elif not len(decoded):
+            return False
+        else:
+            if self._resampler is None:
+                self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
+            decoded = self._resampler.push(decoded)
+        self._waiting = np.clip(np.nan_to_num(decoded) * self._gain, -1.0, 1.0)
+        return True
+
+    def _paced_block(self, deadline_s: float) -> Block | None:
+        """A block when its last sample would have been captured; by the sum of samples, so without drift."""
+        now_s = time.monotonic()
+        if self._begun_s is None:
+            self._begun_s = now_s
+        count = min(len(self._waiting), self._block_samples)
+        due_s = self._begun_s + (self._handed_out + count) / self.rate_hz
+        if due_s > now_s:
+            time.sleep(max(0.0, min(due_s, deadline_s) - now_s))
+            if due_s > deadline_s:
+                return None
+        return self._hand_out(count)
+
+    def _hand_out(self, count: int) -> Block:
+        samples, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._handed_out += count
+        return Block(samples, time.time(), time.monotonic())
+
+
+class SoundFileDecoder:
+    """A regular file through libsndfile, which recognises it by its content.
+
+    Takes over ``file``; ``name`` is for messages. Raises InputError, UnavailableError.
+    """
+
+    def __init__(self, name: str, file: IO[bytes], channel: int) -> None:
+        self._name, self._file, self._channel = name, file, channel
+        magic = file.read(4)
+        if not magic:
+            raise InputError(name, "the file is empty")
+        if magic not in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS"):
+            raise InputError(name, "this is no WAV, FLAC or Ogg file")
+        file.seek(0)
+        try:
+            import soundfile
+        except OSError as error:
+            raise UnavailableError("libsndfile", str(error), "Install it: apt install libsndfile1") from error
+        self._errors = soundfile.SoundFileError
+        try:
+            # By descriptor: given a name, soundfile would go by its ending.
+            self._sound: Any = soundfile.SoundFile(file.fileno(), closefd=False)
+        except soundfile.SoundFileError as error:
+            raise InputError(name, f"libsndfile cannot read it ({_words(error)})") from error
+        self.rate_hz = int(self._sound.samplerate)
+        check_format(name, self.rate_hz, self._sound.channels, channel)
+        self.frames: int = self._sound.frames
+        self.container = "WAV" if magic.startswith(b"R") else magic.decode()
+        said = re.search(r"^data : (\d+) \(should be", self._sound.extra_info, re.MULTILINE)
+        if said and int(said[1]) < UNKNOWN_FROM:
+            log.warning("%s: shorter than its header says; what is there is heard", name)
+        self._frames = max(1, self.rate_hz * DECODE_MS // 1000)
+
+    def read(self, timeout_s: float) -> Samples | None:
+        try:
+            frames: Samples = self._sound.read(self._frames, dtype="float32", always_2d=True)
+        except self._errors as error:
+            heard_s = self._sound.tell() / self.rate_hz
+            raise InputError(self._name, f"damaged after {heard_s:.1f} s ({_words(error)})") from error
+        return frames[:, self._channel] if len(frames) else None
+
+    def close(self) -> None:
+        self._sound.close()
+        self._file.close()
+
+
+def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int) -> Decoder:
+    file: IO[bytes] | None = None
+    try:
+        if stat.S_ISDIR(Path(path).stat().st_mode):
+            raise InputError(path, "this is a directory")
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            # Without O_NONBLOCK, opening a named pipe would wait for its writer.
+            return PipeDecoder(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK), raw_rate_hz, raw_channels, channel)
+        file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - the decoder closes it
+        decoder = SoundFileDecoder(path, file, channel)
+        if decoder.frames:
+            return decoder
+        if decoder.container != "WAV":
+            raise InputError(path, "it holds no samples")
+        decoder.close()
+        # Empty, or a WAV whose writer never came back to fill in its sizes, which libsndfile does not read.
+        return PipeDecoder(path, os.open(path, os.O_RDONLY), raw_rate_hz, raw_channels, channel)
+    except OSError as error:
+        if file:
+            file.close()
+        raise InputError(path, error.strerror or str(error)) from error
+    except (InputError, UnavailableError):
+        if file:
+            file.close()
+        raise
+
+
+def _words(error: Exception) -> str:
+    """libsndfile's own words, or its number: Python's soundfile finds no text for every code."""
+    text = str(getattr(error, "error_string", "")) or f"code {getattr(error, 'code', '?')}"
+    return text.strip().rstrip(".")
