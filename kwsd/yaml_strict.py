@@ -1,0 +1,305 @@
+"""Strict YAML with the line of everything, for every YAML file of kwsd.
+
+Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): only ``true`` and ``false``
+are booleans, so that yes, no, on and off are words; ``8e-1`` is a number; ``1:30`` and ``2026-11-21`` are text;
+``010`` is ten. PyYAML's pure Python parser does the syntax; what becomes of its events is decided here.
+
+Refused: what is not UTF-8 or not printable, tabs between tokens, a second document, duplicate keys, keys that are
+no text, tags, anchors that hold themselves or that expand past 1 MiB. ``<<`` is a key like any other.
+"""
+
+import re
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NoReturn
+
+from kwsd.errors import ConfigError
+
+FILE_MAX_BYTES = 256 * 1024
+EXPANDED_MAX_BYTES = 1024 * 1024
+DEPTH_MAX = 32
+
+Scalar = str | int | float | bool | None
+Path = tuple[str | int, ...]
+"""Where a value stands: keys and, in lists, indices from 0."""
+
+BROKEN: Any = object()
+"""The value of a node whose fault is told already."""
+
+_NULLS = {"", "~", "null", "Null", "NULL"}
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_DECIMAL = re.compile(r"[-+]?[0-9]+")
+_OCTAL_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NANS = {".nan", ".NaN", ".NAN"}
+_STR_TAG = "tag:yaml.org,2002:str"
+
+# Beside what YAML itself calls unprintable: three characters that YAML 1.1 takes for line ends, and 1.2 does not.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def resolve(text: str) -> Scalar:
+    """What an unquoted scalar means by the core schema."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if _DECIMAL.fullmatch(text):
+        # Python converts no decimal integer of more than 4300 digits; none of that size is in anybody's range.
+        return int(text) if len(text) < 1000 else float(text)
+    if _OCTAL_HEX.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITY.fullmatch(text) or text in _NANS:
+        return float(text.replace(".", ""))
+    return text
+
+
+def shown(value: object) -> str:
+    """A value as a fault names it: one short line, without what a URL may keep secret."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | tuple):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) > 10**30:
+        return "a number of many digits"
+    text = repr(value)
+    if "://" in text:
+        return "a URL"
+    return text if len(text) <= 60 else f"{text[:50]}...{text[-1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and where it stands.
+
+    Attributes:
+        line: from 1; that of its key, where it has one.
+        value: a Scalar, a tuple of Nodes, a dict of Nodes by str, or BROKEN.
+        size: characters of all scalars in it, with aliases expanded, and one for each node.
+    """
+
+    line: int
+    value: Any
+    size: int = 1
+
+
+class Faults:
+    """What is wrong with one file, collected so that all of it is told at once."""
+
+    def __init__(self, name: str) -> None:
+        self.name = " ".join(name.splitlines())
+        self._found: list[tuple[int, str]] = []
+
+    def add(self, line: int, text: str) -> None:
+        self._found.append((line, text))
+
+    def check(self) -> None:
+        """Raises ConfigError if there was any, in the order of lines."""
+        if self._found:
+            ordered = sorted(self._found, key=itemgetter(0))
+            raise ConfigError(*dict.fromkeys(f"{self.name}:{line}: {text}" for line, text in ordered))
+
+    def fatal(self, line: int, text: str) -> NoReturn:
+        """Adds a fault after which nothing more can be read, and raises them all."""
+        self.add(line, text)
+        self.check()
+        raise AssertionError("a fault was added")
+
+
+def load_mapping(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
+    """Reads a YAML file whose top is a mapping.
+
+    Returns:
+        The mapping as plain dict, list, str, int, float, bool and None, and the line of every key and item by its
+        path, such as ``("frontend", "bins")``.
+
+    Raises:
+        ConfigError: with every fault, ``FILE:LINE: what``.
+    """
+    faults = Faults(path)
+    root = parse(read_bytes(path, faults), faults)
+    if not isinstance(root.value, dict):
+        faults.fatal(root.line, f"{shown(root.value)} where a mapping (key: value) is wanted")
+    faults.check()
+    return plain(root), lines(root)
+
+
+def read_bytes(path: str, faults: Faults) -> bytes:
+    """The content of a regular file (or of /dev/null) of at most FILE_MAX_BYTES. Raises ConfigError."""
+    import os
+    import pathlib
+
+    file = pathlib.Path(path)
+    try:
+        if not (file.is_file() or path == os.devnull) and file.exists():
+            kind = "a folder" if file.is_dir() else "a device, pipe or socket"
+            faults.fatal(1, f"cannot be read: it is {kind}, and a file is wanted")
+        with file.open("rb") as stream:
+            data = stream.read(FILE_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        faults.fatal(1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    if len(data) > FILE_MAX_BYTES:
+        faults.fatal(1, f"is larger than {FILE_MAX_BYTES // 1024} KiB, which is no settings file")
+    return data
+
+
+def parse(data: bytes, faults: Faults) -> Node:
+    """The file's one document; a node of None on line 1 where it is empty.
+
+    Faults that leave the structure readable (a duplicate key) are added to ``faults``, for the caller to check;
+    others raise ConfigError at once.
+    """
+    import yaml
+
+    text = _decode(data, faults)
+    parser = yaml.BaseLoader(text)
+    try:
+        return _Composer(parser, faults).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, index = (mark.line + 1, mark.index) if mark is not None else (1, 0)
+        if text[index : index + 1] == "\t":
+            _refuse_tabs(text, line, faults)
+        context = f" ({error.context})" if error.context else ""
+        faults.fatal(line, f"this is not YAML: {error.problem}{context}")
+    except (ValueError, OverflowError):  # chr() and int() inside PyYAML
+        faults.fatal(parser.line + 1, "this is not YAML: an escape or a directive holds a number out of range")
+
+
+def plain(node: Node) -> Any:
+    """The node's value as dict, list and scalars."""
+    if isinstance(node.value, dict):
+        return {key: plain(child) for key, child in node.value.items()}
+    if isinstance(node.value, tuple):
+        return [plain(child) for child in node.value]
+    return node.value
+
+
+def lines(node: Node, path: Path = ()) -> dict[Path, int]:
+    """The line of every key and item below the node."""
+    found: dict[Path, int] = {}
+    if isinstance(node.value, dict | tuple):
+        for key, child in node.value.items() if isinstance(node.value, dict) else enumerate(node.value):
+            found[(*path, key)] = child.line
+            found.update(lines(child, (*path, key)))
+    return found
+
+
+def _decode(data: bytes, faults: Faults) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        faults.fatal(data.count(b"\n", 0, error.start) + 1, "is not UTF-8; save the file in this encoding")
+    for number, line in enumerate(text.split("\n"), 1):
+        if found := _UNPRINTABLE.search(line):
+            faults.add(number, f"the character U+{ord(found[0]):04X} is not allowed; in double quotes \\u can write it")
+    faults.check()
+    return text
+
+
+def _refuse_tabs(text: str, first: int, faults: Faults) -> NoReturn:
+    """Tells the tab that the parser found on line ``first``, and those that later lines are indented with."""
+    message = "a tab is not allowed here; indent and separate with spaces"
+    for number, line in enumerate(text.split("\n"), 1):
+        if number > first and re.match(" *\t", line):
+            faults.add(number, message)
+    faults.fatal(first, message)
+
+
+class _Composer:
+    """Turns the parser's events into Nodes. Depth and size are looked at before anything is built."""
+
+    def __init__(self, parser: Any, faults: Faults) -> None:
+        import yaml
+
+        self._yaml, self._parser, self._faults = yaml, parser, faults
+        self._anchors: dict[str, Node | None] = {}  # None: still open
+
+    def document(self) -> Node:
+        yaml, parser = self._yaml, self._parser
+        parser.get_event()  # the stream's start
+        if parser.check_event(yaml.StreamEndEvent):
+            return Node(1, None)
+        parser.get_event()  # the document's start
+        root = self._node(0)
+        parser.get_event()  # the document's end
+        if not parser.check_event(yaml.StreamEndEvent):
+            line = parser.peek_event().start_mark.line + 1
+            self._faults.add(line, "a second document begins here; one file holds one")
+        return root
+
+    def _node(self, depth: int) -> Node:
+        yaml = self._yaml
+        event = self._parser.get_event()
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor, line)
+        if depth > DEPTH_MAX:
+            self._faults.fatal(line, f"nested deeper than {DEPTH_MAX} levels")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(line, self._scalar(event, line), 1 + len(event.value))
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(line, depth)
+        else:
+            node = self._mapping(line, depth)
+        if event.tag not in (None, "!", _STR_TAG) or (event.tag == _STR_TAG and not isinstance(node.value, str)):
+            self._faults.add(line, f"the tag {shown(event.tag)} is not allowed; write the value alone")
+            node = Node(line, BROKEN, node.size)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, anchor: str, line: int) -> Node:
+        node = self._anchors.get(anchor)
+        if node is None:
+            why = "stands inside what it names" if anchor in self._anchors else "names nothing above it"
+            self._faults.add(line, f"the alias *{shown(anchor)[1:-1]} {why}")
+            return Node(line, BROKEN)
+        return Node(line, node.value, node.size)
+
+    def _scalar(self, event: Any, line: int) -> Scalar:
+        unquoted = event.style is None and event.tag is None
+        value = resolve(event.value) if unquoted else event.value
+        if isinstance(value, str) and (found := _UNPRINTABLE.search(value)):
+            self._faults.add(line, f"the character U+{ord(found[0]):04X} is of no use in any value")
+            return BROKEN  # type: ignore[no-any-return]
+        return value
+
+    def _sequence(self, line: int, depth: int) -> Node:
+        items, size = [], 1
+        while not self._parser.check_event(self._yaml.SequenceEndEvent):
+            item = self._node(depth + 1)
+            size = self._grown(size + item.size, item.line)
+            items.append(item)
+        self._parser.get_event()
+        return Node(line, tuple(items), size)
+
+    def _mapping(self, line: int, depth: int) -> Node:
+        entries: dict[str, Node] = {}
+        size = 1
+        while not self._parser.check_event(self._yaml.MappingEndEvent):
+            key, value = self._node(depth + 1), self._node(depth + 1)
+            size = self._grown(size + key.size + value.size, value.line)
+            if key.value is BROKEN:
+                continue
+            if not isinstance(key.value, str):
+                self._faults.add(key.line, f"key {shown(key.value)}: a key is text; put it in quotes")
+            elif key.value in entries:
+                first = entries[key.value].line
+                self._faults.add(key.line, f"key {shown(key.value)}: given twice; it stands on line {first} already")
+            else:
+                entries[key.value] = Node(key.line, value.value, value.size)
+        self._parser.get_event()
+        return Node(line, entries, size)
+
+    def _grown(self, size: int, line: int) -> int:
+        if size > EXPANDED_MAX_BYTES:
+            self._faults.fatal(line, f"anchors expand past {EXPANDED_MAX_BYTES // 1024} KiB")
+        return size
