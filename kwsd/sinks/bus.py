@@ -8,18 +8,30 @@ bounded queue, and where that is full the oldest event goes and is counted. At a
 so that the last log line can say what became of every one of them. Only a sink's own thread touches its connections.
 """
 
+import json
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from kwsd.events import DetectionEvent, Event
+from kwsd.events import DetectionEvent, Event, encode
 
 log = logging.getLogger(__name__)
 
 OnDeath = Callable[["Sink", BaseException], None]
+
+
+def json_line(message: Mapping[str, Any]) -> bytes:
+    """One message as the bytes of its line, line end included.
+
+    UTF-8; only where a text cannot be written in it (the name of a file may hold any bytes) all of it is escaped.
+    """
+    try:
+        return f"{encode(message)}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(message, separators=(',', ':'))}\n".encode()
 
 
 class Sink:
@@ -76,7 +88,8 @@ class Sink:
                 self._dropped += 1
             self._queue.append(event)
             self._changed.notify_all()
-        self.wake()
+        if self._thread is not None:
+            self.wake()
 
     def start(self) -> None:
         """Opens what it needs, in the caller's thread, then starts its own. Raises KwsdError where that fails."""
@@ -85,7 +98,10 @@ class Sink:
         self._thread.start()
 
     def can_adopt(self, new: "Sink") -> bool:
-        """Whether this sink, with its queue and its connections, can go on in the place of ``new``."""
+        """Whether this sink, with its queue and its connections, can go on in the place of ``new``.
+
+        Raises KwsdError where it could, but what ``new`` wants cannot be had.
+        """
         return type(self) is type(new) and self.settings == new.settings
 
     def adopt(self, new: "Sink") -> None:
@@ -101,7 +117,8 @@ class Sink:
         with self._changed:
             self._stopping.set()
             self._changed.notify_all()
-        self.wake()
+        if self._thread is not None:
+            self.wake()
 
     def stop(self, join_s: float = 0.2) -> None:
         """Ends the thread, waits for it at most ``join_s``, and counts what is left as dropped."""
@@ -134,7 +151,7 @@ class Sink:
         raise NotImplementedError
 
     def wake(self) -> None:
-        """Wakes a `run` that waits for something else than the queue."""
+        """Wakes a `run` that waits for something else than the queue; called when that or `_stopping` changed."""
 
     def backlog(self) -> int:
         """Events that are neither delivered nor given up. Called with the queue's lock held."""
@@ -197,6 +214,11 @@ class Bus:
     def sinks(self) -> tuple[Sink, ...]:
         return self._sinks
 
+    @property
+    def serving(self) -> tuple[Sink, ...]:
+        """The sinks, and those of an earlier configuration that are still delivering what they had."""
+        return (*self._sinks, *self._retiring)
+
     def start(self) -> None:
         """Opens and starts every sink. On an error those already started are stopped, and it is raised."""
         self._start(self._sinks)
@@ -242,12 +264,12 @@ class Bus:
         (``math.inf`` where only the sinks' own limits count).
         """
         began_s = time.monotonic()
-        sinks = [*self._sinks, *self._retiring]
+        sinks = self.serving
         return all([sink.drain(min(deadline_s, began_s + sink.drain_limit_s)) for sink in sinks])
 
     def stop(self) -> None:
         """Ends every sink; what is still queued counts as dropped."""
-        sinks = [*self._sinks, *self._retiring]
+        sinks = self.serving
         for sink in sinks:
             sink.halt()
         for sink in sinks:
@@ -257,7 +279,7 @@ class Bus:
     def counters(self) -> dict[str, dict[str, int]]:
         """The counters of every sink by its name; the second of one name is ``name-2``, and so on."""
         counters: dict[str, dict[str, int]] = {}
-        for sink in [*self._sinks, *self._retiring]:
+        for sink in self.serving:
             name, count = sink.name, 1
             while name in counters:
                 count += 1

@@ -1,0 +1,183 @@
+"""The conversation with one client of the socket, with no I/O in it; docs/socket.md is its reference.
+
+Bytes go in by `receive` and events by `offer`; what is to be sent comes out of `outgoing`. Whoever owns the
+connection sends it, reports by `sent` how much the kernel took, and ends the connection when it is `closing`.
+"""
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from kwsd.sinks.bus import json_line
+
+PROTOCOL = 1
+LINE_MAX_BYTES = 4096  # of a client's line, without its line end
+ERRORS_MAX = 16
+QUEUE_MAX_LINES = 256
+TYPES = ("detection", "status", "scores")
+DEFAULT_TYPES = frozenset({"detection", "status"})
+
+Answer = Callable[[], Mapping[str, Any]]
+
+
+class RequestError(ValueError):
+    """What is wrong with a client's line; the message goes to that client."""
+
+
+class Conversation:
+    """What one client asked for, and what waits to be sent to it.
+
+    Args:
+        hello: makes what the first line says beside its type and protocol; its ``labels`` are the known words.
+        snapshot: makes the answer to ``{"get":"status"}``.
+
+    Attributes:
+        labels: the words it wants; None for all.
+        types: the types of events it wants.
+        delivered: lines of events that were sent whole.
+        dropped: lines of events that went because the queue was full.
+        waiting: lines of events that are not sent whole yet.
+        closing: the connection is to end with what `outgoing` holds; nothing more is taken in.
+    """
+
+    def __init__(self, hello: Answer, snapshot: Answer) -> None:
+        self._hello, self._snapshot = hello, snapshot
+        self.labels: frozenset[str] | None = None
+        self.types = DEFAULT_TYPES
+        self.delivered = self.dropped = self.waiting = 0
+        self.closing = False
+        self._errors = 0
+        self._received = b""
+        self._lines: deque[tuple[bytes, bool]] = deque()  # each with whether it is an event
+        self._begun, self._begun_is_event = b"", False  # the rest of a line that is sent in part
+        self._missed = 0  # lines dropped since the client was last told
+        self._queue(json_line({"type": "hello", "protocol": PROTOCOL, **hello()}))
+
+    def offer(self, event_type: str, label: str | None, line: bytes) -> None:
+        """Queues the line of an event, if the client wants it; ``label`` is None for what is no detection."""
+        wanted = self.labels is None or label is None or label in self.labels
+        if wanted and event_type in self.types and not self.closing:
+            self._queue(line, is_event=True)
+
+    def receive(self, data: bytes) -> None:
+        """Takes what the client sent, in pieces of any size, and queues the answers."""
+        *lines, rest = (self._received + data).split(b"\n")
+        for line in lines:
+            if self.closing:
+                return
+            self._take(line)
+        self._received = rest
+        if len(rest) > LINE_MAX_BYTES and not self.closing:
+            self._take(rest)
+
+    def outgoing(self) -> bytes:
+        """What to send next, from one line at most; nothing when all is sent."""
+        if self._begun:
+            return self._begun
+        if self._missed:
+            return json_line({"type": "dropped", "count": self._missed})
+        return self._lines[0][0] if self._lines else b""
+
+    def sent(self, count: int) -> None:
+        """Takes note that the first ``count`` bytes (one at least) of `outgoing` are on their way."""
+        rest = self.outgoing()[count:]
+        if not self._begun:
+            if self._missed:
+                self._missed, self._begun_is_event = 0, False
+            else:
+                self._begun_is_event = self._lines.popleft()[1]
+        self._begun = rest
+        if self._begun_is_event and not rest:
+            self.delivered += 1
+            self.waiting -= 1
+
+    def _queue(self, line: bytes, is_event: bool = False) -> None:
+        if len(self._lines) >= QUEUE_MAX_LINES:
+            _, oldest_is_event = self._lines.popleft()
+            self._missed += 1
+            self.dropped += oldest_is_event
+            self.waiting -= oldest_is_event
+        self._lines.append((line, is_event))
+        self.waiting += is_event
+
+    def _take(self, line: bytes) -> None:
+        if len(line) > LINE_MAX_BYTES:
+            self.closing = True
+            self._queue(error_line(f"the line is longer than {LINE_MAX_BYTES} bytes; closing"))
+            return
+        try:
+            self._answer(parse(line))
+        except (RequestError, RecursionError) as error:
+            self._errors += 1
+            self.closing = self._errors >= ERRORS_MAX
+            message = "this is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            self._queue(error_line(f"{message}; closing after {ERRORS_MAX} errors" if self.closing else message))
+
+    def _answer(self, request: Mapping[str, Any]) -> None:
+        match request:
+            case {"ping": value}:
+                self._queue(json_line({"type": "pong", "ping": value}))
+            case {"get": "status"}:
+                self._queue(json_line({"type": "snapshot", **self._snapshot()}))
+            case {"get": what}:
+                raise RequestError(f'only "status" can be got, not {_shown(what)}')
+            case {"subscribe": wishes}:
+                self._subscribe(wishes)
+
+    def _subscribe(self, wishes: Any) -> None:
+        """Takes a subscription over whole, or not at all."""
+        if not isinstance(wishes, dict) or wishes.keys() - {"labels", "types"}:
+            raise RequestError(f'subscribe takes an object with "labels" and "types", not {_shown(wishes)}')
+        labels = types = None
+        if "labels" in wishes:
+            labels = _names("labels", wishes["labels"], self._hello()["labels"])
+        if "types" in wishes:
+            types = _names("types", wishes["types"], TYPES)
+        self.labels, self.types = labels, DEFAULT_TYPES if types is None else types
+
+
+def error_line(message: str) -> bytes:
+    """The line that tells a client what is wrong."""
+    return json_line({"type": "error", "message": message})
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """One request, an object with one of the keys ``subscribe``, ``get``, ``ping``.
+
+    Raises RequestError, and RecursionError for what is nested too deeply.
+    """
+    try:
+        request = json.loads(line.decode(), parse_float=_finite, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise RequestError("this is not UTF-8") from error
+    except ValueError as error:
+        raise RequestError(f"this is not JSON: {error}") from error
+    if not isinstance(request, dict) or len(request) != 1 or not request.keys() <= {"subscribe", "get", "ping"}:
+        raise RequestError('a request is an object with one key: "subscribe", "get" or "ping"')
+    return request
+
+
+def _names(key: str, names: Any, known: Any) -> frozenset[str]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f'"{key}" is a list of texts, not {_shown(names)}')
+    for name in names:
+        if name not in known:
+            raise RequestError(f'"{key}": {_shown(name)} is none of {", ".join(known)}')
+    return frozenset(names)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON value")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,0 +1,181 @@
+"""The file that a UNIX socket is reached by: how it appears, whom it lets in, what it may replace, how it goes."""
+
+import contextlib
+import errno
+import fcntl
+import grp
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kwsd.errors import ConfigError
+
+PATH_MAX_BYTES = 107  # sun_path of Linux, without its final NUL
+LOCK_S = 2.0  # how long another process may hold the folder, before this one gives up
+
+
+class Identity(NamedTuple):
+    """Which file it is, whatever its name."""
+
+    device: int
+    inode: int
+
+
+class Listener(NamedTuple):
+    """A listening socket and the file it is reached by."""
+
+    socket: socket.socket
+    identity: Identity
+
+
+def listen(path: str, group: str | None = None) -> Listener:
+    """Makes the socket ``path``, mode 0600, or 0660 and of ``group``. A missing last folder is made, too.
+
+    The socket is bound, given its mode and set listening under another name of the same folder, then put in place in
+    one step: whoever finds the file can connect. A stale socket is replaced; raises ConfigError for a live one, for
+    anything that is no socket (a symlink above all), and for what the system refuses.
+    """
+    gid = None if group is None else group_id(path, group)
+    folder, name = Path(path).parent, Path(path).name
+    if not name or "\0" in path:
+        raise _refusal(path, "this is not the name of a file")
+    if len(os.fsencode(path)) > PATH_MAX_BYTES:
+        raise _refusal(path, f"it is longer than {PATH_MAX_BYTES} bytes, which no client can connect to")
+    try:
+        _make_folder(folder, gid)
+        with _locked(path, folder) as folder_fd:
+            return _place(path, folder_fd, name, gid)
+    except OSError as error:
+        raise _refusal(path, f"it cannot be made: {error.strerror}") from error
+
+
+def set_access(path: str, identity: Identity, group: str | None) -> None:
+    """Gives the file the mode and group that `listen` would; leaves it alone if it is another file by now."""
+    if identify(path) == identity:
+        try:
+            _set_access(Path(path), None if group is None else group_id(path, group))
+        except OSError as error:
+            raise _refusal(path, f"its group cannot be changed: {error.strerror}") from error
+
+
+def remove(path: str, identity: Identity) -> None:
+    """Removes the file if it is that one. Call it while the socket is open: until then its inode is not used again."""
+    if identify(path) == identity:
+        with contextlib.suppress(FileNotFoundError):  # somebody else removed it in between
+            Path(path).unlink()
+
+
+def identify(path: str) -> Identity | None:
+    """Which file has this name; None if there is none."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return Identity(found.st_dev, found.st_ino)
+
+
+def group_id(path: str, group: str) -> int:
+    """The number of a group that this process may give files to. Raises ConfigError."""
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except (KeyError, ValueError) as error:  # ValueError: a NUL in it
+        raise _refusal(path, f"there is no group {group!r}", "Make it with groupadd, or name another") from error
+    if os.geteuid() != 0 and gid not in {os.getegid(), *os.getgroups()}:
+        raise _refusal(path, f"kwsd's user is not in the group {group!r}", f"Add it with usermod -aG {group}")
+    return gid
+
+
+def _make_folder(folder: Path, gid: int | None) -> None:
+    """Makes the folder if it is missing: 0700, or 0750 and of the group; its own folder must be there."""
+    try:
+        folder.mkdir(0o700)
+    except FileExistsError:
+        return
+    if gid is not None:
+        os.chown(folder, -1, gid)
+        folder.chmod(0o750)
+
+
+@contextlib.contextmanager
+def _locked(path: str, folder: Path) -> Iterator[int]:
+    """The folder, open and locked against other kwsds, which might take the same stale file for theirs to replace."""
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        give_up_s = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > give_up_s:
+                    raise _refusal(path, f"another process keeps {folder} locked", "End it") from error
+                time.sleep(0.02)
+        yield folder_fd
+    finally:
+        os.close(folder_fd)
+
+
+def _place(path: str, folder_fd: int, name: str, gid: int | None) -> Listener:
+    passing_name = f".{name[:200]}.{os.getpid()}"
+    passing = Path(path).with_name(passing_name)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        passing.unlink(missing_ok=True)  # of a process of the same number that was killed right here
+        _bind(listener, passing, folder_fd)
+        try:
+            _set_access(passing, gid)
+            listener.listen(socket.SOMAXCONN)
+            identity = identify(str(passing))
+            assert identity is not None, passing
+            _make_way(path)
+            passing.rename(path)
+        except BaseException:
+            passing.unlink(missing_ok=True)
+            raise
+    except BaseException:
+        listener.close()
+        raise
+    return Listener(listener, identity)
+
+
+def _bind(listener: socket.socket, passing: Path, folder_fd: int) -> None:
+    """Binds to a name that may be longer than a socket's may: by way of the open folder, then."""
+    address = str(passing)
+    if len(os.fsencode(address)) > PATH_MAX_BYTES:
+        address = f"/proc/self/fd/{folder_fd}/{passing.name}"
+    listener.bind(address)
+
+
+def _set_access(file: Path, gid: int | None) -> None:
+    """The mode is closed first and opened last, so that at no moment another group has access."""
+    file.chmod(0o600)
+    os.chown(file, -1, os.getegid() if gid is None else gid)
+    if gid is not None:
+        file.chmod(0o660)
+
+
+def _make_way(path: str) -> None:
+    """Raises ConfigError unless the name is free, or that of a socket which nobody serves."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        raise _refusal(path, "it is a symbolic link", "Name the socket itself, or remove the link")
+    if not stat.S_ISSOCK(mode):
+        raise _refusal(path, "something that is no socket has this name", "Choose another, or move that away")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        outcome = probe.connect_ex(path)
+    if outcome == errno.ECONNREFUSED:
+        return
+    if outcome in (0, errno.EAGAIN):
+        raise _refusal(path, "another process serves it", "End that one, or choose another path")
+    raise _refusal(path, f"it cannot be told whether it is in use: {os.strerror(outcome)}", "Remove it")
+
+
+def _refusal(path: str, why: str, mend: str = "Choose another path with --socket or `path`") -> ConfigError:
+    return ConfigError(f"socket {path}: {why}. {mend}")
