@@ -1,0 +1,219 @@
+"""The socket's client: `kwsd.watch` for programs in Python, and what `kwsd watch` is made of."""
+
+import json
+import os
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from kwsd.errors import ConfigError, UnavailableError
+from kwsd.sinks.bus import json_line
+from kwsd.sinks.protocol import DEFAULT_TYPES, PROTOCOL, TYPES
+
+Message = dict[str, Any]
+
+HELLO_S = 5.0  # within this a kwsd greets who connects
+LOOK_S = 1.0  # longest sleep in one piece: a signal that comes just before it would not end it
+RETRY_S = 0.2  # between two looks for a kwsd that is not there
+
+
+def watch(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    labels: Iterable[str] | None = None,
+    types: Iterable[str] = DEFAULT_TYPES,
+    wait: bool = True,
+    tell: Callable[[str], object] | None = None,
+    output_fd: int | None = None,
+) -> Generator[Message, None, None]:
+    """What a kwsd says on its socket, as it says it.
+
+    Waits for a kwsd that is not there yet, and connects again when it restarts; what it heard in between is not told.
+    Every message after the greeting is handed out, among them ``dropped`` (this reader was too slow) and types of
+    later versions: look at ``message["type"]``. Ends only by `close()`, an error, or a gone reader (``output_fd``).
+
+    Args:
+        path: the socket; None looks where kwsd has it by default (`default_paths`).
+        labels: the words wanted; None for all.
+        types: the types of events wanted, of ``detection``, ``status``, ``scores``.
+        wait: False raises UnavailableError where no kwsd is found, in place of waiting for one.
+        tell: called with a line for people when it begins to wait, and when it has found one.
+        output_fd: a pipe that the messages go to: the iterator ends when nobody reads it any more.
+
+    Yields:
+        Messages as docs/events.md and docs/socket.md describe them; times are RFC 3339, ``audio_ms`` and
+        ``latency_ms`` milliseconds, ``score`` 0..1.
+
+    Raises:
+        UnavailableError: no kwsd was found, and ``wait`` is False.
+        ConfigError: the model does not know one of ``labels``.
+        ValueError: there is no such type.
+    """
+    wanted = frozenset(types)
+    if not wanted <= set(TYPES):
+        raise ValueError(f"types={sorted(wanted)}: they are {', '.join(TYPES)}")
+    paths = default_paths() if path is None else (os.fspath(path),)
+    words = None if labels is None else tuple(labels)
+    return _watch(paths, words, wanted, wait, tell or (lambda line: None), output_fd)
+
+
+def default_paths() -> tuple[str, ...]:
+    """Where a kwsd serves its socket by default: as a system service, or as the user's."""
+    folders = [
+        os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0],
+        "/run/kwsd",
+        f"{runtime}/kwsd" if (runtime := os.environ.get("XDG_RUNTIME_DIR")) else "",
+    ]
+    return tuple(dict.fromkeys(f"{folder}/kwsd.sock" for folder in folders if folder))
+
+
+class Connection:
+    """One connection to a kwsd, greeted; a context that closes it.
+
+    Attributes:
+        hello: the greeting: ``version``, ``run``, ``model``, ``labels``, ``state``.
+
+    Raises OSError where nobody answers, or somebody who does not speak this protocol.
+    """
+
+    def __init__(self, path: str, output_fd: int | None = None) -> None:
+        self._output_fd = output_fd
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            self._socket.settimeout(HELLO_S)
+            self._socket.connect(path)
+            self._socket.setblocking(False)
+            self.hello = self._greeting()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, request: Message) -> None:
+        """Sends a request of docs/socket.md; it is short enough for any socket's buffer."""
+        self._socket.sendall(json_line(request))
+
+    def receive(self, timeout_s: float | None = None) -> Message | None:
+        """The next message; None when the reader of ``output_fd`` is gone. Raises OSError when no more will come."""
+        give_up_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._lines:
+            left_s = LOOK_S if give_up_s is None else min(LOOK_S, give_up_s - time.monotonic())
+            if left_s <= 0:
+                raise TimeoutError("it does not answer")
+            if not _wait(left_s, self._output_fd, self._socket.fileno()):
+                return None
+            self._read()
+        try:
+            message = json.loads(self._lines.popleft())
+        except (ValueError, RecursionError) as error:
+            raise ConnectionError("what answers there is no kwsd") from error
+        if not isinstance(message, dict):
+            raise ConnectionError("what answers there is no kwsd")
+        return message
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(65_536)
+        except BlockingIOError:
+            return
+        if not data:
+            raise ConnectionError("it closed the connection")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines.extend(lines)
+
+    def _greeting(self) -> Message:
+        hello = self.receive(HELLO_S) or {}
+        if hello.get("type") == "error":
+            raise ConnectionError(f"it refuses: {hello.get('message')}")
+        if hello.get("type") != "hello":
+            raise ConnectionError("what answers there is no kwsd")
+        if hello.get("protocol") != PROTOCOL:
+            raise ConnectionError(f"it speaks protocol {hello.get('protocol')}, this client {PROTOCOL}")
+        return hello
+
+
+def _watch(
+    paths: Sequence[str],
+    labels: Sequence[str] | None,
+    types: frozenset[str],
+    wait: bool,
+    tell: Callable[[str], object],
+    output_fd: int | None,
+) -> Generator[Message, None, None]:
+    while (connection := _connect(paths, wait, tell, output_fd)) is not None:
+        with connection:
+            try:
+                _subscribe(connection, labels, types)
+                while (message := connection.receive()) is not None:
+                    yield message
+                return
+            except OSError as error:
+                tell(f"lost the connection: {_reason(error)}")
+
+
+def _connect(
+    paths: Sequence[str], wait: bool, tell: Callable[[str], object], output_fd: int | None
+) -> Connection | None:
+    """The first kwsd that is found; None when the reader of ``output_fd`` is gone before."""
+    told = ""
+    while True:
+        reasons = []
+        for path in paths:
+            try:
+                connection = Connection(path, output_fd)
+            except OSError as error:
+                reasons.append(f"{path} ({_reason(error)})")
+                continue
+            if told:
+                tell(f"connected to {path}")
+            return connection
+        where = ", ".join(reasons)
+        if not wait:
+            raise UnavailableError("no kwsd to watch", f"looked at {where}", "Start one, or name its socket: --socket")
+        if told != where:
+            tell(f"no kwsd to watch yet; looked at {where}; waiting")
+            told = where
+        if not _wait(RETRY_S, output_fd):
+            return None
+
+
+def _subscribe(connection: Connection, labels: Sequence[str] | None, types: frozenset[str]) -> None:
+    wishes: Message = {"types": sorted(types)}
+    if labels is not None:
+        known = connection.hello.get("labels", [])
+        if unknown := [label for label in labels if label not in known]:
+            raise ConfigError(
+                f"the model has no word {', '.join(map(repr, unknown))}; its words are {', '.join(known)}"
+            )
+        wishes["labels"] = list(labels)
+    connection.send({"subscribe": wishes})
+
+
+def _wait(seconds: float, output_fd: int | None, input_fd: int | None = None) -> bool:
+    """Waits until there is something to read or the time is over; False when nobody reads the output any more."""
+    poller = select.poll()
+    if input_fd is not None:
+        poller.register(input_fd, select.POLLIN)
+    if output_fd is not None:
+        poller.register(output_fd, 0)  # for nothing: poll then tells of hang-ups and errors alone
+    return all(fd != output_fd for fd, _ in poller.poll(seconds * 1000))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,131 @@
+"""``kwsd watch``: prints what a running kwsd hears, or runs a command for it."""
+
+import argparse
+import errno
+import logging
+import os
+import select
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kwsd.client import watch
+from kwsd.errors import OutputError, UsageError
+from kwsd.sinks.bus import json_line
+
+HELP = "Prints what a running kwsd hears, one JSON object a line; connects again when it restarts."
+EXAMPLE = "kwsd watch --only stop,go --exec 'notify-send kwsd'"
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="the socket of that kwsd (default: $RUNTIME_DIRECTORY/kwsd.sock, /run/kwsd/kwsd.sock, "
+        "$XDG_RUNTIME_DIR/kwsd/kwsd.sock, the first that answers)",
+    )
+    parser.add_argument("--only", metavar="LABEL[,LABEL]", help="these words only")
+    parser.add_argument("--status", action="store_true", help="also what kwsd is doing: listening, waiting, ...")
+    parser.add_argument(
+        "--scores", action="store_true", help="also all words' scores (0..1) and the level, 10 a second"
+    )
+    parser.add_argument(
+        "--exec",
+        metavar="CMD",
+        help="also run CMD once for each line, one at a time, without a shell: the line is its standard input, and "
+        "KWSD_LABEL, KWSD_SCORE (0..1) and KWSD_ID are in its environment",
+    )
+    parser.add_argument("--no-wait", action="store_true", help="end with 69 when no kwsd is found")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints until it is stopped, or nobody reads its output any more: 0 either way."""
+    types = ["detection", *(["status"] if args.status else []), *(["scores"] if args.scores else [])]
+    labels = None if args.only is None else _words(args.only)
+    command = None if args.exec is None else _command(args.exec)
+    messages = watch(
+        args.socket,
+        labels=labels,
+        types=types,
+        wait=not args.no_wait,
+        tell=lambda line: log.info("%s", line),
+        output_fd=1 if sys.stdout is not None else None,
+    )
+    for message in messages:
+        if message.get("type") not in types:
+            _remark(message)
+            continue
+        line = json_line(message)
+        if not _print(line):
+            break
+        if command is not None:
+            _execute(command, message, line)
+    return 0
+
+
+def _words(text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise UsageError("--only", f"{text!r} has an empty word in it", "Give words with a comma between them")
+    return words
+
+
+def _command(text: str) -> list[str]:
+    try:
+        command = shlex.split(text)
+    except ValueError as error:
+        raise UsageError("--exec", f"{text!r} cannot be split into words: {error}") from error
+    if not command:
+        raise UsageError("--exec", "the command is empty")
+    if shutil.which(command[0]) is None:
+        raise UsageError("--exec", f"there is no program {command[0]!r}")
+    return command
+
+
+def _remark(message: Mapping[str, Any]) -> None:
+    """Says what concerns this reader and is no event."""
+    if message.get("type") == "dropped":
+        log.warning("%s lines were lost: this reader is too slow", message.get("count"))
+    elif message.get("type") == "error":
+        log.warning("kwsd says: %s", message.get("message"))
+
+
+def _print(line: bytes) -> bool:
+    """Writes to standard output at once; False when nobody reads it any more."""
+    while line:
+        try:
+            line = line[os.write(1, line) :]
+        except BrokenPipeError:
+            return False
+        except BlockingIOError:  # somebody made this pipe non-blocking
+            select.select([], [1], [])
+        except OSError as error:
+            raise OutputError("standard output", os.strerror(error.errno or errno.EIO)) from error
+    return True
+
+
+def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) -> None:
+    """Runs the command to its end; an interrupt meanwhile ends it too."""
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("KWSD_LABEL", "KWSD_SCORE", "KWSD_ID")
+    }
+    for key in ("label", "score", "id"):
+        if key in message:
+            environment[f"KWSD_{key.upper()}"] = str(message[key])
+    try:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as child:
+            try:
+                child.communicate(line)
+            except BaseException:
+                child.terminate()
+                raise
+    except OSError as error:
+        log.warning("%s cannot be run: %s", command[0], error.strerror)
+    else:
+        if child.returncode:
+            log.warning("%s ended with %d", command[0], child.returncode)
