@@ -56,7 +56,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """A table of the kind that the u8 field ``type_field`` says; a kind not in ``names`` is checked as far as it goes."""
+    """A table of the kind that the u8 field ``type_field`` says; of other kinds only the frame is checked."""
 
     type_field: int
     names: Mapping[int, str]

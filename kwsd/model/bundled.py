@@ -1,0 +1,51 @@
+"""Find a model: one that comes with kwsd, by its name, or any file."""
+
+import stat
+from pathlib import Path
+
+from kwsd.errors import ModelError
+from kwsd.model.graph import FILE_BYTES_MAX
+
+_PACKAGE = Path(__file__).parent.parent
+FOLDERS = (_PACKAGE / "data" / "models", _PACKAGE.parent / "models")
+"""In a wheel the models lie in the package, in a source tree beside it."""
+
+FLOAT32 = "-float32"
+
+
+def bundled() -> dict[str, Path]:
+    """The bundled models by name."""
+    for folder in FOLDERS:
+        if found := {path.stem: path for path in sorted(folder.glob("*.tflite"))}:
+            return found
+    return {}
+
+
+def find(model: str, backend: str) -> Path:
+    """The file of a bundled model or the file named ``model``; ModelError where there is neither.
+
+    On tflite-runtime a bare name means the float32 file, since int8 is many times slower there.
+    """
+    names = bundled()
+    if model in names:
+        slow = backend == "tflite-runtime"
+        return names.get(model + FLOAT32, names[model]) if slow else names[model]
+    path = Path(model)
+    try:
+        if path.exists():
+            return path
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL
+        raise ModelError(repr(model), f"no model has such a name ({error})") from error
+    known = ", ".join(names) or "none"
+    raise ModelError(model or "''", "no such file, and no bundled model of that name", f"Bundled: {known}.")
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a model file, of at most one more than are allowed; ModelError where it cannot be read."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device never ends
+            raise ModelError(str(path), "this is no regular file")
+        with path.open("rb") as file:
+            return file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ModelError(str(path), f"cannot be read: {error.strerror or error}") from error

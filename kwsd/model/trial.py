@@ -1,0 +1,39 @@
+"""Load and invoke a model once, in a process of its own, since tflite-runtime crashes on some broken files.
+
+Run as a script: the model comes on standard input, the only argument is JSON: ``{"shape": of the first
+input, "rate_hz": sample rate}``. Code 0: it runs; 1: the reason is on standard output; a signal: it crashed.
+"""
+
+import json
+import sys
+from typing import Any
+
+
+def trial(model: bytes, shape: list[int], rate_hz: int) -> None:
+    """Raises what the runtime raises."""
+    import numpy as np
+    from tflite_runtime.interpreter import Interpreter
+
+    interpreter: Any = Interpreter(model_content=model, num_threads=1)
+    clip = interpreter.get_input_details()[0]
+    if clip["shape"].tolist() != shape:
+        interpreter.resize_tensor_input(clip["index"], shape)
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        value = rate_hz if detail["dtype"] is np.int32 else 0
+        interpreter.set_tensor(detail["index"], np.full(detail["shape"], value, detail["dtype"]))
+    interpreter.invoke()
+
+
+def main() -> int:
+    wanted = json.loads(sys.argv[1])
+    try:
+        trial(sys.stdin.buffer.read(), wanted["shape"], wanted["rate_hz"])
+    except (ValueError, RuntimeError, SystemError, MemoryError) as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
