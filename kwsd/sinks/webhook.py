@@ -1,0 +1,325 @@
+"""Webhooks: every detection is posted to a URL, signed, in order, for as long as it is fresh.
+
+A word is worth something for seconds. So an event is tried again until it is ``max_age_s`` old and no longer, and one
+hook's events go one after the other: "stop" never overtakes "go".
+"""
+
+import base64
+import binascii
+import email.utils
+import hashlib
+import hmac
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kwsd import __version__
+from kwsd.errors import ConfigError
+from kwsd.events import DetectionEvent, Event
+from kwsd.sinks.bus import Sink, json_line
+from kwsd.sinks.post import Answer, Poster, PostError, Url
+
+if TYPE_CHECKING:
+    from kwsd.config import WebhookSettings
+    from kwsd.sinks.spool import Spool
+
+log = logging.getLogger(__name__)
+
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.5, 60.0
+RETRY_AFTER_MAX_S = 3600.0
+"""A server that asks for more silence than this is taken to be mistaken."""
+
+RETRIED_STATUSES = frozenset({408, 425, 429})
+GONE_STATUS = 410
+SECRET_MAX_BYTES = 4096
+JOIN_S = 0.1
+"""How long the end waits for the thread: a request that is cut returns at once, but a name look-up cannot be cut."""
+
+CLOCK_SLACK_S = 1.0
+"""How far ahead of the clock a spooled event may be dated before its age counts as unknown."""
+
+
+class WebhookSink(Sink):
+    """Posts detections to one URL.
+
+    Args:
+        settings: what the configuration says of this hook.
+        environ: where ``secret_env`` is looked up.
+
+    Raises:
+        ConfigError: the URL is none, the secret cannot be had; in `start`: the spool cannot be used.
+    """
+
+    name = "webhook"
+
+    def __init__(self, settings: "WebhookSettings", environ: Mapping[str, str] = os.environ) -> None:
+        super().__init__(settings, settings.only)
+        try:
+            self._url = Url.parse(settings.url)
+        except ValueError as error:
+            raise ConfigError(f"webhook: url {error}") from None
+        self.drain_limit_s = settings.max_age_s
+        self._key = read_key(settings, environ)
+        self._poster = Poster(self._url)
+        self._gone = False
+        self._hold_until_s = 0.0  # monotonic; set by Retry-After
+        self._troubles: set[str] = set()  # what was complained about since all was well
+        self._current: Event | None = None
+        self._spool: Spool | None = None
+        self._spooler: threading.Thread | None = None
+        self._mirrored: dict[str, DetectionEvent] = {}
+        self._spooled = 0
+
+    # What the bus calls.
+
+    def open(self) -> None:
+        if self.settings.spool is None:
+            return
+        from kwsd.sinks.spool import Spool
+
+        self._spool = Spool(self.settings.spool)
+        left = self._spool.load()
+        # Dated ahead: the clock was set back meanwhile (no battery), and the age cannot be known.
+        fresh = [event for event in left if -CLOCK_SLACK_S <= age_s(event) < self.settings.max_age_s]
+        self._dropped += len(left) - len(fresh)
+        for event in fresh:
+            self.put(event)
+        if left:
+            log.info("%s: %d spooled events to deliver, %d too old", self._url, len(fresh), len(left) - len(fresh))
+        self._spooler = threading.Thread(target=self._mirror_main, name="webhook-spool", daemon=True)
+        self._spooler.start()
+
+    def can_adopt(self, new: Sink) -> bool:
+        if not isinstance(new, WebhookSink) or self.settings.spool != new.settings.spool:
+            return False
+        # The spool is the hook's identity: only the sink that holds it can go on with it.
+        return self.settings.spool is not None or self.settings.url == new.settings.url
+
+    def adopt(self, new: Sink) -> None:
+        assert isinstance(new, WebhookSink)
+        if self.settings.url != new.settings.url:
+            self._gone, self._hold_until_s = False, 0.0
+        self.settings, self.only, self.drain_limit_s = new.settings, new.only, new.drain_limit_s
+        self._url, self._key, self._poster = new._url, new._key, new._poster
+
+    def wake(self) -> None:
+        if self._stopping.is_set():
+            self._poster.abort()
+
+    def stop(self, join_s: float = JOIN_S) -> None:
+        self.halt()
+        if self._spooler is not None and self._spool is not None:
+            self._spooler.join(3 * join_s)
+            with self._changed:
+                # What is safe on disk is neither sent nor dropped: it stays queued, for the next run.
+                spooled = len(self._backlog_events().keys() & self._spool.ids)
+                self._dropped += self.backlog() - spooled
+                self._spooled += spooled
+                self._queue.clear()
+                self._in_hand = 0
+        super().stop(join_s)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        counters = super().counters
+        counters["queued"] += self._spooled
+        if self._spool is not None:
+            counters["unspooled"] = self._spool.unspooled
+        return counters
+
+    # The sink's thread.
+
+    def take(self) -> Event | None:
+        with self._changed:  # so that the spool never sees an event in neither place
+            self._current = super().take()
+            return self._current
+
+    def run(self) -> None:
+        while (event := self.take()) is not None:
+            sent = self._deliver_in_time(event)
+            if sent is None:
+                return  # left in hand: `stop` counts it
+            with self._changed:
+                self._current = None
+                self.finish(sent)
+
+    def _deliver_in_time(self, event: Event) -> bool | None:
+        """Tries until the event is delivered (True), refused or too old (False); None when kwsd stops before that."""
+        assert isinstance(event, DetectionEvent)
+        expires_s = time.monotonic() + self.settings.max_age_s - max(0.0, age_s(event))
+        failures = 0
+        while not self._gone:
+            now = time.monotonic()
+            resume_s = max(now, self._hold_until_s)
+            if failures:
+                resume_s = max(resume_s, now + backoff_s(failures, expires_s - now))
+            if resume_s >= expires_s:
+                self._complain("events are dropped, too old to be of use")
+                return False
+            if self.pause(resume_s - now):
+                return None
+            if failures:
+                with self._changed:
+                    self._retried += 1
+            answer = self._attempt(event, expires_s - time.monotonic())
+            if self._stopping.is_set() and answer is None:
+                return None
+            if answer is not None and not is_retried(answer.status):
+                return self._judge(answer)
+            failures += 1
+        return False
+
+    def _attempt(self, event: DetectionEvent, left_s: float) -> Answer | None:
+        """One POST; None where there was no answer."""
+        body = json_line(event.to_dict()).rstrip()
+        headers = {"Content-Type": "application/json", "User-Agent": f"kwsd/{__version__}"}
+        if self._key is not None:
+            timestamp = str(int(time.time()))
+            headers["webhook-id"] = event.id
+            headers["webhook-timestamp"] = timestamp
+            headers["webhook-signature"] = sign(self._key, event.id, timestamp, body)
+        try:
+            # An answer that comes when the event is too old for its receiver is not worth waiting for.
+            answer = self._poster.post(body, headers, max(0.05, min(self.settings.timeout_s, left_s)))
+        except PostError as error:
+            if not self._stopping.is_set():
+                self._complain(f"{error}; trying again")
+            return None
+        if is_retried(answer.status):
+            self._complain(f"answers {answer.status}; trying again")
+            hold_s = retry_after_s(answer.retry_after, time.time())
+            self._hold_until_s = time.monotonic() + min(hold_s, RETRY_AFTER_MAX_S)
+        return answer
+
+    def _judge(self, answer: Answer) -> bool:
+        """Whether a final answer means delivered."""
+        if 200 <= answer.status < 300:
+            if self._troubles:
+                log.info("%s: works again; %d events were dropped so far", self._url, self._dropped)
+            self._troubles.clear()
+            return True
+        if answer.status == GONE_STATUS:
+            self._gone = True
+            self._complain("answers 410, gone; it gets no further events in this run")
+        else:
+            self._complain(f"refuses with {answer.status}; not tried again")
+        return False
+
+    def _complain(self, trouble: str) -> None:
+        """Logs what is wrong, once until all is well again."""
+        log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self._url, trouble)
+        self._troubles.add(trouble)
+
+    # The spool's thread. It writes while a request is under way, so that a SIGKILL loses milliseconds, not events.
+
+    def _backlog_events(self) -> dict[str, DetectionEvent]:
+        """What is neither delivered nor given up, by id, oldest first. Called with the queue's lock held."""
+        in_hand = [self._current] if self._in_hand else []
+        return {event.id: event for event in [*in_hand, *self._queue] if isinstance(event, DetectionEvent)}
+
+    def _mirror_main(self) -> None:
+        try:
+            self._mirror()
+        except BaseException as error:
+            if self.on_death is None:
+                raise
+            self.on_death(self, error)
+
+    def _mirror(self) -> None:
+        assert self._spool is not None
+        while not self._stopping.is_set():
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._stopping.is_set() or self._backlog_events().keys() != self._mirrored.keys()
+                )
+                self._mirrored = self._backlog_events()
+            self._spool.mirror(self._mirrored)
+        if self._thread is not None:
+            self._thread.join(JOIN_S)  # its last request may just have gone through
+        with self._changed:
+            self._mirrored = self._backlog_events()
+        self._spool.mirror(self._mirrored)
+        self._spool.close()
+
+
+def read_key(settings: "WebhookSettings", environ: Mapping[str, str]) -> bytes | None:
+    """The signing key, or None where no secret is configured. Raises ConfigError; its message never shows a secret."""
+    if settings.secret_file is not None:
+        where = f"secret_file {settings.secret_file}"
+        try:
+            # Not to wait for whoever would write into a pipe.
+            with open(settings.secret_file, "rb", opener=_open_at_once) as file:
+                raw = file.read(SECRET_MAX_BYTES + 1) or b""
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"webhook: {where}: {getattr(error, 'strerror', None) or error}") from None
+    elif settings.secret_env is not None:
+        where = f"secret_env {settings.secret_env}"
+        raw = os.fsencode(environ.get(settings.secret_env, ""))
+    else:
+        return None
+    if len(raw) > SECRET_MAX_BYTES:
+        raise ConfigError(f"webhook: {where}: longer than {SECRET_MAX_BYTES} bytes; that is no secret")
+    secret = raw.strip()
+    if not secret:
+        raise ConfigError(f"webhook: {where}: is empty")
+    if not secret.startswith(b"whsec_"):
+        return secret
+    encoded = secret.removeprefix(b"whsec_")
+    try:
+        key = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
+    except binascii.Error:
+        key = b""
+    if not key:
+        raise ConfigError(f"webhook: {where}: what follows whsec_ is no base64")
+    return key
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def sign(key: bytes, event_id: str, timestamp: str, body: bytes) -> str:
+    """The ``webhook-signature`` header of the Standard Webhooks specification, version 1 (HMAC-SHA256)."""
+    digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
+
+
+def is_retried(status: int) -> bool:
+    return status in RETRIED_STATUSES or 500 <= status < 600
+
+
+def backoff_s(failures: int, left_s: float, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """How long to wait after the n-th failure in a row: "full jitter", anything from 0 to a doubling ceiling.
+
+    The ceiling also keeps within ``left_s``, the time in which the event is still worth something, so that an unlucky
+    draw does not throw it away while there is time for another attempt.
+    (M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015.)
+    """
+    ceiling_s = BACKOFF_MIN_S * 2.0 ** min(failures - 1, 30)
+    return uniform(0.0, min(ceiling_s, BACKOFF_MAX_S, max(left_s, BACKOFF_MIN_S)))
+
+
+def retry_after_s(value: str | None, now_s: float) -> float:
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date) as seconds from now; 0 where it says nothing."""
+    if value is None:
+        return 0.0
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:10])
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - now_s)
+
+
+def age_s(event: DetectionEvent) -> float:
+    """How long ago the word was said, by the wall clock; negative where that was set back."""
+    return time.time() - datetime.fromisoformat(event.time).timestamp()
