@@ -6,13 +6,13 @@ each with its line.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kwsd.config_kinds import SCORE, Choice, Device, Kind, Number, Text, Thresholds, Url, Whole, Words, nearest
 from kwsd.log import LEVELS
 from kwsd.settings import MODES, CompleteRecognizeSettings, RecognizeSettings
-from kwsd.yaml_strict import BROKEN, Faults, Node, Path, lines, parse, read_bytes, resolve, shown
+from kwsd.yaml_strict import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, resolve, shown
 
 REQUIRED: Any = object()
 """The default of a key that has none."""
@@ -172,8 +172,8 @@ class Settings:
     Attributes:
         recognize: what the file says of it; the model and the defaults come below (`kwsd.settings.layer_recognize`).
         sinks: None where the file says nothing of them, which is not the same as no sinks.
-        source: the file, and
-        lines: the lines of its keys, for faults that are found later; neither counts when Settings are compared.
+        source: the file; like ``lines``, it does not count when Settings are compared.
+        lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
     """
 
     model: str = _default("", "model")
@@ -187,14 +187,20 @@ class Settings:
     source: str | None = field(default=None, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
 
+    def override(self, **flags: Any) -> "Settings":
+        """These settings with some of the top replaced by command-line flags; faults then name the flag."""
+        changed = {name for name, value in flags.items() if value != getattr(self, name)}
+        kept = {path: line for path, line in self.lines.items() if path[0] not in changed}
+        return replace(self, **flags, lines=kept | {(name,): 0 for name in changed})
+
     def fault(self, path: Path, text: str) -> str:
-        """A fault of the key at ``path``, or of what holds it: ``FILE:LINE: key 'x': text``, where there is a file."""
-        names = [part for part in path if isinstance(part, str)]
-        where = ""
-        if self.source is not None:
-            known = [path[:n] for n in range(len(path), 0, -1) if path[:n] in self.lines]
-            where = f"{self.source}:{self.lines[known[0]] if known else 1}: "
-        return f"{where}key {shown(names[-1])}: {text}"
+        """A fault of the key at ``path``: ``FILE:LINE: key 'x': text``, or ``--x: text`` where a flag said it."""
+        name = next(part for part in reversed(path) if isinstance(part, str))
+        line = next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), 1)
+        if line == 0 and path[0] != "sinks":
+            return f"--{path[0]}: {text}"
+        where = f"{self.source}:{line}: " if self.source is not None and line else ""
+        return f"{where}key {shown(name)}: {text}"
 
 
 def load(path: str) -> Settings:
@@ -275,7 +281,7 @@ def _section(section: str, node: Node | None, faults: Faults, others: Iterable[s
         return {}
     if not isinstance(node.value, dict):
         what = f"key {shown(section.rpartition('.')[2])}: " if section else ""
-        faults.add(node.line, f"{what}got {shown(node.value)}; allowed is a mapping (key: value)")
+        faults.add(node.line, f"{what}got {described(node.value)}; allowed is a mapping (key: value)")
         return {}
     values: dict[str, Any] = {}
     for name, child in node.value.items():
@@ -294,13 +300,13 @@ def _sinks(node: Node | None, faults: Faults) -> list[tuple[str, dict[str, Any]]
     if node is None or node.value is None or node.value is BROKEN:
         return None
     if not isinstance(node.value, tuple):
-        faults.add(node.line, f"key 'sinks': got {shown(node.value)}; allowed is a list of sinks (- type: ...)")
+        faults.add(node.line, f"key 'sinks': got {described(node.value)}; allowed is a list of sinks (- type: ...)")
         return None
     sinks = []
     files: dict[str, int] = {}
     for item in node.value:
         if not isinstance(item.value, dict):
-            faults.add(item.line, f"key 'sinks': got {shown(item.value)}; allowed is a mapping with its type in it")
+            faults.add(item.line, f"key 'sinks': got {described(item.value)}; allowed is a mapping with its type in it")
             continue
         kind = _sink_type(item, faults)
         if kind is None:

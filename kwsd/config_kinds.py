@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kwsd.yaml_strict import BROKEN, Faults, Node, shown
+from kwsd.yaml_strict import BROKEN, Faults, Node, described, shown
 
 SPECIAL_LABELS = ("_silence_", "_unknown_")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -184,16 +184,16 @@ class Words(Kind):
     def allowed(self) -> str:
         return "a list of the model's words, such as [stop, go]"
 
-    def take(self, key: str, node: Node, unit: str, faults: Faults) -> tuple[str, ...] | None:
+    def take(self, key: str, node: Node, unit: str, faults: Faults) -> tuple[Any, ...] | None:
         if not isinstance(node.value, tuple) or not node.value:
-            got = "an empty list" if node.value == () else shown(node.value)
+            got = "an empty list" if node.value == () else described(node.value)
             faults.add(node.line, f"key {shown(key)}: got {got}; allowed is {self.allowed}")
             return None
         words = [_WORD.take(key, item, "", faults) for item in node.value]
         for word, item in zip(words, node.value, strict=True):
             if word in SPECIAL_LABELS:
                 faults.add(item.line, f"key {shown(key)}: {word} is never an event; allowed is {self.allowed}")
-        return tuple(dict.fromkeys(word for word in words if word is not None))
+        return tuple(words)
 
 
 class Thresholds(Kind):
@@ -207,7 +207,7 @@ class Thresholds(Kind):
         if node.value is None:
             return {}
         if not isinstance(node.value, dict):
-            faults.add(node.line, f"key {shown(key)}: got {shown(node.value)}; allowed is {self.allowed}")
+            faults.add(node.line, f"key {shown(key)}: got {described(node.value)}; allowed is {self.allowed}")
             return {}
         return {word: SCORE.take(word, child, "", faults) for word, child in node.value.items()}
 

@@ -59,10 +59,8 @@ def resolve(text: str) -> Scalar:
 
 def shown(value: object) -> str:
     """A value as a fault names it: one short line, without what a URL may keep secret."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict | tuple):
-        return "a mapping" if isinstance(value, dict) else "a list"
+    if value is None or isinstance(value, dict | tuple | list):
+        return described(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and abs(value) > 10**30:
@@ -71,6 +69,17 @@ def shown(value: object) -> str:
     if "://" in text:
         return "a URL"
     return text if len(text) <= 60 else f"{text[:50]}...{text[-1]}"
+
+
+def described(value: object) -> str:
+    """The sort of a value, for a fault that has no use for the value itself."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, tuple | list) else shown(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ def load_mapping(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
     faults = Faults(path)
     root = parse(read_bytes(path, faults), faults)
     if not isinstance(root.value, dict):
-        faults.fatal(root.line, f"{shown(root.value)} where a mapping (key: value) is wanted")
+        faults.fatal(root.line, f"got {described(root.value)}; allowed is a mapping (key: value)")
     faults.check()
     return plain(root), lines(root)
 
