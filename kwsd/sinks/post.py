@@ -104,6 +104,8 @@ class Poster:
             with _cut_after(limit_s, connection):
                 connection.request("POST", self.url.target, body, headers)
                 response = connection.getresponse()
+            if connection.is_cut:  # http.client takes the end of the stream for the end of the headers
+                raise TimeoutError
             answer = Answer(response.status, response.headers.get("Retry-After"))
             # The status has decided. The body is read only because some servers complain of a caller who hangs up.
             with suppress(OSError, http.client.HTTPException), _cut_after(BODY_LIMIT_S, connection):

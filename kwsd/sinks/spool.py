@@ -113,6 +113,9 @@ class Spool:
         (tables,) = execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if application_id != APPLICATION_ID and tables:
             raise ConfigError(f"spool {self._path}: is somebody else's database. Name another file")
+        (check,) = execute("PRAGMA quick_check").fetchone()
+        if check != "ok":
+            raise sqlite3.DatabaseError("malformed")
         # WAL and NORMAL: a commit hands the rows to the kernel, which outlives SIGKILL, without waiting for the disk,
         # which an SD card would make felt. Only a power cut can lose the last rows (never the file), and after one a
         # word is too old to be delivered anyway.
@@ -125,9 +128,6 @@ class Spool:
         )
         execute(f"PRAGMA application_id = {APPLICATION_ID}")
         execute("COMMIT")
-        (check,) = execute("PRAGMA quick_check").fetchone()
-        if check != "ok":
-            raise sqlite3.DatabaseError("malformed")
         self._ready = True
 
     def _roll_back(self) -> None:
