@@ -1,6 +1,5 @@
 """The kinds of values that settings take: what each allows, and how a fault of it reads."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -172,6 +171,8 @@ def masked_url(url: str) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """The known word that is most like ``word``, or all of them, as the end of a fault."""
+    import difflib
+
     if near := difflib.get_close_matches(word[:64], known, 1):
         return f"the nearest is {shown(near[0])}"
     return f"allowed is {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"

@@ -35,8 +35,8 @@ _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NANS = {".nan", ".NaN", ".NAN"}
 _STR_TAG = "tag:yaml.org,2002:str"
 
-# Beside what YAML itself calls unprintable: three characters that YAML 1.1 takes for line ends, and 1.2 does not.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# YAML 1.1, and so PyYAML, takes these for line ends; YAML 1.2 does not.
+_OLD_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
 def resolve(text: str) -> Scalar:
@@ -205,10 +205,18 @@ def _decode(data: bytes, faults: Faults) -> str:
     except UnicodeDecodeError as error:
         faults.fatal(data.count(b"\n", 0, error.start) + 1, "is not UTF-8; save the file in this encoding")
     for number, line in enumerate(text.split("\n"), 1):
-        if found := _UNPRINTABLE.search(line):
+        if found := _unprintable(line):
             faults.add(number, f"the character U+{ord(found[0]):04X} is not allowed; in double quotes \\u can write it")
     faults.check()
     return text
+
+
+def _unprintable(text: str) -> re.Match[str] | None:
+    """The first character that YAML has no place for."""
+    from yaml.reader import Reader
+
+    found: re.Match[str] | None = Reader.NON_PRINTABLE.search(text) or _OLD_LINE_ENDS.search(text)
+    return found
 
 
 def _refuse_tabs(text: str, first: int, faults: Faults) -> NoReturn:
@@ -276,7 +284,7 @@ class _Composer:
     def _scalar(self, event: Any, line: int) -> Scalar:
         unquoted = event.style is None and event.tag is None
         value = resolve(event.value) if unquoted else event.value
-        if isinstance(value, str) and (found := _UNPRINTABLE.search(value)):
+        if isinstance(value, str) and (found := _unprintable(value)):
             self._faults.add(line, f"the character U+{ord(found[0]):04X} is of no use in any value")
             return BROKEN  # type: ignore[no-any-return]
         return value
