@@ -1,0 +1,116 @@
+"""What all front ends share: how samples are cut into frames, in one go or block by block."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+FRAMES_AT_ONCE = 32
+"""So many frames are worked on together: enough to hide what a call costs, few enough to stay in the cache."""
+
+
+class Frontend(ABC):
+    """Turns samples into rows of features, one row for each frame of samples.
+
+    Every row is made by the same operations on its frame alone, whatever the number of frames at hand, so that a
+    stream's rows equal those of ``compute`` to the last bit.
+
+    Attributes:
+        window_samples: length of a frame.
+        stride_samples: from the start of one frame to the start of the next.
+        width: values in a row.
+    """
+
+    window_samples: int
+    stride_samples: int
+    width: int
+
+    def frames(self, samples: int) -> int:
+        """Number of rows that ``compute`` makes of so many samples."""
+        return self._whole_frames(samples)
+
+    def compute(self, signal: Any) -> Floats:
+        """The features of a signal.
+
+        Args:
+            signal: samples in -1..1, shape (n,), float32 or float64.
+
+        Returns:
+            float32, shape (frames(n), width).
+
+        Raises:
+            ValueError: the signal is not one-dimensional, or not of floats.
+        """
+        return self.finish(self.rows(as_samples(signal)))
+
+    def stream(self) -> "Stream":
+        """An object with ``push(samples) -> new rows``, which starts at a signal's first sample."""
+        return Stream(self)
+
+    def rows(self, samples: Doubles) -> NDArray[Any]:
+        """What each whole frame of the samples, shape (n,), gives by itself."""
+        count, step = self._whole_frames(len(samples)), samples.itemsize
+        shape, strides = (count, self.window_samples), (self.stride_samples * step, step)
+        frames: Doubles = np.ndarray(shape, np.float64, samples, strides=strides)
+        if count <= FRAMES_AT_ONCE:
+            return self._rows(frames)
+        parts = [self._rows(frames[i : i + FRAMES_AT_ONCE]) for i in range(0, count, FRAMES_AT_ONCE)]
+        return np.concatenate(parts)
+
+    def finish(self, rows: NDArray[Any]) -> Floats:
+        """The features of a clip from its ``rows``; they differ where a row depends on those before it."""
+        return rows
+
+    @abstractmethod
+    def _rows(self, frames: Doubles) -> NDArray[Any]:
+        """One row for each frame; frames have the shape (count, window_samples)."""
+
+    def _whole_frames(self, samples: int) -> int:
+        if samples < self.window_samples:
+            return 0
+        return 1 + (samples - self.window_samples) // self.stride_samples
+
+
+class Stream:
+    """The rows of a signal that arrives in blocks."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self._frontend = frontend
+        self._kept: Doubles = np.empty(0)
+        self._skip = 0
+
+    def push(self, samples: Any) -> Floats:
+        """The rows of the frames that these samples complete: float32, shape (new rows, width).
+
+        Args:
+            samples: what follows on from the samples before, in -1..1, shape (n,), float32 or float64; any n.
+
+        Raises:
+            ValueError: as `Frontend.compute`.
+        """
+        return self._frontend.finish(self.push_rows(as_samples(samples)))
+
+    def push_rows(self, samples: Doubles) -> NDArray[Any]:
+        """As ``push``, but `Frontend.rows` in place of features."""
+        if self._skip:  # frames further apart than they are long
+            skipped = min(self._skip, len(samples))
+            self._skip -= skipped
+            samples = samples[skipped:]
+        held = np.concatenate((self._kept, samples))
+        rows = self._frontend.rows(held)
+        used = len(rows) * self._frontend.stride_samples
+        self._skip += max(0, used - len(held))
+        self._kept = held[used:].copy()
+        return rows
+
+
+def as_samples(signal: Any) -> Doubles:
+    """The signal as contiguous float64, if it is one-dimensional and of floats."""
+    samples = np.asarray(signal)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise ValueError(f"samples are float32 in -1..1 of shape (n,), not {samples.dtype} of shape {samples.shape}")
+    return np.ascontiguousarray(samples, np.float64)
