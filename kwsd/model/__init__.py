@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from kwsd.model.description import Description, Labels, describe
 from kwsd.model.flatbuffer import MalformedError
 from kwsd.model.graph import Graph, Tensor, read
 from kwsd.model.tensors import INTEGERS, feeder, fit, reader
+
+if TYPE_CHECKING:
+    from kwsd.frontend import Frontend
 
 __all__ = ["Model", "bundled_names", "load"]
 
@@ -89,9 +92,12 @@ class Model:
         self.frontend: Mapping[str, Any] = {"sample_rate_hz": self.sample_rate_hz, **metadata["frontend"]}
         self.recognize: Mapping[str, Any] = metadata.get("recognize", {})
         self.bytes = len(data)
-        silence = self._silence()
+        self._frontend = self._create_frontend()
+        silence = self.features(np.zeros(self.clip_samples, np.float32))
         shape = self._input_shape(silence.shape)
-        self._interpreter = runtime.start(backend, data, shape, self.sample_rate_hz, str(path))
+        # tflite-runtime crashes on some broken files, either runtime on broken options of custom operators
+        risky = backend == "tflite-runtime" or any(operator.custom for operator in graph.operators)
+        self._interpreter = runtime.start(backend, data, shape, self.sample_rate_hz, str(path), risky=risky)
         clip, *rate = self._interpreter.get_input_details()
         for detail in rate:
             rate_hz = np.full(detail["shape"], self.sample_rate_hz, detail["dtype"])
@@ -100,6 +106,10 @@ class Model:
         self._invoke = self._interpreter.invoke
         self._read = reader(self._interpreter, self._output(), logits=metadata["scores"] == "logits")
         self._try(silence)
+
+    def features(self, clip: Floats) -> Floats:
+        """What ``scores`` takes, from the samples of one clip in -1..1, shape (clip_samples,)."""
+        return clip if self._frontend is None else self._frontend.compute(clip)
 
     def scores(self, features: Floats) -> Floats:
         """The probability of each label for one clip, shape (labels,), float32, as a new array.
@@ -159,20 +169,18 @@ class Model:
             raise self._refuse(f"its input {_words(clip)} does not take a clip of {size} {what}")
         return shape
 
-    def _silence(self) -> Floats:
-        """What the network is given for a clip of silence."""
-        samples = np.zeros(self.clip_samples, np.float32)
+    def _create_frontend(self) -> "Frontend | None":
         if self.frontend["type"] == "waveform":
-            return samples
+            return None
         from kwsd.frontend import create
 
         try:
-            rows: Floats = create(self.frontend).compute(samples)
+            frontend = create(self.frontend)
         except (KwsdError, ValueError) as error:
             raise self._refuse(f"its front end is refused ({error})") from error
-        if not len(rows):
+        if frontend.frames(self.clip_samples) < 1:
             raise self._refuse(f"its clip of {self.clip_ms} ms is shorter than a window of its front end")
-        return rows
+        return frontend
 
     def _output(self) -> dict[str, Any]:
         """The interpreter's output, if it can be scores of the labels."""

@@ -37,7 +37,7 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class String:
-    """Bytes that end with a NUL, read as str; bytes that are no UTF-8 are replaced."""
+    """UTF-8 that ends with a NUL, read as str."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ class Reader:
         self._tables += 1
         if self._tables > TABLES_MAX:
             raise MalformedError(f"it has more than {TABLES_MAX} tables")
+        vtable = at - self._number("<i", at)
         if at % 4:
             raise MalformedError(f"the table at byte {at} is not aligned")
-        vtable = at - self._number("<i", at)
         vtable_bytes, table_bytes = self._number("<H", vtable), self._number("<H", vtable + 2)
         if vtable_bytes < 4 or vtable_bytes % 2 or table_bytes < 4:
             raise MalformedError(f"the table at byte {at} has a broken vtable")
@@ -158,4 +158,7 @@ class Reader:
         first, count = self._vector(at, 1)
         if self._number("<B", first + count) != 0:
             raise MalformedError(f"the string at byte {at} has no end")
-        return self._data[first : first + count].decode(errors="replace")
+        try:
+            return self._data[first : first + count].decode()
+        except UnicodeDecodeError as error:
+            raise MalformedError(f"the string at byte {at} is no UTF-8") from error

@@ -6,6 +6,7 @@ Both have the same ``Interpreter``; they differ in what they crash on and in wha
 import base64
 import contextlib
 import functools
+import importlib
 import json
 import os
 import re
@@ -16,8 +17,11 @@ from typing import Any
 
 from kwsd.errors import ConfigError, ModelError, UnavailableError
 
-BACKENDS = ("litert", "tflite-runtime")
+BACKENDS = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
+"""The runtimes and their packages, the better one first."""
+
 TRIAL_S = 30
+TRIAL_SCRIPT = Path(__file__).with_name("trial.py")
 REFUSALS = (ValueError, RuntimeError, SystemError, MemoryError)
 """What the runtimes raise about a model."""
 
@@ -43,23 +47,24 @@ def choose(wanted: str | None = None) -> str:
         raise ConfigError(f"KWSD_BACKEND: {wanted!r} is no runtime; allowed is {' or '.join(BACKENDS)}")
     faults = []
     for backend in (wanted,) if wanted else BACKENDS:
-        fault = _fault(backend)
-        if fault is None:
+        problem = fault(backend)
+        if problem is None:
             return backend
-        faults.append(f"{backend}: {fault}")
+        faults.append(f"{backend}: {problem}")
     raise UnavailableError("no TensorFlow Lite runtime works here", "; ".join(faults), _mend(wanted))
 
 
-def start(backend: str, model: bytes, shape: Sequence[int], rate_hz: int, source: str) -> Any:
+def start(backend: str, model: bytes, shape: Sequence[int], rate_hz: int, source: str, *, risky: bool) -> Any:
     """An interpreter with its tensors allocated, one thread. The bytes must have been checked (kwsd.model.graph).
 
     Args:
         shape: of the first input.
         rate_hz: for a trial, where the graph takes the sample rate as its second input.
         source: the model, for ModelError.
+        risky: whether the runtime may crash on it, so that it is first tried in a child.
     """
-    if backend == "tflite-runtime":
-        _try_in_child(model, shape, rate_hz, source)
+    if risky:
+        _try_in_child(backend, model, shape, rate_hz, source)
     try:
         with quiet_stderr():
             interpreter = _interpreter_class(backend)(model_content=model, num_threads=1)
@@ -106,21 +111,17 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def _interpreter_class(backend: str) -> Any:
-    if backend == "litert":
-        from ai_edge_litert.interpreter import Interpreter
-    else:
-        from tflite_runtime.interpreter import Interpreter
-    return Interpreter
+    return importlib.import_module(f"{BACKENDS[backend]}.interpreter").Interpreter
 
 
 @functools.cache
-def _fault(backend: str) -> str | None:
+def fault(backend: str) -> str | None:
     """Why a runtime does not work here; None if it does. An import does not show whether numpy fits."""
     try:
         with quiet_stderr():
             _interpreter_class(backend)(model_content=_EMPTY_MODEL, num_threads=1)
     except ModuleNotFoundError as error:
-        return "not installed" if str(error.name).startswith(("ai_edge_litert", "tflite_runtime")) else str(error)
+        return "not installed" if str(error.name).startswith(BACKENDS[backend]) else str(error)
     except (ImportError, OSError) as error:
         return f"cannot be loaded ({error})"
     except (SystemError, RuntimeError, ValueError, AttributeError) as error:
@@ -133,20 +134,21 @@ def _fault(backend: str) -> str | None:
 
 
 def _mend(wanted: str | None) -> str:
-    if os.uname().machine in ("armv7l", "armv6l"):
+    import platform
+
+    if platform.machine() in ("armv7l", "armv6l"):
         return "On 32-bit Arm: pip install tflite-runtime 'numpy<2' with Python up to 3.11; newer ones have no runtime."
     return "pip install tflite-runtime 'numpy<2'" if wanted == "tflite-runtime" else "pip install ai-edge-litert"
 
 
-def _try_in_child(model: bytes, shape: Sequence[int], rate_hz: int, source: str) -> None:
+def _try_in_child(backend: str, model: bytes, shape: Sequence[int], rate_hz: int, source: str) -> None:
     import subprocess
 
-    wanted = json.dumps({"shape": list(shape), "rate_hz": rate_hz})
-    script = str(Path(__file__).with_name("trial.py"))
+    wanted = json.dumps({"package": BACKENDS[backend], "shape": list(shape), "rate_hz": rate_hz})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         done = subprocess.run(
-            [sys.executable, "-P", script, wanted],
+            [sys.executable, "-P", str(TRIAL_SCRIPT), wanted],
             input=model,
             capture_output=True,
             timeout=TRIAL_S,
@@ -154,9 +156,9 @@ def _try_in_child(model: bytes, shape: Sequence[int], rate_hz: int, source: str)
             env=environment,
         )
     except subprocess.TimeoutExpired as error:
-        raise refused(source, "tflite-runtime", f"a trial took more than {TRIAL_S} s") from error
+        raise refused(source, backend, f"a trial took more than {TRIAL_S} s") from error
     if done.returncode < 0:
-        raise refused(source, "tflite-runtime", f"it crashed, signal {-done.returncode}")
+        raise refused(source, backend, f"it crashed, signal {-done.returncode}")
     if done.returncode:
         reason = done.stdout.decode(errors="replace") or done.stderr.decode(errors="replace")[-300:]
-        raise refused(source, "tflite-runtime", reason)
+        raise refused(source, backend, reason)

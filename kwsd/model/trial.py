@@ -1,7 +1,7 @@
-"""Load and invoke a model once, in a process of its own, since tflite-runtime crashes on some broken files.
+"""Load and invoke a model once, in a process of its own, where the runtime may crash.
 
-Run as a script: the model comes on standard input, the only argument is JSON: ``{"shape": of the first
-input, "rate_hz": sample rate}``. Code 0: it runs; 1: the reason is on standard output; a signal: it crashed.
+Run as a script: the model comes on standard input, the only argument is JSON: ``{"package": the runtime, "shape": of
+the first input, "rate_hz": sample rate}``. Code 0: it runs; 1: the reason is on standard output; a signal: it crashed.
 """
 
 import json
@@ -9,12 +9,14 @@ import sys
 from typing import Any
 
 
-def trial(model: bytes, shape: list[int], rate_hz: int) -> None:
+def trial(model: bytes, package: str, shape: list[int], rate_hz: int) -> None:
     """Raises what the runtime raises."""
-    import numpy as np
-    from tflite_runtime.interpreter import Interpreter
+    import importlib
 
-    interpreter: Any = Interpreter(model_content=model, num_threads=1)
+    import numpy as np
+
+    runtime: Any = importlib.import_module(f"{package}.interpreter")
+    interpreter = runtime.Interpreter(model_content=model, num_threads=1)
     clip = interpreter.get_input_details()[0]
     if clip["shape"].tolist() != shape:
         interpreter.resize_tensor_input(clip["index"], shape)
@@ -28,7 +30,7 @@ def trial(model: bytes, shape: list[int], rate_hz: int) -> None:
 def main() -> int:
     wanted = json.loads(sys.argv[1])
     try:
-        trial(sys.stdin.buffer.read(), wanted["shape"], wanted["rate_hz"])
+        trial(sys.stdin.buffer.read(), **wanted)
     except (ValueError, RuntimeError, SystemError, MemoryError) as error:
         print(error)
         return 1
