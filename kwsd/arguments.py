@@ -38,3 +38,19 @@ class Parser(argparse.ArgumentParser):
             if f"--{declared}" in self._option_string_actions:
                 return f"--{declared}{equals}{value}"
         return arg
+
+def add_recognize_arguments(parser: argparse.ArgumentParser) -> None:
+    """The recogniser's settings, under the tutorial's names, for every command that spots words."""
+    from kwsd.config import flag
+
+    group = parser.add_argument_group("recogniser (what is left out comes from the config, the model, the defaults)")
+    for name, metavar, text in (
+        ("mode", "MODE", "how averaged scores become words: rearm (default), tensorflow, android, micro"),
+        ("clip_stride_ms", "MS", "time from one scored window to the next"),
+        ("average_window_ms", "MS", "scores are averaged over this time"),
+        ("suppression_ms", "MS", "nothing new within this time of a word"),
+        ("minimum_count", "N", "averages of fewer scores do not count"),
+        ("detection_threshold", "0..1", "a word needs a score above this"),
+    ):
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=flag("recognize", name), metavar=metavar, help=text)

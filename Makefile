@@ -1,0 +1,34 @@
+# Every target sets up what it needs in $(VENV). `make help` lists them.
+VENV ?= .venv
+export VENV
+PYTEST_ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench models clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## listen to the microphone and print what is heard; without a microphone, play the demo recording
+	@tools/setup.sh run
+	@$(VENV)/bin/kwsd --no-wait || { code=$$?; [ $$code = 69 ] || exit $$code; \
+	  echo 'kwsd: playing the demo recording instead: kwsd --source examples/demo.flac' >&2; \
+	  exec $(VENV)/bin/kwsd --source examples/demo.flac; }
+
+test: ## the tests, and all that they need
+	@tools/setup.sh test
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: ## ruff, and mypy --strict on kwsd
+	@tools/setup.sh test
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+bench: ## cost of listening, as one JSON line (docs/performance.md names its keys)
+	@tools/setup.sh test
+	@$(VENV)/bin/python tools/bench.py
+
+models: ## train the shipped models again from $$KWSD_DATA (hours)
+	@tools/setup.sh test
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" models/default.recipe.sh
+
+clean: ## remove the virtual environment and what tools left behind
+	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist

@@ -1,0 +1,68 @@
+"""Arguments -> one command; no logic of its own.
+
+``kwsd`` without a command, and ``kwsd run``, is the daemon. The modules of the other commands, and what they
+import, are loaded when they are asked for.
+"""
+
+import faulthandler
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from kwsd import __version__, log
+from kwsd.arguments import Parser
+from kwsd.errors import KwsdError
+
+COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; errors that a person can mend become one line each."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in COMMANDS:
+        command, arguments = arguments[0], arguments[1:]
+    elif arguments and arguments[0] in ("-h", "--help"):
+        command, arguments = "run", ["--help"]
+    else:
+        command = "run"
+    module = importlib.import_module(f"kwsd.commands.{command.replace('-', '_')}")
+    parser = Parser(
+        prog="kwsd" if command == "run" else f"kwsd {command}", description=module.HELP, example=module.EXAMPLE
+    )
+    if command == "run":
+        parser.add_argument("--version", action="version", version=f"kwsd {__version__}")
+        parser.description = f"{module.HELP}\n\nother commands (kwsd COMMAND --help): {', '.join(COMMANDS[1:])}"
+    module.add_arguments(parser)
+    args = parser.parse_args(arguments)
+    log.setup()
+    faulthandler.register(signal.SIGUSR1)  # "what are the threads doing?", answered on standard error
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(module.run(args))
+    except KwsdError as error:
+        for line in error.lines:
+            complain(line)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # whoever read our output has gone, and said so
+        return _closed_output()
+
+
+def complain(line: str) -> None:
+    """One line to standard error in the form of all of kwsd's errors."""
+    print(f"kwsd: {line}", file=sys.stderr, flush=True)
+
+
+def _interrupt(_signum: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _closed_output() -> int:
+    """Keeps the interpreter's flush at exit from complaining about a closed standard output."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

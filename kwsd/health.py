@@ -1,0 +1,43 @@
+"""The health snapshot: everything one asks when something seems wrong, in one object."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kwsd.events import StatusEvent
+    from kwsd.listening import Listening
+    from kwsd.sinks.bus import Bus
+
+
+def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus: "Bus") -> dict[str, Any]:
+    """The answer to ``{"get":"status"}``; docs/socket.md lists the keys with their units.
+
+    Args:
+        started_s: ``time.monotonic()`` when kwsd began.
+    """
+    return {
+        "type": "snapshot",
+        "state": state.state,
+        "reason": state.reason,
+        "since": state.since,
+        "uptime_s": round(time.monotonic() - started_s, 1),
+        "audio_s": round(listening.audio_s, 2),
+        "samples_lost": listening.samples_lost,
+        "overruns": listening.overruns,
+        "strides": listening.strides,
+        "stride_ms": listening.stride_ms,
+        "cpu_s": round(time.process_time(), 2),
+        "rss_mb": round(rss_mb(), 1),
+        "detections": listening.detections,
+        "sinks": bus.counters,
+        "clients": sum(getattr(sink, "clients", 0) for sink in bus.sinks),
+        "device": listening.device,
+        "model": listening.model.name,
+    }
+
+
+def rss_mb() -> float:
+    """Resident memory of this process, in MiB."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,0 +1,45 @@
+"""The log: one line a message on standard error, never on standard output.
+
+Text lines read ``kwsd: MESSAGE``; under systemd each carries the priority that journald takes from it.
+JSON lines have the keys ``time``, ``level`` and ``message``.
+"""
+
+import logging
+import os
+import sys
+from typing import Literal
+
+from kwsd.events import encode, rfc3339
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+# syslog(3) priorities, as sd-daemon(3) wants them at the start of a line.
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class _Text(logging.Formatter):
+    def __init__(self, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = "kwsd: " + " ".join(super().format(record).split())
+        return f"<{_PRIORITY.get(record.levelno, 6)}>{line}" if self._journal else line
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return encode({"time": rfc3339(record.created), "level": record.levelname.lower(), "message": message})
+
+
+def setup(level: str = "info", form: Literal["text", "json"] | str = "text") -> None:
+    """Sends the log of kwsd to standard error; a second call changes level and form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text(journal="JOURNAL_STREAM" in os.environ))
+    logger = logging.getLogger("kwsd")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(LEVELS[level])
+    # A log that cannot be written (its disk is full, its pipe closed) must not take hearing down with it.
+    logging.raiseExceptions = False

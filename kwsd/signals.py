@@ -1,0 +1,62 @@
+"""Signals as facts that the main thread finds when it wakes.
+
+A handler only notes what came; the write to the wake-up pipe, which the interpreter itself does, ends the wait.
+(Setting a threading.Event in a handler can deadlock with a main thread that is inside its wait.)
+"""
+
+import os
+import select
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Signals:
+    """SIGTERM and SIGINT ask to stop, SIGHUP asks to reload; use it as a context in the main thread.
+
+    Attributes:
+        stop: whether to stop has been asked.
+        reload: whether to reload has been asked; reset by whoever does it.
+    """
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.reload = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        read, write = self._read, self._write
+        self._read = self._write = -1  # a thread that still wakes us must not write into somebody else's file
+        os.close(read)
+        os.close(write)
+
+    def wait(self, seconds: float) -> None:
+        """Waits until a signal or `wake` comes, at most so long."""
+        if select.select([self._read], [], [], max(0.0, seconds))[0]:
+            os.read(self._read, 4096)
+
+    def wake(self) -> None:
+        """Ends the wait, or the next one; any thread may call it."""
+        if self._write >= 0:
+            try:
+                os.write(self._write, b"\0")
+            except BlockingIOError:  # full: there is enough to wake for
+                return
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self.reload = True
+        else:
+            self.stop = True

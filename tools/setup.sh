@@ -1,0 +1,72 @@
+#!/bin/sh
+# Sets up what a make target needs: system packages (through apt, where they are missing) and a virtual environment.
+#
+#   tools/setup.sh run    what `make run` needs
+#   tools/setup.sh test   what `make test` needs as well
+#
+# Says everything on standard error. Where system packages are missing and cannot be installed it prints the one
+# apt line to type; `run` then goes on (the demo needs no PortAudio), `test` fails.
+set -eu
+exec >&2
+goal=$1
+venv=${VENV:-.venv}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then sudo "$@"
+    else return 1
+    fi
+}
+
+# add PACKAGE TEST...: wants the Debian package unless the test succeeds.
+missing=""
+add() { package=$1; shift; "$@" >/dev/null 2>&1 || missing="$missing $package"; }
+library() { PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -qF "$1"; }
+have() { command -v "$1"; }
+alsa_pulse() { ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so; }
+
+python=""
+for candidate in ${PYTHON:-} python3 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2])' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "kwsd: Python: 3.11 or newer is not here. Install it (Debian 12 and Raspberry Pi OS have it), or set PYTHON=/path/to/python."
+    exit 69
+fi
+
+add python3-venv "$python" -c 'import ensurepip, venv'
+add libportaudio2 library libportaudio.so.2
+if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, the shell examples
+    add pulseaudio have pulseaudio
+    add pulseaudio-utils have pactl
+    add libasound2-plugins alsa_pulse
+    add systemd have systemd-analyze
+    add socat have socat
+    add openssl have openssl
+fi
+if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086  # the list is meant to be split
+    if command -v apt-get >/dev/null &&
+        { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $missing ||
+            { as_root apt-get update -qq &&
+                as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $missing; }; } >/dev/null; then
+        :
+    else
+        echo "kwsd: system packages: these are missing. Type: sudo apt-get install$missing"
+        [ "$goal" = run ] || exit 69
+    fi
+fi
+
+extras=""
+[ "$goal" = run ] || extras="[test,lint,train]"
+stamp=$venv/.installed-$goal
+if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+    echo "kwsd: installing into $venv (the first time takes a minute or more) ..."
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input -e ".$extras"
+    touch "$stamp"
+    [ "$goal" = run ] || touch "$venv/.installed-run"
+fi
