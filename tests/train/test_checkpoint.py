@@ -1,0 +1,50 @@
+"""Checkpoints come back as they were, and are never seen half written."""
+
+import numpy as np
+import pytest
+from kwsd_train import checkpoint
+from kwsd_train.checkpoint import Checkpoint
+
+from kwsd.errors import ModelError, OutputError
+
+NUMBERS = {"model": [np.arange(6.0).reshape(2, 3), np.array(7)], "optimizer": [np.ones(3, np.float32)]}
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
+    path = checkpoint.path_of(tmp_path, "conv", 400)
+    checkpoint.save(path, Checkpoint(400, {"wanted_words": "yes,no"}, NUMBERS))
+    loaded = checkpoint.load(path)
+    assert path.name == "conv.ckpt-400"
+    assert (loaded.step, loaded.settings) == (400, {"wanted_words": "yes,no"})
+    assert loaded.variables.keys() == NUMBERS.keys()
+    for name, arrays in NUMBERS.items():
+        for stored, array in zip(loaded.variables[name], arrays, strict=True):
+            np.testing.assert_array_equal(stored, array)
+
+
+def test_the_newest_are_kept_and_the_highest_step_is_the_latest(tmp_path):
+    for step in range(1, 12):
+        checkpoint.save(checkpoint.path_of(tmp_path, "conv", step), Checkpoint(step, {}, NUMBERS))
+    assert len(list(tmp_path.iterdir())) == checkpoint.KEPT
+    assert checkpoint.latest(tmp_path).name == "conv.ckpt-11"
+
+
+def test_a_file_that_was_being_written_is_not_taken_for_one(tmp_path):
+    checkpoint.save(checkpoint.path_of(tmp_path, "conv", 1), Checkpoint(1, {}, NUMBERS))
+    (tmp_path / ".conv.ckpt-2.tmp").write_bytes(b"half")
+    assert checkpoint.latest(tmp_path).name == "conv.ckpt-1"
+
+
+def test_what_is_no_checkpoint_is_told(tmp_path):
+    with pytest.raises(ModelError, match="no checkpoint there"):
+        checkpoint.latest(tmp_path)
+    wrong = tmp_path / "conv.ckpt-1"
+    wrong.write_bytes(b"PK\x03\x04 but truncated")
+    for path in (wrong, tmp_path / "missing"):
+        with pytest.raises(ModelError, match="no checkpoint of kwsd-train"):
+            checkpoint.load(path)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        checkpoint.save(tmp_path / "missing" / "conv.ckpt-1", Checkpoint(1, {}, NUMBERS))

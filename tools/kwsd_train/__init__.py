@@ -1,0 +1,1 @@
+"""kwsd-train: TensorFlow's speech_commands tools again, for models that kwsd runs."""

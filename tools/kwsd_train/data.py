@@ -1,0 +1,147 @@
+"""Folders of clips -> labels and sets: who trains, who validates, who tests.
+
+After ``input_data.py`` of TensorFlow's speech_commands (Apache-2.0), with paths sorted, so that an index
+repeats on every file system.
+"""
+
+import csv
+import hashlib
+import math
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kwsd.errors import InputError, UsageError
+from kwsd_train.recordings import is_audio
+
+SILENCE, UNKNOWN = "_silence_", "_unknown_"
+SILENCE_INDEX, UNKNOWN_INDEX = 0, 1
+BACKGROUND_FOLDER = "_background_noise_"
+SETS = ("training", "validation", "testing")
+DEFAULT_SEED = 59185
+_MAX_HASH = 2**27 - 1
+
+
+def data_root() -> Path:
+    """The folder of all data: ``KWSD_DATA``, else ``data`` in the working folder."""
+    return Path(os.environ.get("KWSD_DATA") or "data")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One entry of a set: a file, or digital silence where ``path`` is None, and its label's index."""
+
+    path: Path | None
+    label: int
+
+
+def parse_words(text: str) -> tuple[str, ...]:
+    """The wanted words of a comma list. UsageError for none, an empty, a double or a reserved one."""
+    words = tuple(word.strip() for word in text.split(","))
+    for word in words:
+        if not word or word in (SILENCE, UNKNOWN, BACKGROUND_FOLDER):
+            raise UsageError("--wanted_words", f"{word!r} cannot be a wanted word", "Give words divided by commas.")
+        if words.count(word) > 1:
+            raise UsageError("--wanted_words", f"{word!r} is there twice", "Give each word once.")
+    return words
+
+
+def labels_of(words: Sequence[str]) -> list[str]:
+    """``_silence_``, ``_unknown_``, then the words: the order of every model here."""
+    return [SILENCE, UNKNOWN, *words]
+
+
+def which_set(filename: str, validation_percentage: float, testing_percentage: float) -> str:
+    """The set of a file, from its name alone, so that all clips of one speaker fall into one set.
+
+    The speaker is what stands before ``_nohash_`` in the base name; its SHA-1 gives a percentage.
+    """
+    speaker = Path(filename).name.partition("_nohash_")[0]
+    number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (_MAX_HASH + 1)
+    percentage = number * (100.0 / _MAX_HASH)
+    if percentage < validation_percentage:
+        return "validation"
+    if percentage < validation_percentage + testing_percentage:
+        return "testing"
+    return "training"
+
+
+def build_index(
+    data_dir: Path,
+    words: Sequence[str],
+    *,
+    silence_percentage: float = 10.0,
+    unknown_percentage: float = 10.0,
+    validation_percentage: float = 10.0,
+    testing_percentage: float = 10.0,
+    seed: int = DEFAULT_SEED,
+) -> dict[str, list[Clip]]:
+    """All clips by set. Percentages of silence and unknown are of the wanted clips; shuffled from ``seed``.
+
+    Raises InputError when there are no clips, or none of a wanted word, or none left to train on.
+    """
+    draw = random.Random(seed)
+    wanted: dict[str, list[Clip]] = {name: [] for name in SETS}
+    unknown: dict[str, list[Clip]] = {name: [] for name in SETS}
+    found: set[str] = set()
+    for path in sorted(path for path in data_dir.glob("*/*") if is_audio(path)):
+        word = path.parent.name.lower()
+        if word == BACKGROUND_FOLDER:
+            continue
+        found.add(word)
+        name = which_set(path.name, validation_percentage, testing_percentage)
+        if word in words:
+            wanted[name].append(Clip(path, words.index(word) + 2))
+        else:
+            unknown[name].append(Clip(path, UNKNOWN_INDEX))
+    if not found:
+        raise InputError(
+            str(data_dir), f"No .wavs found at {data_dir}/*/*.wav (nor .flac, .ogg, .opus)", "Name it by --data_dir."
+        )
+    for word in words:
+        if word not in found:
+            raise InputError(str(data_dir), f"Expected to find {word} in labels but only found {', '.join(found)}")
+    if not wanted["training"]:
+        raise InputError(
+            str(data_dir), "no clip of the wanted words falls into the training set", "Add clips of other speakers."
+        )
+    for name in ("validation", "testing", "training"):
+        count = len(wanted[name])
+        draw.shuffle(unknown[name])
+        wanted[name] += [Clip(None, SILENCE_INDEX)] * math.ceil(count * silence_percentage / 100)
+        wanted[name] += unknown[name][: math.ceil(count * unknown_percentage / 100)]
+    for name in ("validation", "testing", "training"):
+        draw.shuffle(wanted[name])
+    return wanted
+
+
+def background_files(data_dir: Path) -> list[Path]:
+    """The long noise files of ``_background_noise_``; none without the folder, InputError if it is empty."""
+    folder = data_dir / BACKGROUND_FOLDER
+    if not folder.is_dir():
+        return []
+    files = sorted(path for path in folder.iterdir() if is_audio(path))
+    if not files:
+        raise InputError(str(folder), f"No background wav files were found in {folder}/*.wav", "Add some or remove it.")
+    return files
+
+
+def listed_files(folder: Path, flag: str, **wanted: str) -> list[Path]:
+    """Audio files of ``folder``. Where a .tsv table there has the columns of ``wanted``, only rows that equal them.
+
+    ``listed_files(noise, "--noise_dir", split="train")`` leaves out what is kept for validation.
+    """
+    if not folder.is_dir():
+        raise InputError(str(folder), "no such folder", f"Name it by {flag}.")
+    files = sorted(path for path in folder.iterdir() if is_audio(path))
+    for table in sorted(folder.glob("*.tsv")):
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        if rows and {"file", *wanted} <= rows[0].keys():
+            chosen = {row["file"] for row in rows if all(row[key] == value for key, value in wanted.items())}
+            files = [path for path in files if path.name in chosen]
+    if not files:
+        raise InputError(str(folder), "no audio file that may be trained on", f"Name another folder by {flag}.")
+    return files

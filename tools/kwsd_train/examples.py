@@ -1,0 +1,311 @@
+"""The batch of a step: features and targets as a pure function of the seed and the step's number.
+
+Nothing is remembered from batch to batch, so training that stops and resumes sees what it would have seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd import frontend
+from kwsd.errors import InputError, UsageError
+from kwsd_train import augment, features, recordings, teacher
+from kwsd_train.augment import Signal
+from kwsd_train.data import (
+    SETS,
+    SILENCE_INDEX,
+    UNKNOWN_INDEX,
+    Clip,
+    background_files,
+    build_index,
+    labels_of,
+    listed_files,
+)
+from kwsd_train.options import Folders, words
+from kwsd_train.recordings import Recordings
+
+Rows = NDArray[np.float32]
+
+FULL_SHARE, HALF_SHARE, GONE_SHARE = 0.95, 0.55, 0.03
+"""Of a word's extent: from the first on it counts as said, up to the second as half heard, up to the third as gone."""
+
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Set:
+    """The clips of one of the three sets.
+
+    ``numbers`` in ``Data.clips`` (-1: digital silence) and ``labels``, shape (n,); ``targets`` (n, labels): what is to
+    be learnt, rows with a 1 at the label, or what teachers made of them.
+    """
+
+    numbers: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    targets: Rows
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Data:
+    """All recordings that a run draws from, decoded. Small to pickle: the samples are mapped, not copied."""
+
+    sets: Mapping[str, Set]
+    clips: Recordings
+    background: Recordings
+    noise: Recordings | None
+    speech: Recordings | None
+    responses: Recordings | None
+
+
+def load_data(settings: Mapping[str, Any], where: Folders, teachers: Sequence[str] = ()) -> Data:
+    """Find, decode and check what ``settings`` ask for; ask the ``teachers``. InputError names what is missing."""
+    rate_hz = settings["sample_rate"]
+    index = build_index(
+        where.data,
+        words(settings),
+        silence_percentage=settings["silence_percentage"],
+        unknown_percentage=settings["unknown_percentage"],
+        validation_percentage=settings["validation_percentage"],
+        testing_percentage=settings["testing_percentage"],
+        seed=settings["seed"],
+    )
+    names = labels_of(words(settings))
+    paths = sorted({clip.path for name in SETS for clip in index[name] if clip.path})
+    number = {path: place for place, path in enumerate(paths)}
+
+    def decoded(files: Sequence[Path]) -> Recordings:
+        return recordings.load(files, rate_hz, where.cache)
+
+    def numbered(clips: Sequence[Clip]) -> Set:
+        numbers = np.array([number[clip.path] if clip.path else -1 for clip in clips], np.int64)
+        classes = np.array([clip.label for clip in clips], np.int64)
+        return Set(numbers, classes, np.eye(len(names), dtype=np.float32)[classes])
+
+    background_paths = background_files(where.data)
+    if settings["silence_percentage"] > 0 and not background_paths:
+        raise InputError(
+            str(where.data), "no _background_noise_ folder to make silence from", "Add it, or --silence_percentage 0."
+        )
+    background = decoded(background_paths)
+    clip_samples = rate_hz * settings["clip_duration_ms"] // 1000
+    for place, path in enumerate(background_paths):
+        if background.length(place) <= clip_samples:
+            raise InputError(
+                str(path),
+                f"Background sample is too short! Need more than {clip_samples} samples "
+                f"but only {background.length(place)} were found",
+            )
+
+    def optional(wish: str, folder: Path, flag: str, **columns: str) -> Recordings | None:
+        return decoded(listed_files(folder, flag, **columns)) if settings.get(wish) else None
+
+    sets = {name: numbered(index[name]) for name in SETS}
+    clips = decoded(paths)
+    if teachers:
+        learnt = sets["training"]
+        targets = teacher.blend(
+            teachers, settings["teacher_weight"], clips, learnt.numbers, learnt.targets, names, where.cache
+        )
+        sets["training"] = replace(learnt, targets=targets)
+    return Data(
+        sets,
+        clips,
+        background,
+        optional("noise_frequency", where.noise, "--noise_dir", split="train"),
+        optional("speech_percentage", where.speech, "--speech_dir", contains="", homophones=""),
+        optional("reverberation_frequency", where.impulse, "--impulse_dir", split="train"),
+    )
+
+
+class Word(NamedTuple):
+    """One example on its way: samples, the label's index, and the target row (labels,)."""
+
+    signal: Signal
+    label: int
+    target: Rows
+
+
+class Examples:
+    """Makes batches. One in each worker process.
+
+    Args:
+        data: the recordings.
+        settings: resolved flags: features, data, augmentation, and ``batch_size``.
+        front: the ``frontend`` mapping of a model (with ``sample_rate_hz``) in place of the one that the flags ask for.
+    """
+
+    def __init__(self, data: Data, settings: Mapping[str, Any], front: Mapping[str, Any] | None = None) -> None:
+        self.data = data
+        self.settings = dict(settings)
+        self.rate_hz: int = settings["sample_rate"]
+        self.clip_samples: int = self.rate_hz * settings["clip_duration_ms"] // 1000
+        self.shift_samples = int(settings["time_shift_ms"] * self.rate_hz / 1000)
+        self.names = labels_of(words(settings))
+        self.labels = len(self.names)
+        self.frontend = frontend.create(front) if front else features.create(settings)
+        if self.shift_samples > self.clip_samples:
+            raise UsageError("--time_shift_ms", f"{settings['time_shift_ms']:g} ms is longer than the clip")
+
+    def batch(self, step: int) -> tuple[Rows, Rows]:
+        """Features (batch, frames, width) and targets (batch, labels), rows of which add up to 1, of one step."""
+        draw = np.random.default_rng((self.settings["seed"], step))
+        size = self.settings["batch_size"]
+        speech = round(size * self.settings["speech_percentage"] / 100)
+        targets = np.zeros((size, self.labels), np.float32)
+        signals = np.zeros((size, self.clip_samples), np.float32)
+        for place in range(size):
+            word = self._speech(draw) if place < speech else self._clip(draw)
+            signals[place] = self._surroundings(word, draw)
+            targets[place] = word.target
+        batch = self.features(signals)
+        for rows in batch:
+            self._mask(rows, draw)
+        if self.settings["mixup"]:
+            share = draw.beta(self.settings["mixup"], self.settings["mixup"], size).astype(np.float32)
+            other = draw.permutation(size)
+            batch += (1 - share)[:, None, None] * (batch[other] - batch)
+            targets += (1 - share)[:, None] * (targets[other] - targets)
+        return batch, targets
+
+    def evaluation_set(self, name: str, start: int = 0, count: int | None = None) -> tuple[Rows, NDArray[np.int64]]:
+        """Features (n, frames, width) and labels (n,) of a set as it is. Silence is background at a volume 0..1.
+
+        Its silence is drawn from a generator seeded by the set and the entry, so that accuracies compare.
+        """
+        chosen = self.data.sets[name]
+        numbers, labels = (
+            part[start : None if count is None else start + count] for part in (chosen.numbers, chosen.labels)
+        )
+        signals = np.zeros((len(labels), self.clip_samples), np.float32)
+        for place, number in enumerate(numbers):
+            if number >= 0:
+                signals[place] = augment.fit(self.data.clips[number], self.clip_samples)
+            else:
+                draw = np.random.default_rng((self.settings["seed"], SETS.index(name), start + place))
+                signals[place] = self._background(draw) * np.float32(draw.uniform(0, 1))
+        return self.features(signals), labels
+
+    def features(self, signals: Signal) -> Rows:
+        """Front-end rows of clips (n, samples): (n, frames, width)."""
+        return np.stack([self.frontend.compute(signal) for signal in signals])
+
+    def _clip(self, draw: np.random.Generator) -> Word:
+        """A clip of the training set somewhere in its window."""
+        word = self._word(draw)
+        if word.label != SILENCE_INDEX and draw.random() < self.settings["stream_frequency"]:
+            return self._stream_window(word, draw)
+        moved = int(draw.integers(-self.shift_samples, self.shift_samples)) if self.shift_samples else 0
+        return word._replace(signal=augment.shift(word.signal, moved))
+
+    def _word(self, draw: np.random.Generator) -> Word:
+        chosen = self.data.sets["training"]
+        entry = int(draw.integers(len(chosen)))
+        number, label, target = int(chosen.numbers[entry]), int(chosen.labels[entry]), chosen.targets[entry]
+        if number < 0:
+            return Word(np.zeros(self.clip_samples, np.float32), label, target)
+        signal = augment.fit(self.data.clips[number], self.clip_samples)
+        if self.settings["speed_percentage"]:
+            spread = self.settings["speed_percentage"] / 100
+            signal = augment.speed(signal, float(draw.uniform(1 - spread, 1 + spread)))
+        return Word(signal, label, target)
+
+    def _stream_window(self, first: Word, draw: np.random.Generator) -> Word:
+        """A window at any offset from ``first`` to another clip after a pause: a word, parts of words, or neither."""
+        second = self._word(draw)
+        second_start = self.clip_samples + int(draw.integers(0, self.rate_hz // 2))
+        joined = np.zeros(second_start + self.clip_samples, np.float32)
+        joined[: self.clip_samples] = first.signal
+        joined[second_start:] = second.signal
+        begin, end = augment.word_extent(second.signal)
+        extents = [augment.word_extent(first.signal), (second_start + begin, second_start + end)]
+        for _ in range(_TRIES):
+            start = int(draw.integers(0, second_start + 1))
+            kept = [augment.kept_share(extent, start, self.clip_samples) for extent in extents]
+            word = self._heard(kept, (first, second))
+            if word is not None:
+                return word._replace(signal=joined[start : start + self.clip_samples])
+        return first
+
+    def _heard(self, kept: Sequence[float], words_there: Sequence[Word]) -> Word | None:
+        """What a window says that holds these shares of two words; None where it is neither this nor that."""
+        whole = [word for share, word in zip(kept, words_there, strict=True) if share >= FULL_SHARE]
+        if whole and all(word.label == whole[0].label for word in whole):
+            return whole[0]
+        if whole or max(kept) > HALF_SHARE:
+            return None
+        return self._plain(SILENCE_INDEX if max(kept) <= GONE_SHARE else UNKNOWN_INDEX)
+
+    def _plain(self, label: int, signal: Signal | None = None) -> Word:
+        """A word whose target is its label alone."""
+        target = np.zeros(self.labels, np.float32)
+        target[label] = 1
+        return Word(np.zeros(self.clip_samples, np.float32) if signal is None else signal, label, target)
+
+    def _speech(self, draw: np.random.Generator) -> Word:
+        """A window of running speech that holds none of the words."""
+        assert self.data.speech is not None
+        return self._plain(UNKNOWN_INDEX, self._piece(self.data.speech, draw))
+
+    def _surroundings(self, word: Word, draw: np.random.Generator) -> Signal:
+        """Room, microphone, noise and loudness. Silence gets background noise in any case."""
+        settings, signal = self.settings, word.signal
+        if word.label == SILENCE_INDEX and draw.random() < settings["quiet_frequency"]:
+            level = 10 ** (draw.uniform(-110, -70) / 20) * (draw.random() < 0.75)
+            return draw.normal(0, 1, self.clip_samples).astype(np.float32) * np.float32(level)
+        if word.label == SILENCE_INDEX:
+            signal = signal + np.float32(draw.uniform(0, 1)) * self._background(draw)
+        else:
+            signal = self._noisy(self._coloured(signal, draw), draw)
+        low_db, high_db = settings["gain_db"]
+        if low_db != high_db:
+            signal = augment.gain(signal, float(draw.uniform(low_db, high_db)))
+        return np.clip(signal, -1, 1)
+
+    def _coloured(self, signal: Signal, draw: np.random.Generator) -> Signal:
+        bend_db = self.settings["equalizer_db"]
+        in_room = self.data.responses is not None and draw.random() < self.settings["reverberation_frequency"]
+        response = self._response(draw) if in_room else None
+        curve_db = draw.uniform(-bend_db, bend_db, 8) if bend_db else None
+        if response is None and curve_db is None:
+            return signal
+        return augment.colour(signal, response, curve_db, self.rate_hz / 2)
+
+    def _noisy(self, signal: Signal, draw: np.random.Generator) -> Signal:
+        settings = self.settings
+        if self.data.noise is not None and draw.random() < settings["noise_frequency"]:
+            return augment.mix_at_snr(signal, self._background(draw), float(draw.uniform(*settings["snr_db"])))
+        if len(self.data.background) and draw.random() < settings["background_frequency"]:
+            volume = np.float32(draw.uniform(0, settings["background_volume"]))
+            return signal + volume * self._piece(self.data.background, draw)
+        return signal
+
+    def _background(self, draw: np.random.Generator) -> Signal:
+        """A clip's length of noise, of the background folder or, where it is in use, of the noise folder."""
+        pools = [pool for pool in (self.data.background, self.data.noise) if pool is not None and len(pool)]
+        return self._piece(pools[int(draw.integers(len(pools)))], draw)
+
+    def _response(self, draw: np.random.Generator) -> Signal:
+        assert self.data.responses is not None
+        return self.data.responses[int(draw.integers(len(self.data.responses)))]
+
+    def _piece(self, pool: Recordings, draw: np.random.Generator) -> Signal:
+        """A clip's length from anywhere in ``pool``, long recordings more often; a short one padded."""
+        number = int(np.searchsorted(pool.bounds, draw.integers(pool.bounds[-1]), "right")) - 1
+        start = int(draw.integers(max(pool.length(number) - self.clip_samples, 0) + 1))
+        return augment.fit(pool.excerpt(number, start, self.clip_samples), self.clip_samples)
+
+    def _mask(self, rows: Rows, draw: np.random.Generator) -> None:
+        frames, width = rows.shape
+        for _ in range(self.settings["time_masks"]):
+            count = int(draw.integers(self.settings["time_mask_rows"] + 1))
+            augment.mask_rows(rows, int(draw.integers(max(frames - count, 0) + 1)), count)
+        for _ in range(self.settings["band_masks"]):
+            count = int(draw.integers(self.settings["band_mask_bins"] + 1))
+            augment.mask_columns(rows, int(draw.integers(max(width - count, 0) + 1)), count)

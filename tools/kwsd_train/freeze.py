@@ -1,0 +1,182 @@
+"""``kwsd-train freeze``: a checkpoint to one self-describing .tflite file."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kwsd.errors import KwsdError, OutputError, UsageError
+from kwsd_train import architectures, checkpoint, options
+from kwsd_train.convert import QUANTIZE, convert
+from kwsd_train.data import labels_of
+
+HELP = "make a .tflite file for kwsd from a checkpoint"
+EXAMPLE = "kwsd-train freeze --start_checkpoint latest --output_file yes_no.tflite --quantize int8"
+
+BOUNDS = {"none": 1e-4, "float16": 0.01, "dynamic": 0.05, "int8": 0.05}
+"""How far the file's scores may be from Keras's: the largest difference of a clip's scores, in the mean over clips."""
+
+_REPRESENTATIVE_BATCHES = 5
+_COMPARED = 300
+_log = logging.getLogger("kwsd_train")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_folders(parser)
+    options.add_flags(parser, "features and network, by default the checkpoint's", options.FEATURE_DEFAULTS)
+    options.add_flags(parser, "data, by default the checkpoint's", options.DATA_DEFAULTS)
+    group = parser.add_argument_group("freezing")
+    group.add_argument("--start_checkpoint", required=True, metavar="FILE", help="checkpoint; `latest`: of --train_dir")
+    group.add_argument(
+        "--train_dir", type=Path, default=Path("/tmp/speech_commands_train"), metavar="DIR", help="where"
+    )
+    group.add_argument("--output_file", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
+    group.add_argument("--quantize", choices=QUANTIZE, default="none", help="numbers of the file (int8: tensors too)")
+    group.add_argument(
+        "--weights_file", type=Path, metavar="FILE", help="write the float weights there too (.weights.h5)"
+    )
+    group.add_argument("--name", metavar="TEXT", help="the model's name (default: the file's)")
+    group.add_argument(
+        "--metadata",
+        type=Path,
+        metavar="FILE",
+        help="JSON with the keys version, recognize, training, licence to carry",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    _log.setLevel(logging.INFO)
+    if args.weights_file and not args.weights_file.name.endswith(".weights.h5"):
+        raise UsageError("--weights_file", "must end in .weights.h5")
+    stored = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
+    settings = options.resolve(args, options.FEATURE_DEFAULTS, stored.settings)
+    settings = {**stored.settings, **settings, **options.given(args, options.DATA_DEFAULTS)}
+    extra = _extra_metadata(args.metadata)
+
+    from kwsd_train import features
+    from kwsd_train.metadata_writer import write
+    from kwsd_train.trainer import averaged_model
+
+    labels = labels_of(options.words(settings))
+    shape = features.shape(settings)
+    shown, compared = _real(settings, args) if args.quantize == "int8" else _made_up(settings)
+    model = averaged_model(settings, shape, len(labels), stored.variables)
+    scorer = _with_softmax(model, settings, shape, len(labels))
+    with tempfile.TemporaryDirectory() as folder:
+        scorer.export(folder, format="tf_saved_model", verbose=False)
+        tflite = convert(Path(folder), args.quantize, shown)
+    difference = _difference(tflite, compared, np.concatenate([scorer(clip[None]) for clip in compared]))
+    _log.info("Scores differ from Keras by %f (mean over %d clips)", difference, len(compared))
+    if not difference <= BOUNDS[args.quantize]:
+        raise KwsdError(
+            str(args.output_file),
+            f"not written: its scores differ from Keras by {difference:.4f}, more than {BOUNDS[args.quantize]:g}",
+            "Train longer, or freeze with --quantize none.",
+        )
+    metadata = {
+        "format": 1,
+        "name": args.name or args.output_file.stem,
+        "labels": labels,
+        "sample_rate_hz": settings["sample_rate"],
+        "clip_ms": settings["clip_duration_ms"],
+        "frontend": options.frontend_params(settings),
+        "scores": "probabilities",
+        **extra,
+    }
+    metadata["training"] = {"architecture": settings["model_architecture"], **extra.get("training", {})}
+    _write_whole(args.output_file, write(tflite, metadata))
+    _log.info("Saved frozen graph to %s", args.output_file)
+    if args.weights_file:
+        temporary = args.weights_file.with_name(f".{os.getpid()}.{args.weights_file.name}")
+        model.save_weights(temporary)
+        temporary.replace(args.weights_file)
+        _log.info("Saved weights to %s", args.weights_file)
+    return 0
+
+
+def _with_softmax(model: Any, settings: Mapping[str, Any], shape: tuple[int, int], labels: int) -> Any:
+    """The same weights with a batch of one and probabilities as output."""
+    import keras
+
+    fixed = architectures.build(settings["model_architecture"], *shape, labels, batch_size=1)
+    fixed.set_weights(model.get_weights())
+    return keras.Model(fixed.inputs[0], keras.layers.Softmax()(fixed.outputs[0]))
+
+
+def _real(settings: Mapping[str, Any], args: argparse.Namespace) -> tuple[Any, Any]:
+    """Features as in training, to find ranges with, and clips of the validation set, to compare scores on."""
+    from kwsd_train.examples import Examples, load_data
+
+    examples = Examples(load_data(settings, options.folders(args)), settings)
+    shown = np.concatenate([examples.batch(step)[0] for step in range(1, _REPRESENTATIVE_BATCHES + 1)])
+    compared = examples.evaluation_set("validation", 0, _COMPARED)[0]
+    return shown, compared if len(compared) else shown[:_COMPARED]
+
+
+def _made_up(settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Features of noise from faint to full scale: enough to compare floats with floats, without any data."""
+    from kwsd_train import features
+
+    front = features.create(settings)
+    draw = np.random.default_rng(settings["seed"])
+    count = settings["sample_rate"] * settings["clip_duration_ms"] // 1000
+    clips = [draw.normal(0, 10 ** (level_db / 20), count).clip(-1, 1) for level_db in range(-90, 0, 3)]
+    rows = np.stack([front.compute(clip.astype(np.float32)) for clip in clips])
+    return rows, rows
+
+
+def _difference(tflite: bytes, clips: Any, expected: Any) -> float:
+    """Mean over clips of the largest difference between the file's scores and ``expected``."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=tflite, num_threads=1)
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    differences = []
+    for clip, scores in zip(clips, expected, strict=True):
+        interpreter.set_tensor(source["index"], _quantized(clip[None], source))
+        interpreter.invoke()
+        raw = interpreter.get_tensor(target["index"])[0]
+        scale, zero = target["quantization"]
+        told = (raw.astype(np.float32) - zero) * scale if scale else raw
+        differences.append(float(np.abs(told - scores).max()))
+    return float(np.mean(differences))
+
+
+def _quantized(values: Any, tensor: Mapping[str, Any]) -> Any:
+    scale, zero = tensor["quantization"]
+    if not scale:
+        return values.astype(tensor["dtype"])
+    limits = np.iinfo(tensor["dtype"])
+    return np.clip(np.round(values / scale) + zero, limits.min, limits.max).astype(tensor["dtype"])
+
+
+def _extra_metadata(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        extra = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(str(path), f"cannot be used as metadata: {error}") from error
+    allowed = ("version", "recognize", "training", "licence")
+    if not isinstance(extra, dict) or not extra.keys() <= set(allowed):
+        raise UsageError(str(path), f"must be a JSON object with keys out of {', '.join(allowed)}")
+    return extra
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(str(path), f"cannot be written: {error.strerror}", "Name another --output_file.") from error

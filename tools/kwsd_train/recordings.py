@@ -1,0 +1,102 @@
+"""Audio files, decoded once into one file of int16 samples that many processes map.
+
+Opus costs about a millisecond a clip to decode, a hundred times what reading the samples back does.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.errors import InputError
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus"})
+
+
+def is_audio(path: Path) -> bool:
+    """Whether the name says WAV, FLAC or Ogg."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def decode(path: Path, rate_hz: int) -> NDArray[np.int16]:
+    """The first channel of a WAV, FLAC or Ogg file at ``rate_hz``, shape (n,). InputError if it cannot be read."""
+    import soundfile
+
+    try:
+        samples, file_rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise InputError(str(path), f"cannot be read: {error}", "Repair or remove it.") from error
+    first: NDArray[np.int16] = samples[:, 0]
+    if file_rate_hz == rate_hz or not len(first):
+        return np.ascontiguousarray(first)
+    import soxr
+
+    return np.asarray(soxr.resample(np.ascontiguousarray(first), file_rate_hz, rate_hz))
+
+
+class Recordings:
+    """Decoded audio by number: ``recordings[i]`` is float32 in -1..1, shape (n,).
+
+    Args:
+        stem: path of the cache without its endings ``.samples.npy`` (all samples, int16, shape (total,)) and
+            ``.bounds.npy`` (int64, shape (count + 1,): recording i is samples[bounds[i]:bounds[i + 1]]).
+    """
+
+    def __init__(self, stem: str) -> None:
+        self.stem = stem
+        self.bounds: NDArray[np.int64] = np.load(f"{stem}.bounds.npy")
+        self.samples: NDArray[np.int16] = np.load(f"{stem}.samples.npy", mmap_mode="r")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Recordings, (self.stem,)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __getitem__(self, number: int) -> NDArray[np.float32]:
+        return self.excerpt(number, 0, self.length(number))
+
+    def length(self, number: int) -> int:
+        """Samples of one recording."""
+        return int(self.bounds[number + 1] - self.bounds[number])
+
+    def excerpt(self, number: int, start: int, count: int) -> NDArray[np.float32]:
+        """``count`` samples from ``start`` on, as float32; fewer where the recording ends before."""
+        begin = int(self.bounds[number]) + start
+        end = min(begin + count, int(self.bounds[number + 1]))
+        return np.asarray(self.samples[begin:end], np.float32) / np.float32(32768)
+
+
+def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
+    """The recordings of ``paths`` in that order, decoded now or found in ``cache_dir``.
+
+    The cache's name is made from every file's path, size and time of change, so a changed file is read again.
+    """
+    key = hashlib.sha256(f"{rate_hz}\n".encode())
+    for path in paths:
+        stat = path.stat()
+        key.update(f"{path.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
+    stem = cache_dir / key.hexdigest()[:20]
+    bounds_file = stem.with_name(stem.name + ".bounds.npy")
+    if not bounds_file.exists():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            decoded = list(pool.map(lambda path: decode(path, rate_hz), paths))
+        bounds = np.cumsum([0, *(len(samples) for samples in decoded)], dtype=np.int64)
+        joined = np.concatenate(decoded) if decoded else np.zeros(0, np.int16)
+        save_whole(stem.with_name(stem.name + ".samples.npy"), joined)
+        save_whole(bounds_file, bounds)
+    return Recordings(str(stem))
+
+
+def save_whole(path: Path, array: NDArray[Any]) -> None:
+    """Write ``array`` as .npy under a temporary name, then rename, so that no half file is ever seen."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        np.save(file, array)
+    temporary.replace(path)

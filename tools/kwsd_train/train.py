@@ -1,0 +1,153 @@
+"""``kwsd-train train``: the loop."""
+
+import argparse
+import logging
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kwsd.errors import KwsdError, OutputError, UsageError
+from kwsd_train import architectures, checkpoint, options
+from kwsd_train.data import labels_of
+from kwsd_train.schedule import Schedule, parse_schedule
+
+HELP = "train a network on folders of clips"
+EXAMPLE = "kwsd-train train --data_dir data/speech_commands --model_architecture tiny_conv --window_stride_ms 20"
+
+VERBOSITY = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+_log = logging.getLogger("kwsd_train")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_folders(parser)
+    options.add_flags(parser, "features and network", options.FEATURE_DEFAULTS)
+    options.add_flags(parser, "data", options.DATA_DEFAULTS)
+    options.add_flags(
+        parser, "augmentation (all but background and shift are off by default)", options.AUGMENT_DEFAULTS
+    )
+    group = parser.add_argument_group("training")
+    group.add_argument("--how_many_training_steps", default="15000,3000", metavar="N[,N]", help="steps of each stage")
+    group.add_argument("--learning_rate", default="0.001,0.0001", metavar="X[,X]", help="learning rate of each stage")
+    group.add_argument(
+        "--learning_rate_schedule",
+        choices=("stages", "cosine"),
+        default="stages",
+        help="constant in each stage, or falling to zero",
+    )
+    group.add_argument("--warmup_steps", type=int, default=0, metavar="N", help="steps in which the rate rises from 0")
+    group.add_argument(
+        "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
+    )
+    group.add_argument("--batch_size", type=int, default=100, metavar="N", help="clips a step")
+    group.add_argument(
+        "--optimizer", choices=("gradient_descent", "momentum", "adam"), default="gradient_descent", help="update rule"
+    )
+    group.add_argument("--weight_decay", type=float, default=0.0, metavar="X", help="of adam, apart from the loss")
+    group.add_argument("--label_smoothing", type=float, default=0.0, metavar="X", help="share spread over all labels")
+    group.add_argument(
+        "--average_decay", type=float, default=0.0, metavar="X", help="keep a moving average of the weights; 0: none"
+    )
+    group.add_argument("--eval_step_interval", type=int, default=400, metavar="N", help="steps between validations")
+    group.add_argument("--save_step_interval", type=int, default=100, metavar="N", help="steps between checkpoints")
+    group.add_argument(
+        "--train_dir", type=Path, default=Path("/tmp/speech_commands_train"), metavar="DIR", help="output"
+    )
+    group.add_argument(
+        "--start_checkpoint",
+        default="",
+        metavar="FILE",
+        help="resume after this one; `latest`: the newest of --train_dir",
+    )
+    group.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make features (0: none)")
+    group.add_argument("--check_nans", action="store_true", help="stop at the first number that is none")
+    group.add_argument("--verbosity", type=str.upper, choices=VERBOSITY, default="INFO", help="how much is logged")
+
+
+def run(args: argparse.Namespace) -> int:
+    level = {"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(args.verbosity, args.verbosity)
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    _log.setLevel(level)
+    schedule = parse_schedule(
+        args.how_many_training_steps, args.learning_rate, args.learning_rate_schedule, args.warmup_steps
+    )
+    for flag in ("batch_size", "eval_step_interval", "save_step_interval"):
+        if getattr(args, flag) < 1:
+            raise UsageError(f"--{flag}", "must be at least 1")
+    start = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir)) if args.start_checkpoint else None
+    stored = start.settings if start else None
+    settings = options.resolve(args, options.FEATURE_DEFAULTS, stored)
+    settings |= options.resolve(args, options.DATA_DEFAULTS) | options.resolve(args, options.AUGMENT_DEFAULTS)
+    settings["batch_size"] = args.batch_size
+    architectures.check(settings["model_architecture"])
+
+    from kwsd_train.examples import load_data
+
+    data = load_data(settings, options.folders(args), args.teacher)
+    labels = labels_of(options.words(settings))
+    try:
+        args.train_dir.mkdir(parents=True, exist_ok=True)
+        labels_file = args.train_dir / f"{settings['model_architecture']}_labels.txt"
+        labels_file.write_text("".join(f"{label}\n" for label in labels))
+    except OSError as error:
+        raise OutputError(
+            str(args.train_dir), f"cannot be written: {error.strerror}", "Name it by --train_dir."
+        ) from error
+    _loop(args, settings, schedule, data, start)
+    return 0
+
+
+def _loop(
+    args: argparse.Namespace,
+    settings: Mapping[str, Any],
+    schedule: Schedule,
+    data: Any,
+    start: checkpoint.Checkpoint | None,
+) -> None:
+    from kwsd_train import features
+    from kwsd_train.batches import batches
+    from kwsd_train.examples import Examples
+    from kwsd_train.trainer import Trainer
+
+    examples = Examples(data, settings)
+    validation, validation_labels = examples.evaluation_set("validation")
+    trainer = Trainer(
+        settings,
+        features.shape(settings),
+        examples.labels,
+        optimizer=args.optimizer,
+        weight_decay=args.weight_decay,
+        label_smoothing=args.label_smoothing,
+        average_decay=args.average_decay,
+    )
+    done = 0
+    if start is not None:
+        trainer.restore(start.variables)
+        done = start.step
+    _log.info("Training from step: %d ", done + 1)
+    steps = batches(data, settings, done + 1, schedule.total, args.workers)
+    for step, (rows, targets) in enumerate(steps, done + 1):
+        rate = schedule.rate(step)
+        accuracy, loss = trainer.step(rows, targets, rate, step)
+        _log.info("Step #%d: rate %f, accuracy %.1f%%, cross entropy %f", step, rate, accuracy * 100, loss)
+        if args.check_nans and not math.isfinite(loss):
+            raise KwsdError(f"step {step}", "the loss is no finite number", "Lower --learning_rate.")
+        last = step == schedule.total
+        if step % args.eval_step_interval == 0 or last:
+            _evaluate(trainer, validation, validation_labels, f"Step {step}: Validation accuracy = %.1f%% (N=%d)")
+        if step % args.save_step_interval == 0 or last:
+            path = checkpoint.path_of(args.train_dir, settings["model_architecture"], step)
+            _log.info('Saving to "%s"', path)
+            checkpoint.save(path, checkpoint.Checkpoint(step, settings, trainer.variables()))
+    testing, testing_labels = examples.evaluation_set("testing")
+    _log.info("set_size=%d", len(testing_labels))
+    _evaluate(trainer, testing, testing_labels, "Final test accuracy = %.1f%% (N=%d)")
+
+
+def _evaluate(trainer: Any, features: Any, labels: Any, line: str) -> None:
+    from kwsd_train import confusion
+
+    counts = confusion.matrix(labels, trainer.predict(features), trainer.labels)
+    _log.info("Confusion Matrix:\n %s", confusion.as_text(counts))
+    _log.info(line, confusion.accuracy(counts) * 100, len(labels))

@@ -1,0 +1,127 @@
+"""The part of training that is TensorFlow's: a model, its optimiser, one step."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kwsd.errors import ModelError
+from kwsd_train import architectures
+
+_CLIP_NORM = 5.0
+
+
+class Trainer:
+    """A model in training.
+
+    Args:
+        settings: resolved flags; ``model_architecture`` and ``seed`` are used.
+        shape: (frames, width) of a clip's features.
+        labels: number of labels.
+        average_decay: decay of the moving average of the weights, which is what predicts; 0 for none.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        shape: Sequence[int],
+        labels: int,
+        *,
+        optimizer: str = "gradient_descent",
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        average_decay: float = 0.0,
+    ) -> None:
+        tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(settings["seed"])
+        self.labels = labels
+        self.model = architectures.build(settings["model_architecture"], *shape, labels)
+        self._optimizer = _optimizer(optimizer, weight_decay)
+        self._optimizer.build(self.model.trainable_variables)
+        self._smoothing = label_smoothing
+        self._decay = average_decay
+        self._averages = [tf.Variable(weight) for weight in self.model.trainable_variables] if average_decay else []
+        self._step = tf.function(self._train_step)
+
+    def step(
+        self, features: NDArray[np.float32], targets: NDArray[np.float32], rate: float, step: int
+    ) -> tuple[float, float]:
+        """One update. Accuracy (0..1) and mean cross entropy of the batch, under dropout."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        accuracy, loss = self._step(tf.constant(features), tf.constant(targets), tf.constant(rate), tf.constant(decay))
+        return float(accuracy), float(loss)
+
+    def predict(self, features: NDArray[np.float32], batch_size: int = 500) -> NDArray[np.int64]:
+        """The most likely label of each clip, (n,), by the averaged weights where there are some."""
+        self._swap()
+        parts = [
+            np.argmax(self.model(features[at : at + batch_size], training=False), axis=1)
+            for at in range(0, len(features), batch_size)
+        ]
+        self._swap()
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def variables(self) -> dict[str, list[NDArray[Any]]]:
+        """Everything, by group: the model (batch norm and the state of dropout too), the optimiser, the averages."""
+        return {
+            "model": [np.asarray(variable) for variable in self.model.variables],
+            "optimizer": [np.asarray(variable) for variable in self._optimizer.variables],
+            "average": [np.asarray(variable) for variable in self._averages],
+        }
+
+    def restore(self, variables: Mapping[str, Sequence[NDArray[Any]]]) -> None:
+        """Set all numbers. ModelError when they belong to another network, optimiser or kind of average."""
+        groups = {"model": self.model.variables, "optimizer": self._optimizer.variables, "average": self._averages}
+        for name, own in groups.items():
+            stored = variables.get(name, [])
+            if [tuple(variable.shape) for variable in own] != [array.shape for array in stored]:
+                raise ModelError("--start_checkpoint", f"its {name} variables have other shapes", "Use the same flags.")
+            for variable, array in zip(own, stored, strict=True):
+                variable.assign(array)
+
+    def _swap(self) -> None:
+        for weight, average in zip(self.model.trainable_variables, self._averages, strict=False):
+            held = np.asarray(weight)
+            weight.assign(average)
+            average.assign(held)
+
+    def _train_step(self, features: Any, targets: Any, rate: Any, decay: Any) -> tuple[Any, Any]:
+        smoothed = targets * (1 - self._smoothing) + self._smoothing / self.labels
+        with tf.GradientTape() as tape:
+            logits = self.model(features, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smoothed, logits))
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        self._optimizer.learning_rate.assign(rate)
+        self._optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
+            average.assign(average * decay + weight * (1 - decay))
+        right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
+        return tf.reduce_mean(tf.cast(right, tf.float32)), loss
+
+
+def averaged_model(settings: Mapping[str, Any], shape: Sequence[int], labels: int, variables: Mapping[str, Any]) -> Any:
+    """The keras.Model of a checkpoint, with the averaged weights where it has them."""
+    model = architectures.build(settings["model_architecture"], *shape, labels)
+    stored = variables["model"]
+    if [tuple(variable.shape) for variable in model.variables] != [array.shape for array in stored]:
+        raise ModelError(
+            "--start_checkpoint", "its variables have other shapes than the network", "Use the same flags."
+        )
+    for variable, array in zip(model.variables, stored, strict=True):
+        variable.assign(array)
+    for variable, array in zip(model.trainable_variables, variables.get("average", []), strict=False):
+        variable.assign(array)
+    return model
+
+
+def _optimizer(name: str, weight_decay: float) -> Any:
+    if name == "adam":
+        return keras.optimizers.AdamW(1e-3, weight_decay=weight_decay, clipnorm=None, global_clipnorm=_CLIP_NORM)
+    momentum = 0.9 if name == "momentum" else 0.0
+    return keras.optimizers.SGD(1e-3, momentum=momentum, nesterov=bool(momentum))
