@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kwsd.errors import KwsdError, ModelError
 from kwsd.model import runtime
-from kwsd.model.bundled import bundled, find, read_file
+from kwsd.model.catalogue import bundled, find, read_file
 from kwsd.model.description import Description, Labels, describe
 from kwsd.model.flatbuffer import MalformedError
 from kwsd.model.graph import Graph, Tensor, read

@@ -82,6 +82,8 @@ def read(data: bytes) -> Graph:
         [_tensor(tensor, f"tensor {i} of graph {g}", buffers) for i, tensor in enumerate(subgraph["tensors"])]
         for g, subgraph in enumerate(model["subgraphs"])
     ]
+    for subgraph, tensors in zip(model["subgraphs"], graphs, strict=True):
+        _check_order(subgraph, tensors)
     tensors, main = graphs[0], model["subgraphs"][0]
     return Graph(
         tuple(tensors),
@@ -137,6 +139,23 @@ def _check_references(model: Mapping[str, Any]) -> None:
         count = len(subgraphs[signature["subgraph_index"]]["tensors"])
         for entry in (*signature["inputs"], *signature["outputs"]):
             _check_range([entry["tensor_index"]], 0, count, "a signature's tensor")
+
+
+def _check_order(subgraph: Mapping[str, Any], tensors: list[Tensor]) -> None:
+    """Operators run in the file's order: each takes what is there by then, and nothing is computed twice."""
+    known = set(subgraph["inputs"].tolist())
+    for i, (tensor, facts) in enumerate(zip(tensors, subgraph["tensors"], strict=True)):
+        if tensor.buffer is not None or facts["is_variable"] or tensor.elements == 0:
+            known.add(i)
+    for operator in subgraph["operators"]:
+        if not known.issuperset(index for index in operator["inputs"].tolist() if index >= 0):
+            raise MalformedError("an operator takes a tensor that is not computed before it")
+        outputs = operator["outputs"].tolist()
+        if not known.isdisjoint(outputs):
+            raise MalformedError("a tensor is computed twice")
+        known.update(outputs)
+    if not known.issuperset(subgraph["outputs"].tolist()):
+        raise MalformedError("an output is never computed")
 
 
 def _check_range(indices: Iterable[int] | np.ndarray[Any, Any], low: int, end: int, what: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from kwsd import model as kwsd_model
 from kwsd.errors import ConfigError, KwsdError, ModelError
-from kwsd.model import bundled, load, runtime
+from kwsd.model import catalogue, load, runtime
 
 LABELS = ("_silence_", "_unknown_", "yes", "no")
 WAVEFORM = {"frontend": {"type": "waveform"}, "sample_rate_hz": 16000, "clip_ms": 1000, "scores": "probabilities"}
@@ -141,7 +141,7 @@ def test_files_that_are_no_models_are_refused(models, backend, tmp_path):
 def test_a_name_that_is_nothing_lists_the_bundled_models(backend, tmp_path, monkeypatch):
     (tmp_path / "b-float32.tflite").touch()
     (tmp_path / "a.tflite").touch()
-    monkeypatch.setattr(bundled, "FOLDERS", (tmp_path / "absent", tmp_path))
+    monkeypatch.setattr(catalogue, "FOLDERS", (tmp_path / "absent", tmp_path))
     assert kwsd_model.bundled_names() == ("a", "b-float32")
     for name in ("nosuch", "nosuch.tflite", "../a"):
         refused("no such file.*Bundled: a, b-float32", name, backend=backend)
@@ -156,7 +156,7 @@ def test_a_name_that_is_nothing_lists_the_bundled_models(backend, tmp_path, monk
 def test_a_bundled_name_is_found_and_means_float32_on_tflite_runtime(models, backend, tmp_path, monkeypatch):
     for name, source in (("words", "rows-int8"), ("words-float32", "rows")):
         (tmp_path / f"{name}.tflite").write_bytes((models / f"{source}.tflite").read_bytes())
-    monkeypatch.setattr(bundled, "FOLDERS", (tmp_path,))
+    monkeypatch.setattr(catalogue, "FOLDERS", (tmp_path,))
     expected = {"litert": "test-rows-int8", "tflite-runtime": "test-rows"}[backend]
     assert load("words", backend=backend).name == expected
     assert load("words-float32", backend=backend).name == "test-rows"
