@@ -16,7 +16,7 @@ FLOAT32 = "-float32"
 def bundled() -> dict[str, Path]:
     """The bundled models by name."""
     for folder in FOLDERS:
-        if found := {path.stem: path for path in sorted(folder.glob("*.tflite"))}:
+        if found := {path.stem: path for path in sorted(folder.glob("*.tflite"), key=lambda path: path.stem)}:
             return found
     return {}
 
