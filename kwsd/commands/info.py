@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def bundled_models() -> list[dict[str, Any]]:
     """Each bundled model by the name to ask for it, from its file alone: no runtime is needed."""
-    from kwsd.model.bundled import bundled, read_file
+    from kwsd.model.catalogue import bundled, read_file
     from kwsd.model.description import describe
     from kwsd.model.graph import read
 
