@@ -125,8 +125,14 @@ class RecognizeCommands:
         self._held_label = SILENCE
         self._held_score = 0.0
         self._held_ms = NEVER_MS
-        # Index of the word that fired last while rearm waits for its score to fall; None when it has, or for no word.
+        # Index of the word that fired last, until rearm has seen its score fall.
         self._falling: int | None = None
+
+    def take_over(self, other: "RecognizeCommands") -> None:
+        """Goes on, with its own settings, where ``other`` for the same labels has come to; that one is spent then."""
+        self._results, self.averages = other._results, other.averages
+        self._held_label, self._held_score, self._held_ms = other._held_label, other._held_score, other._held_ms
+        self._falling = other._falling
 
     def process(self, scores: ArrayLike, time_ms: int) -> Result:
         """Takes the scores of one clip.
@@ -166,14 +172,14 @@ class RecognizeCommands:
         self.averages = averages = results.average()
         best = int(averages.argmax())
         label, score = self.labels[best], averages.item(best)
-        if self._falling is not None:
+        if self._falling is not None and self.mode == "rearm":
             recent = self._recent_mean(self._falling, time_ms)
             if recent < REARM_RATIO * self._thresholds[self._falling]:
                 self._falling = None
         is_new = score > self._thresholds[best] and self._may_fire(best, time_ms)
         if is_new:
             self._held_label, self._held_score, self._held_ms = label, score, time_ms
-            self._falling = best if self.mode == "rearm" and label not in (SILENCE, UNKNOWN) else None
+            self._falling = None if label in (SILENCE, UNKNOWN) else best
         return Result(label, score, is_new)
 
     def _may_fire(self, index: int, time_ms: int) -> bool:

@@ -63,7 +63,7 @@ def layer_recognize(*layers: RecognizeSettings, row_stride_ms: float | None) -> 
     for layer in reversed(layers):
         if layer.detection_threshold is not None:
             thresholds.clear()
-        thresholds.update(layer.thresholds)
+        thresholds.update(layer.thresholds or {})  # None from a caller is "not said" too
         said.update({f.name: value for f in fields(layer) if (value := getattr(layer, f.name)) is not None})
     said["thresholds"] = thresholds
     complete = CompleteRecognizeSettings(**said)

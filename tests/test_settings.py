@@ -1,0 +1,81 @@
+"""The layers of recogniser settings."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwsd.settings import RecognizeSettings, default_clip_stride_ms, layer_recognize
+
+
+def test_what_nobody_says_is_kwsds_default():
+    settings = layer_recognize(row_stride_ms=20)
+    assert (settings.mode, settings.clip_stride_ms, settings.max_clip_stride_ms) == ("rearm", 40, 200)
+    assert (settings.average_window_ms, settings.suppression_ms, settings.minimum_count) == (500, 700, 3)
+    assert (settings.detection_threshold, settings.thresholds) == (0.8, {})
+
+
+@pytest.mark.parametrize(
+    "row_stride_ms, clip_stride_ms",
+    [(1, 30), (10, 30), (12.5, 37.5), (16, 32), (20, 40), (30, 30), (40, 40), (None, 30)],
+)
+def test_the_default_stride_is_the_smallest_multiple_of_the_row_stride_from_30_ms(row_stride_ms, clip_stride_ms):
+    assert default_clip_stride_ms(row_stride_ms) == clip_stride_ms
+    assert layer_recognize(row_stride_ms=row_stride_ms).clip_stride_ms == clip_stride_ms
+
+
+def test_a_stride_above_the_widest_moves_that_too():
+    assert layer_recognize(RecognizeSettings(clip_stride_ms=500), row_stride_ms=20).max_clip_stride_ms == 500
+
+
+def test_a_nearer_layer_wins_key_by_key():
+    flags = RecognizeSettings(suppression_ms=0)
+    config = RecognizeSettings(suppression_ms=100, minimum_count=1, mode="android")
+    model = RecognizeSettings(minimum_count=9, average_window_ms=300, clip_stride_ms=60)
+    settings = layer_recognize(flags, config, model, row_stride_ms=20)
+    assert (settings.suppression_ms, settings.minimum_count, settings.mode) == (0, 1, "android")
+    assert (settings.average_window_ms, settings.clip_stride_ms) == (300, 60)
+
+
+def test_thresholds_merge_word_by_word():
+    near, far = RecognizeSettings(thresholds={"on": 0.7}), RecognizeSettings(thresholds={"go": 0.9, "on": 0.9})
+    assert layer_recognize(near, far, row_stride_ms=20).thresholds == {"on": 0.7, "go": 0.9}
+
+
+def test_a_detection_threshold_removes_the_thresholds_of_farther_layers_only():
+    flags = RecognizeSettings(thresholds={"on": 0.7})
+    config = RecognizeSettings(detection_threshold=0.6, thresholds={"up": 0.5})
+    model = RecognizeSettings(detection_threshold=0.9, thresholds={"go": 0.95})
+    settings = layer_recognize(flags, config, model, row_stride_ms=20)
+    assert (settings.detection_threshold, settings.thresholds) == (0.6, {"on": 0.7, "up": 0.5})
+
+
+maybe = st.none() | st.floats(0, 1)
+layers = st.builds(
+    RecognizeSettings, detection_threshold=maybe, thresholds=st.dictionaries(st.sampled_from("abc"), st.floats(0, 1))
+)
+
+
+@given(st.lists(layers, max_size=4))
+def test_a_words_threshold_is_the_nearest_thing_said_of_it(said):
+    """Looked up word by word: the first layer that names the word, or that speaks of all words."""
+    settings = layer_recognize(*said, row_stride_ms=20)
+    for word in "abc":
+        expected = 0.8
+        for layer in said:
+            if word in layer.thresholds:
+                expected = layer.thresholds[word]
+                break
+            if layer.detection_threshold is not None:
+                expected = layer.detection_threshold
+                break
+        assert settings.thresholds.get(word, settings.detection_threshold) == expected
+
+
+def test_layering_needs_no_library():
+    """A Spotter without a configuration file needs no PyYAML, and check-config no numpy."""
+    code = "import sys, kwsd.settings; print(sorted({'numpy', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
