@@ -3,7 +3,7 @@
 A source hands out, in order, blocks of samples, gaps where samples were lost, and at last an end.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +55,25 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets go of the device or file; reading after it is an error."""
+
+
+@runtime_checkable
+class Device(Source, Protocol):
+    """A source that may vanish and come back, and is looked after by the main thread.
+
+    Attributes:
+        state: one of ``kwsd.events.STATES``, the reason in words, and the Unix time since when.
+        steps: how often `step` was called; a sign of life where no audio is expected.
+        samples_lost: samples that never reached the reader, at ``rate_hz``.
+        overruns: how often the reader was too late.
+        hung: whether the audio library hangs in a thread that only the end of the process can end.
+    """
+
+    state: tuple[str, str, float]
+    steps: int
+    samples_lost: int
+    overruns: int
+    hung: bool
+
+    def step(self, now: float) -> None:
+        """Looks after the device; ``now`` is ``time.monotonic()``. Called several times a second, never blocks long."""

@@ -1,0 +1,193 @@
+"""PortAudio, with what it does not do by itself: time limits, silence on standard error, a fresh list of devices.
+
+Any call of PortAudio, the import of sounddevice included, hangs for ever while the sound server is frozen; only a
+thread or a process of its own protects against that. What it knows of devices dates from its initialisation.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.audio.devices import Device
+from kwsd.audio.ring import Ring
+from kwsd.audio.source import Gap
+from kwsd.errors import UnavailableError
+
+ANSWER_LIMIT_S = 2.0
+
+T = TypeVar("T")
+
+_streams_open = 0
+
+
+def load() -> Any:
+    """The module sounddevice. Raises UnavailableError where it, or PortAudio itself, is not there."""
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise UnavailableError("sounddevice", str(error), "Install it: pip install sounddevice") from error
+    except OSError as error:
+        mend = "Install it: apt install libportaudio2"
+        raise UnavailableError("PortAudio", "the library is not there", mend) from error
+    return sounddevice
+
+
+def rescan(sounddevice: Any) -> None:
+    """Has PortAudio look for devices again; does nothing while a stream is open, which it would kill."""
+    if _streams_open == 0:
+        sounddevice._terminate()
+        sounddevice._initialize()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[Callable[[], None]]:
+    """Sends what C libraries (ALSA, JACK) write to standard error to nowhere.
+
+    Yields a function that ends this early, for the case that what runs inside hangs.
+    """
+    kept = os.dup(2)
+
+    def restore() -> None:
+        os.dup2(kept, 2)
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield restore
+    finally:
+        restore()
+        os.close(kept)
+
+
+class Call(Generic[T]):
+    """A function in a daemon thread, so that nobody has to wait for it. C libraries are quiet meanwhile."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._restore: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="kwsd-portaudio", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with quiet() as self._restore:
+                self._result = self._function()
+        except BaseException as error:  # raised again by `result`
+            self._error = error
+        finally:
+            self._restore = None
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended, waiting up to ``timeout_s``."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def speak(self) -> None:
+        """Gives standard error back although the call still hangs."""
+        if (restore := self._restore) is not None:
+            restore()
+
+    def result(self) -> T:
+        """What the function returned or raised; only after it has ended."""
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
+
+class Stream:
+    """An open input stream that writes one channel into a ring.
+
+    Attributes:
+        device: where it listens.
+        rate_hz: the rate it was opened at.
+        ended: it has ended by itself (the device, or the server, went away).
+        error: what the callback raised, if it did.
+        overflows: how often PortAudio said that samples were lost.
+    """
+
+    def __init__(
+        self, sounddevice: Any, device: Device, rate_hz: int, ring: Ring, *, channel: int, block_ms: int
+    ) -> None:
+        """Opens and starts it. Raises sounddevice.PortAudioError."""
+        global _streams_open
+        self.device, self.rate_hz = device, rate_hz
+        self.ended = False
+        self.error: BaseException | None = None
+        self.overflows = 0
+        self._ring, self._channel = ring, channel
+        self._listening = True
+        # A block size of 0 would mean 1 to 64 frames at the plug-in's whim.
+        self._stream = sounddevice.InputStream(
+            samplerate=rate_hz,
+            blocksize=max(1, rate_hz * block_ms // 1000),
+            device=device.index,
+            channels=channel + 1,
+            dtype="int16",
+            callback=self._callback,
+            finished_callback=self._finished,
+        )
+        _streams_open += 1
+
+    def start(self) -> None:
+        self._stream.start()
+
+    def close(self) -> None:
+        """Hangs where the sound server is frozen."""
+        global _streams_open
+        self._listening = False
+        self._stream.close(ignore_errors=True)
+        _streams_open -= 1
+
+    def _callback(self, frames: NDArray[np.int16], _count: int, _time: Any, status: Any) -> None:
+        if not self._listening:
+            return
+        try:
+            if status:  # PortAudio knows that samples were lost, but not how many
+                self.overflows += 1
+                self._ring.mark(Gap(0))
+            self._ring.write(frames[:, self._channel], time.time(), time.monotonic())
+        except BaseException as error:  # raised again by the main thread; here it would only be printed
+            self.error = error
+
+    def _finished(self) -> None:
+        self.ended = True
+
+
+class ServerQuestion:
+    """Does the sound server answer? A child process finds out by initialising PortAudio, which hangs if not."""
+
+    def __init__(self, now_s: float) -> None:
+        self._until_s = now_s + ANSWER_LIMIT_S
+        self._answers: bool | None = None
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", "import os, sounddevice; os._exit(0)"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def answer(self, now_s: float) -> bool | None:
+        """None while it is not known."""
+        if self._answers is None:
+            if self._child.poll() is not None:
+                self._answers = True
+            elif now_s >= self._until_s:
+                self.end()
+                self._answers = False
+        return self._answers
+
+    def end(self) -> None:
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
