@@ -6,15 +6,28 @@
 49
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from kwsd.errors import ConfigError
+from kwsd.frontend.average import Average
 from kwsd.frontend.base import Frontend, Stream
+from kwsd.frontend.keys import checked
 from kwsd.frontend.log_mel import LogMel
 from kwsd.frontend.mfcc import Mfcc
+from kwsd.frontend.micro import Micro
+from kwsd.frontend.psf import PsfMfcc
+from kwsd.frontend.waveform import Waveform
 
 __all__ = ["Frontend", "Stream", "create"]
+
+_DEFINITIONS: Mapping[str, Callable[..., Frontend]] = {
+    "mfcc": Mfcc,
+    "log_mel": LogMel,
+    "psf_mfcc": PsfMfcc,
+    "average": Average,
+    "micro": Micro,
+    "waveform": Waveform,
+}
 
 
 def create(params: Mapping[str, Any]) -> Frontend:
@@ -24,15 +37,8 @@ def create(params: Mapping[str, Any]) -> Frontend:
         params: the ``frontend`` mapping, with every key of its type, and ``sample_rate_hz`` (16000 where left out).
 
     Raises:
-        ConfigError: the type is unknown, keys are missing or unknown, or values are out of range; all faults at once.
+        ConfigError: the type is unknown, keys are missing or unknown, values are out of range or contradict each other.
+            All faults are told at once, one line each.
     """
-    given = dict(params)
-    rate_hz = given.pop("sample_rate_hz", 16000)
-    kind = given.pop("type", None)
-    if kind not in ("mfcc", "log_mel"):
-        raise ConfigError(f"frontend.type: got {kind!r}")
-    window = int(rate_hz * given.pop("window_ms") / 1000)
-    stride = int(rate_hz * given.pop("stride_ms") / 1000)
-    if kind == "mfcc":
-        return Mfcc(rate_hz, window, stride, **given)
-    return LogMel(rate_hz, window, stride, **given)
+    kind, rows, values = checked(params)
+    return _DEFINITIONS[kind](rows, **values)

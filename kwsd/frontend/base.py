@@ -6,41 +6,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kwsd.frontend.keys import Rows
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-FRAMES_AT_ONCE = 32
-"""So many frames are worked on together: enough to hide what a call costs, few enough to stay in the cache."""
+SAMPLES_AT_ONCE = 16384
+"""Frames of about so many samples are worked on together: it hides what a call costs and stays in the cache."""
 
 
 class Frontend(ABC):
     """Turns samples into rows of features, one row for each frame of samples.
 
-    Every row is made by the same operations on its frame alone, whatever the number of frames at hand, so that a
-    stream's rows equal those of ``compute`` to the last bit.
+    Every row is made by the same operations on its frame, whatever the number of frames at hand, so that a stream's
+    rows equal those of ``compute`` to the last bit.
 
     Attributes:
         window_samples: length of a frame.
         stride_samples: from the start of one frame to the start of the next.
         width: values in a row.
+        patches_clips: whether ``finish_clip`` needs the clip's samples.
     """
 
-    window_samples: int
-    stride_samples: int
-    width: int
+    patches_clips = False
+
+    def __init__(self, rows: Rows, width: int) -> None:
+        self.window_samples, self.stride_samples, self.width = rows.window, rows.stride, width
+        self._frames_at_once = max(1, SAMPLES_AT_ONCE // rows.window)
 
     def frames(self, samples: int) -> int:
         """Number of rows that ``compute`` makes of so many samples."""
-        return self._whole_frames(samples)
+        return self.whole_frames(samples)
+
+    def whole_frames(self, samples: int) -> int:
+        """Number of frames that lie within so many samples."""
+        if samples < self.window_samples:
+            return 0
+        return 1 + (samples - self.window_samples) // self.stride_samples
 
     def compute(self, signal: Any) -> Floats:
         """The features of a signal.
 
         Args:
-            signal: samples in -1..1, shape (n,), float32 or float64.
+            signal: samples in -1..1, shape (n,), float32 (or float64).
 
         Returns:
-            float32, shape (frames(n), width).
+            float32, shape (frames(n), width), as a new array; for ``waveform`` shape (n,).
 
         Raises:
             ValueError: the signal is not one-dimensional, or not of floats.
@@ -52,60 +63,71 @@ class Frontend(ABC):
         return Stream(self)
 
     def rows(self, samples: Doubles) -> NDArray[Any]:
-        """What each whole frame of the samples, shape (n,), gives by itself."""
-        count, step = self._whole_frames(len(samples)), samples.itemsize
+        """What each whole frame of the samples, shape (n,), gives by itself: shape (whole_frames(n), ...)."""
+        count, step = self.whole_frames(len(samples)), samples.itemsize
         shape, strides = (count, self.window_samples), (self.stride_samples * step, step)
         frames: Doubles = np.ndarray(shape, np.float64, samples, strides=strides)
-        if count <= FRAMES_AT_ONCE:
+        if count <= self._frames_at_once:
             return self._rows(frames)
-        parts = [self._rows(frames[i : i + FRAMES_AT_ONCE]) for i in range(0, count, FRAMES_AT_ONCE)]
-        return np.concatenate(parts)
+        starts = range(0, count, self._frames_at_once)
+        return np.concatenate([self._rows(frames[i : i + self._frames_at_once]) for i in starts])
 
     def finish(self, rows: NDArray[Any]) -> Floats:
-        """The features of a clip from its ``rows``; they differ where a row depends on those before it."""
+        """The features of a signal from its ``rows``; they differ where a row depends on those before it."""
         return rows
+
+    def finish_clip(self, rows: NDArray[Any], clip: Doubles) -> Floats:
+        """What ``compute(clip)`` gives, from the rows that a stream made of the clip's samples as they passed by.
+
+        Args:
+            rows: shape (whole_frames(n), ...).
+            clip: the clip's samples, shape (n,); empty where the front end does not patch clips.
+        """
+        return self.finish(rows)
 
     @abstractmethod
     def _rows(self, frames: Doubles) -> NDArray[Any]:
-        """One row for each frame; frames have the shape (count, window_samples)."""
-
-    def _whole_frames(self, samples: int) -> int:
-        if samples < self.window_samples:
-            return 0
-        return 1 + (samples - self.window_samples) // self.stride_samples
+        """One row for each frame; frames have the shape (count, window_samples), and may be none."""
 
 
 class Stream:
-    """The rows of a signal that arrives in blocks."""
+    """The rows of a signal that arrives in blocks.
+
+    Args:
+        frontend: makes the rows.
+    """
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
-        self._kept: Doubles = np.empty(0)
+        self._held: Doubles = np.empty(0)
         self._skip = 0
 
     def push(self, samples: Any) -> Floats:
         """The rows of the frames that these samples complete: float32, shape (new rows, width).
 
         Args:
-            samples: what follows on from the samples before, in -1..1, shape (n,), float32 or float64; any n.
+            samples: what follows on from the samples before, in -1..1, shape (n,), float32 (or float64); any n.
 
         Raises:
             ValueError: as `Frontend.compute`.
         """
-        return self._frontend.finish(self.push_rows(as_samples(samples)))
+        return self._finish(self.rows(as_samples(samples)))
 
-    def push_rows(self, samples: Doubles) -> NDArray[Any]:
-        """As ``push``, but `Frontend.rows` in place of features."""
+    def rows(self, samples: Doubles) -> NDArray[Any]:
+        """As ``push``, but what `Frontend.rows` gives in place of features."""
         if self._skip:  # frames further apart than they are long
             skipped = min(self._skip, len(samples))
             self._skip -= skipped
             samples = samples[skipped:]
-        held = np.concatenate((self._kept, samples))
+        held = np.concatenate((self._held, samples))
         rows = self._frontend.rows(held)
         used = len(rows) * self._frontend.stride_samples
         self._skip += max(0, used - len(held))
-        self._kept = held[used:].copy()
+        self._held = held[used:].copy()
         return rows
+
+    def _finish(self, rows: NDArray[Any]) -> Floats:
+        return self._frontend.finish(rows)
 
 
 def as_samples(signal: Any) -> Doubles:

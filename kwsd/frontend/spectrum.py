@@ -3,12 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kwsd.errors import ConfigError
 from kwsd.frontend.base import Doubles
-
-
-def next_power_of_two(samples: int) -> int:
-    """The smallest power of two that is at least ``samples``."""
-    return 1 << (samples - 1).bit_length()
 
 
 def hann(samples: int, period: int) -> Doubles:
@@ -22,19 +18,28 @@ def hz_to_mel(hz: ArrayLike) -> Doubles:
 
 
 class TriangleBank:
-    """Triangles that overlap by halves: each bin belongs to the falling side of one and the rising side of the next.
+    """Triangles that overlap by halves: each bin is on the falling side of one and on the rising side of the next.
 
-    Sums go over the bins of one interval between edges with ``np.add.reduceat``: few operations, no BLAS (whose
-    results depend on the number of rows) and no threads.
+    Sums go over the bins of one interval between edges with ``np.add.reduceat``: few operations, no threads, and no
+    BLAS, whose results depend on the number of rows.
 
     Args:
-        falling: weight of each bin for the triangle that ends in its interval, shape (bins,).
-        rising: weight of each bin for the triangle that begins in its interval, shape (bins,).
-        interval: for each bin, between which edges it lies, from 0 to ``channels``, in rising order.
-        channels: number of triangles; the one of number c rises in interval c and falls in interval c + 1.
+        first: the first bin that counts.
+        falling: weight of it and of those after it in the triangle that ends in the bin's interval, shape (bins,).
+        rising: their weights in the triangle that begins there, shape (bins,).
+        interval: between which edges each lies, from 0 to ``channels``, in rising order.
+        channels: number of triangles; number c rises in interval c and falls in interval c + 1.
+
+    Raises:
+        ConfigError: there is no bin at all.
     """
 
-    def __init__(self, falling: Doubles, rising: Doubles, interval: NDArray[np.intp], channels: int) -> None:
+    def __init__(
+        self, first: int, falling: Doubles, rising: Doubles, interval: NDArray[np.intp], channels: int
+    ) -> None:
+        if not len(interval):
+            raise ConfigError("frontend: no bin of the spectrum lies in the bank's band; a longer window has more bins")
+        self.used = slice(first, first + len(interval))
         self._weights = np.stack((rising, falling))
         starts = np.searchsorted(interval, np.arange(channels + 1))
         filled = np.append(starts[1:], len(interval)) > starts
@@ -43,7 +48,7 @@ class TriangleBank:
         self._channels = channels
 
     def __call__(self, spectrum: Doubles) -> Doubles:
-        """The sums, shape (rows, channels), of a spectrum of shape (rows, bins)."""
+        """The sums, shape (rows, channels), of the bins ``used`` of a spectrum, shape (rows, used bins)."""
         sums: Doubles = np.add.reduceat(spectrum[:, None, :] * self._weights, self._starts, axis=2)
         if self._filled is not None:
             some, sums = sums, np.zeros((len(spectrum), 2, self._channels + 1))
@@ -52,7 +57,7 @@ class TriangleBank:
         return total
 
 
-class MelBank:
+def mel_bank(bin_hz: float, first: int, last: int, lower_hz: float, upper_hz: float, channels: int) -> TriangleBank:
     """Triangles of height 1 whose corners are evenly spaced in mel, as in TensorFlow.
 
     Args:
@@ -63,15 +68,20 @@ class MelBank:
         upper_hz: where the last one ends.
         channels: number of triangles.
     """
+    edges = np.linspace(hz_to_mel(lower_hz), hz_to_mel(upper_hz), channels + 2)
+    mel = hz_to_mel(np.arange(first, last + 1) * bin_hz)
+    interval = np.clip(np.searchsorted(edges, mel) - 1, 0, channels)
+    falling = np.clip((edges[interval + 1] - mel) / np.diff(edges)[interval], 0, 1)
+    return TriangleBank(first, falling, 1 - falling, interval, channels)
 
-    def __init__(self, bin_hz: float, first: int, last: int, lower_hz: float, upper_hz: float, channels: int) -> None:
-        edges = np.linspace(hz_to_mel(lower_hz), hz_to_mel(upper_hz), channels + 2)
-        mel = hz_to_mel(np.arange(first, last + 1) * bin_hz)
-        interval = np.clip(np.searchsorted(edges, mel) - 1, 0, channels)
-        falling = (edges[interval + 1] - mel) / (edges[interval + 1] - edges[interval])
-        self._used = slice(first, last + 1)
-        self._bank = TriangleBank(falling, 1 - falling, interval, channels)
 
-    def __call__(self, spectrum: Doubles) -> Doubles:
-        """The sums, shape (rows, channels), of a spectrum of shape (rows, bins)."""
-        return self._bank(spectrum[:, self._used])
+def cosines(channels: int, coefficients: int) -> Doubles:
+    """The matrix of a DCT-II with the one factor sqrt(2/channels), shape (channels, coefficients)."""
+    angles = np.pi / channels * np.outer(np.arange(channels) + 0.5, np.arange(coefficients))
+    return np.asarray(np.sqrt(2 / channels) * np.cos(angles))
+
+
+def times(rows: Doubles, matrix: Doubles) -> Doubles:
+    """Each row by the matrix, one by one: in one product of matrices BLAS would round by the number of rows."""
+    product: Doubles = np.matmul(rows[:, None, :], matrix)[:, 0]
+    return product
