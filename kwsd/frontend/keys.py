@@ -1,7 +1,6 @@
 """The keys of each front end, and what they have to be together. docs/frontends.md shows them."""
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
 from kwsd.config_kinds import Choice, Kind, Number, Whole, nearest
@@ -88,11 +87,9 @@ def checked(params: Any) -> tuple[str, Rows, dict[str, Any]]:
             faults.append(f"key {shown(key)}: {str(error) or f'got {shown(value)}'}; allowed is {kinds[key].allowed}")
     if not faults:
         rows = _rows(kind, values)
-        faults = list(_contradictions(rows, values)) if kind != "waveform" else []
+        faults = _contradictions(rows, values) if kind != "waveform" else []
         if kind == "micro" and rows.rate_hz < MICRO_RATE_MIN_HZ:
-            faults.append(
-                f"{rows.rate_hz} Hz: micro's bank ends at 7500 Hz, so it needs {MICRO_RATE_MIN_HZ} Hz at least"
-            )
+            faults.append(f"its bank ends at 7500 Hz; {rows.rate_hz} Hz is a rate below {MICRO_RATE_MIN_HZ} Hz")
     if faults:
         raise ConfigError(*(f"frontend {kind}: {fault}" for fault in faults))
     return kind, rows, values
@@ -105,15 +102,13 @@ def _rows(kind: str, values: dict[str, Any]) -> Rows:
         return Rows(rate_hz, 1, 1)
     window_ms, stride_ms = values.pop("window_ms"), values.pop("stride_ms")
     if kind == "psf_mfcc":  # which rounds, where TensorFlow's programs cut off
-        window, stride = (
-            int(Decimal(ms / 1000 * rate_hz).quantize(Decimal(1), ROUND_HALF_UP)) for ms in (window_ms, stride_ms)
-        )
+        window, stride = int(window_ms / 1000 * rate_hz + 0.5), int(stride_ms / 1000 * rate_hz + 0.5)
     else:
         window, stride = int(rate_hz * window_ms / 1000), int(rate_hz * stride_ms / 1000)
     return Rows(rate_hz, window, stride)
 
 
-def _contradictions(rows: Rows, values: Mapping[str, Any]) -> "list[str]":
+def _contradictions(rows: Rows, values: Mapping[str, Any]) -> list[str]:
     faults = []
     if not 2 <= rows.window <= WINDOW_SAMPLES_MAX:
         faults.append(

@@ -29,7 +29,7 @@ class Mfcc(Frontend):
         self._window = hann(rows.window, rows.window)
         self._fft_length = rows.fft_length
         bin_hz = rows.rate_hz / rows.fft_length
-        # The original's choice of bins: never the constant one, and those within half a bin above lower_hz are left out.
+        # The original's choice: never the constant bin, and none within half a bin above lower_hz.
         first, last = int(1.5 + lower_hz / bin_hz), int(upper_hz / bin_hz)
         self._bank = mel_bank(bin_hz, first, last, lower_hz, upper_hz, mel_bins)
         self._dct = cosines(mel_bins, coefficients)

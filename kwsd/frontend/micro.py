@@ -112,14 +112,16 @@ def _bank(bin_hz: float, channels: int) -> TriangleBank:
 
 
 def _bit_length(values: NDArray[Any]) -> Integers:
-    return np.frexp(values.astype(np.float64))[1].astype(np.int64)
+    bits: Integers = np.frexp(values.astype(np.float64))[1].astype(np.int64)
+    return bits
 
 
 def _root(values: Doubles) -> Integers:
     """Square roots rounded to the nearest, except that a sum of 32 bits does not round up to 65536."""
     roots = np.floor(np.sqrt(values))
     up = (values - roots * roots > roots) & ((roots != 0xFFFF) | (values > UINT32))
-    return (roots + up).astype(np.int64)
+    rounded: Integers = (roots + up).astype(np.int64)
+    return rounded
 
 
 def _exact_gain(estimate: float) -> int:

@@ -1,5 +1,6 @@
 """``psf_mfcc``: the MFCC of python_speech_features (James Lyons)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from kwsd.frontend.base import Doubles, Floats, Frontend, Stream, as_samples
 from kwsd.frontend.keys import Rows
 from kwsd.frontend.spectrum import TriangleBank, cosines, times
 
-WINDOWS = {"rectangular": np.ones, "hamming": np.hamming, "hann": np.hanning}
+WINDOWS: dict[str, Callable[[int], Doubles]] = {"rectangular": np.ones, "hamming": np.hamming, "hann": np.hanning}
 LEAST = float(np.finfo(np.float64).eps)
 """Takes the place of an energy of nothing at all."""
 
@@ -53,7 +54,7 @@ class PsfMfcc(Frontend):
     ) -> None:
         super().__init__(rows, coefficients)
         self._preemphasis, self._fft_length, self._append_energy = preemphasis, nfft, append_energy
-        self._window: Doubles = WINDOWS[window](rows.window)
+        self._window = WINDOWS[window](rows.window)
         self._bank = _bank(rows.rate_hz, nfft, lower_hz, upper_hz, filters)
         self._dct = cosines(filters, coefficients)
         self._dct[:, 0] *= np.sqrt(0.5)  # orthonormal

@@ -49,7 +49,7 @@ class ClipWindow:
                 f"frontend: a clip of {clip_samples} samples is shorter than a window of {frontend.window_samples}"
             )
         self._rate_hz = params.get("sample_rate_hz", 16000)
-        self._row_stride_ms = params.get("stride_ms")
+        self._row_stride_ms: float = params.get("stride_ms", 0)
         self._clip_samples = clip_samples
         self._rows = frontend.whole_frames(clip_samples)
         self.clip_stride_ms = clip_stride_ms
@@ -67,9 +67,9 @@ class ClipWindow:
                 raise ConfigError(f"clip_stride_ms: {stride_ms:g} ms is below {WAVEFORM_STRIDE_MIN_MS} ms")
             self._stride_samples = int(self._rate_hz * stride_ms / 1000)
         else:
-            rows = round(stride_ms / self._row_stride_ms) if 0 < stride_ms < 1e6 else 0
-            if rows < 1 or abs(rows * self._row_stride_ms - stride_ms) > 1e-6:
-                row_ms = self._row_stride_ms
+            row_ms = self._row_stride_ms
+            rows = round(stride_ms / row_ms) if 0 < stride_ms < 1e6 else 0
+            if rows < 1 or abs(rows * row_ms - stride_ms) > 1e-6:
                 raise ConfigError(
                     f"clip_stride_ms: {stride_ms:g} ms is no multiple of the model's row stride, {row_ms:g} ms;"
                     f" take {row_ms:g}, {2 * row_ms:g}, {3 * row_ms:g}, ..."
