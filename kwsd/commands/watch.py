@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exec",
         metavar="CMD",
-        help="also run CMD once for each line, one at a time, without a shell: the line is its standard input, and "
-        "KWSD_LABEL, KWSD_SCORE (0..1) and KWSD_ID are in its environment",
+        help="in place of printing, run CMD once for each event, one at a time, without a shell: the event's line is "
+        "its standard input, and KWSD_LABEL, KWSD_SCORE (0..1) and KWSD_ID are in its environment",
     )
     parser.add_argument("--no-wait", action="store_true", help="end with 69 when no kwsd is found")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints until it is stopped, or nobody reads its output any more: 0 either way."""
+    """Prints, or runs the command, until it is stopped or nobody reads its output any more: 0 either way."""
     types = ["detection", *(["status"] if args.status else []), *(["scores"] if args.scores else [])]
     labels = None if args.only is None else _words(args.only)
     command = None if args.exec is None else _command(args.exec)
@@ -54,17 +54,17 @@ def run(args: argparse.Namespace) -> int:
         types=types,
         wait=not args.no_wait,
         tell=lambda line: log.info("%s", line),
-        output_fd=1 if sys.stdout is not None else None,
+        output_fd=1 if sys.stdout is not None and command is None else None,
     )
     for message in messages:
         if message.get("type") not in types:
             _remark(message)
             continue
         line = json_line(message)
-        if not _print(line):
-            break
         if command is not None:
             _execute(command, message, line)
+        elif not _print(line):
+            break
     return 0
 
 

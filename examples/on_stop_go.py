@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Does something when kwsd hears "go", and ends it when it hears "stop".
+
+Needs nothing but the standard library. Start it before or after kwsd:
+
+    kwsd --socket /tmp/kwsd.sock
+    python3 examples/on_stop_go.py /tmp/kwsd.sock
+
+Where the kwsd package is installed, `for message in kwsd.watch(PATH)` takes the place of `messages`.
+"""
+
+import json
+import socket
+import sys
+import time
+
+
+def messages(path):
+    """What kwsd says, one dict a line; waits for it, and connects again when it restarts."""
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(path)
+                connection.sendall(b'{"subscribe":{"labels":["stop","go"],"types":["detection","status"]}}\n')
+                for line in connection.makefile("rb"):
+                    yield json.loads(line)
+        except OSError as error:
+            print(f"no kwsd at {path} yet: {error}", file=sys.stderr)
+        time.sleep(0.5)
+
+
+def main(path):
+    running = False
+    for message in messages(path):
+        match message["type"], message.get("label"):
+            case "detection", "go" if not running:
+                running = True
+                print("started", flush=True)  # your own action goes here
+            case "detection", "stop" if running:
+                running = False
+                print("stopped", flush=True)  # and here
+            case "status", _:
+                print(f"kwsd is {message['state']}: {message['reason']}", file=sys.stderr)
+            case "error", _:  # for one, when the model knows no "go"
+                sys.exit(f"kwsd says: {message['message']}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "/run/kwsd/kwsd.sock")
+    except KeyboardInterrupt:
+        sys.exit(0)

@@ -1,0 +1,170 @@
+"""What the tests of the sinks share: events to send, a served socket, clients that read it line by line."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kwsd.config import SocketSettings
+from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
+from kwsd.sinks.bus import Bus
+from kwsd.sinks.socket import SocketSink
+
+LABELS = ["_silence_", "_unknown_", "stop", "go", "größer"]
+LIMIT_S = 20.0  # for what takes milliseconds on an idle machine
+
+
+def detection(seq: int = 1, label: str = "stop") -> DetectionEvent:
+    return DetectionEvent(
+        f"5f2c9a1e7b3d-{seq}", seq, "2026-11-21T09:30:00.125Z", label, 0.912, 52340, 31.4, "kwsd-default", "USB Audio"
+    )
+
+
+STATUS = StatusEvent("2026-11-21T09:30:00.125Z", "listening", "audio flows", "2026-11-21T09:29:00.000Z")
+SCORES = ScoresEvent(52340, {"stop": 0.1, "go": 0.2}, -42.0)
+
+
+class Peer:
+    """A client of the socket that reads one line after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(LIMIT_S)
+        self.socket.connect(str(path))
+        self._reader = self.socket.makefile("rb")
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def line(self) -> bytes:
+        return self._reader.readline()
+
+    def read(self) -> dict[str, Any]:
+        line = self.line()
+        assert line, "the server closed the connection"
+        return json.loads(line)
+
+    def ask(self, request: object) -> dict[str, Any]:
+        self.send(json.dumps(request).encode() + b"\n")
+        return self.read()
+
+    def ended(self) -> bool:
+        """Whether the server has closed the connection and nothing is left to read."""
+        try:
+            return self.line() == b""
+        except ConnectionResetError:  # it closed without reading all that we sent
+            return True
+
+    def close(self) -> None:
+        self._reader.close()
+        self.socket.close()
+
+
+class Server:
+    """A bus with a socket sink and maybe others, as the daemon runs it."""
+
+    def __init__(self, path: Path, others: list[Any], **settings: Any) -> None:
+        self.path, self.deaths = path, []
+        self.state = "listening"
+        self._peers: list[Peer] = []
+        self.sink = SocketSink(SocketSettings(str(path), **settings), hello=self.hello, snapshot=self.snapshot)
+        self.bus = Bus([self.sink, *others], lambda sink, error: self.deaths.append((sink.name, error)))
+        self.bus.start()
+        self.publish = self.bus.publish
+
+    def hello(self) -> dict[str, Any]:
+        return {"version": "0", "run": "5f2c9a1e7b3d", "model": "kwsd-default", "labels": LABELS, "state": self.state}
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"state": self.state, "clients": self.sink.clients}
+
+    def connect(self, greeted: bool = True) -> Peer:
+        self._peers.append(Peer(self.path))
+        if greeted:
+            assert self._peers[-1].read()["type"] == "hello"
+        return self._peers[-1]
+
+    def subscriptions(self) -> list[tuple[frozenset[str] | None, frozenset[str]]]:
+        """The labels and types that each client wants at this moment."""
+        conversations = [client.conversation for client in list(self.sink._clients.values())]
+        return [(conversation.labels, conversation.types) for conversation in conversations]
+
+    def close(self) -> None:
+        self.bus.stop()
+        for peer in self._peers:
+            peer.close()
+        assert self.deaths == []
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers, at ``tmp_path / "kwsd.sock"`` unless told otherwise, and stops them at the end."""
+    servers = []
+
+    def start(*others: Any, path: Path = tmp_path / "kwsd.sock", **settings: Any) -> Server:
+        servers.append(Server(path, list(others), **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Waits for a condition; fails when it does not come true."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        give_up_s = time.monotonic() + LIMIT_S
+        while not condition():
+            assert time.monotonic() < give_up_s, "what was waited for did not happen"
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def when(until: Callable[[Callable[[], object]], None]) -> Iterator[Callable[..., None]]:
+    """``when(condition, *actions)`` does the actions in a thread as soon as the condition is true."""
+    threads: list[tuple[threading.Thread, list[BaseException]]] = []
+
+    def begin(condition: Callable[[], object], *actions: Callable[[], object]) -> None:
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                until(condition)
+                for action in actions:
+                    action()
+            except BaseException as error:
+                errors.append(error)
+
+        threads.append((threading.Thread(target=run, daemon=True), errors))
+        threads[-1][0].start()
+
+    yield begin
+    for thread, errors in threads:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+        assert errors == []
+
+
+@pytest.fixture
+def make() -> Callable[..., DetectionEvent]:
+    """Makes a detection: ``make(seq, label)``."""
+    return detection
+
+
+@pytest.fixture
+def status() -> StatusEvent:
+    return STATUS
+
+
+@pytest.fixture
+def scores() -> ScoresEvent:
+    return SCORES

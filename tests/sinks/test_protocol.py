@@ -1,0 +1,224 @@
+"""The socket's conversation as a pure object: what goes in, and what comes out."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+
+LABELS = ["_silence_", "_unknown_", "stop", "go"]
+
+
+def converse():
+    """A conversation that is past its greeting."""
+    conversation = Conversation(lambda: {"labels": LABELS}, lambda: {"state": "listening"})
+    assert take(conversation) == [{"type": "hello", "protocol": 1, "labels": LABELS}]
+    return conversation
+
+
+def take(conversation, piece=1 << 20):
+    """All that is to be sent, in pieces of that size, as messages."""
+    data = b""
+    while chunk := conversation.outgoing():
+        data += chunk[:piece]
+        conversation.sent(min(piece, len(chunk)))
+    assert data == b"" or data.endswith(b"\n")
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def answers(request):
+    conversation = converse()
+    conversation.receive(request + b"\n")
+    return take(conversation)
+
+
+def event(number, label="stop"):
+    return "detection", label, b'{"n":%d}\n' % number
+
+
+@pytest.mark.parametrize(
+    "value", ["1", '"x"', "null", "true", "[1,2]", '{"a":[1.5]}', '"größer"', '"\\ud800"', "12345678901234567890"]
+)
+def test_a_ping_comes_back_as_it_was(value):
+    assert answers(b'{"ping":%s}' % value.encode()) == [{"type": "pong", "ping": json.loads(value)}]
+
+
+def test_the_snapshot_is_got_by_status():
+    assert answers(b' { "get" : "status" } \r') == [{"type": "snapshot", "state": "listening"}]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "message"),
+    [
+        (b"", "this is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b"hello", "this is not JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b"\xff\xfe", "this is not UTF-8"),
+        (b'{"ping":NaN}', "this is not JSON: NaN is no JSON value"),
+        (b'{"ping":1e999}', "this is not JSON: the number 1e999 is too large"),
+        (b"[" * 4000, "this is nested too deeply"),
+        (b"[]", 'a request is an object with one key: "subscribe", "get" or "ping"'),
+        (b"{}", 'a request is an object with one key: "subscribe", "get" or "ping"'),
+        (b'{"ping":1,"get":"status"}', 'a request is an object with one key: "subscribe", "get" or "ping"'),
+        (b'{"shutdown":1}', 'a request is an object with one key: "subscribe", "get" or "ping"'),
+        (b'{"get":"secrets"}', 'only "status" can be got, not "secrets"'),
+        (b'{"subscribe":[]}', 'subscribe takes an object with "labels" and "types", not []'),
+        (b'{"subscribe":{"words":[1]}}', 'subscribe takes an object with "labels" and "types", not {"words": [1]}'),
+        (b'{"subscribe":{"labels":"go"}}', '"labels" is a list of texts, not "go"'),
+        (b'{"subscribe":{"labels":[1]}}', '"labels" is a list of texts, not [1]'),
+        (b'{"subscribe":{"labels":["went"]}}', '"labels": "went" is none of _silence_, _unknown_, stop, go'),
+        (b'{"subscribe":{"types":["pong"]}}', '"types": "pong" is none of detection, status, scores'),
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_told_what_is_wrong(request_line, message):
+    assert answers(request_line) == [{"type": "error", "message": message}]
+
+
+def test_without_a_subscription_all_detections_and_status_come():
+    conversation = converse()
+    conversation.offer(*event(1))
+    conversation.offer("status", None, b'{"n":2}\n')
+    conversation.offer("scores", None, b'{"n":3}\n')
+    assert take(conversation) == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "numbers"),
+    [
+        ({}, [1, 2, 3]),
+        ({"labels": ["go"]}, [2, 3]),
+        ({"labels": []}, [3]),
+        ({"types": ["scores"]}, [4]),
+        ({"labels": ["stop"], "types": ["detection", "scores"]}, [1, 4]),
+        ({"types": []}, []),
+    ],
+)
+def test_a_subscription_chooses_labels_and_types(wishes, numbers):
+    conversation = converse()
+    conversation.receive(json.dumps({"subscribe": wishes}).encode() + b"\n")
+    conversation.offer(*event(1, "stop"))
+    conversation.offer(*event(2, "go"))
+    conversation.offer("status", None, b'{"n":3}\n')
+    conversation.offer("scores", None, b'{"n":4}\n')
+    assert [message["n"] for message in take(conversation)] == numbers
+
+
+def test_a_wrong_subscription_leaves_the_last_one_as_it_was():
+    conversation = converse()
+    conversation.receive(b'{"subscribe":{"labels":["go"]}}\n{"subscribe":{"types":["scores"],"labels":["went"]}}\n')
+    assert [message["type"] for message in take(conversation)] == ["error"]
+    conversation.offer(*event(1, "stop"))
+    conversation.offer(*event(2, "go"))
+    assert take(conversation) == [{"n": 2}]
+
+
+def test_the_longest_line_is_taken_and_a_longer_one_ends_it():
+    longest = b'{"ping":"' + b"x" * (LINE_MAX_BYTES - 11) + b'"}'
+    assert len(longest) == LINE_MAX_BYTES
+    assert answers(longest)[0]["type"] == "pong"
+    conversation = converse()
+    conversation.receive(b'{"ping":1}\n' + longest + b' \n{"ping":2}\n')
+    assert take(conversation) == [
+        {"type": "pong", "ping": 1},
+        {"type": "error", "message": "the line is longer than 4096 bytes; closing"},
+    ]
+    assert conversation.closing
+
+
+def test_a_line_without_end_is_not_waited_for():
+    conversation = converse()
+    conversation.receive(b"x" * LINE_MAX_BYTES)
+    assert not conversation.closing
+    conversation.receive(b"x")
+    assert conversation.closing
+
+
+def test_the_sixteenth_error_ends_it():
+    conversation = converse()
+    conversation.receive(b"x\n" * (ERRORS_MAX - 1) + b'{"ping":1}\n')
+    assert len(take(conversation)) == ERRORS_MAX
+    assert not conversation.closing
+    conversation.receive(b'x\n{"ping":2}\n')
+    assert take(conversation)[-1]["message"].endswith("closing after 16 errors")
+    assert conversation.closing
+    conversation.receive(b'{"ping":3}\n')
+    conversation.offer(*event(1))
+    assert take(conversation) == []
+
+
+def test_a_client_that_does_not_read_loses_the_oldest_and_is_told_how_many():
+    conversation = converse()
+    for number in range(QUEUE_MAX_LINES + 10):
+        conversation.offer(*event(number))
+    conversation.receive(b'{"ping":1}\n')
+    assert (conversation.waiting, conversation.dropped) == (QUEUE_MAX_LINES - 1, 11)
+    messages = take(conversation)
+    assert messages[0] == {"type": "dropped", "count": 11}
+    assert [message["n"] for message in messages[1:-1]] == list(range(11, QUEUE_MAX_LINES + 10))
+    assert messages[-1] == {"type": "pong", "ping": 1}
+    assert (conversation.waiting, conversation.delivered) == (0, QUEUE_MAX_LINES - 1)
+    conversation.offer(*event(999))
+    assert take(conversation) == [{"n": 999}]
+
+
+def test_a_line_begun_is_never_dropped():
+    conversation = converse()
+    conversation.offer(*event(0))
+    conversation.sent(3)
+    for number in range(1, QUEUE_MAX_LINES + 3):
+        conversation.offer(*event(number))
+    rest = b""
+    while not rest.endswith(b"\n"):
+        rest += conversation.outgoing()
+        conversation.sent(len(conversation.outgoing()))
+    assert rest == b'{"n":0}\n'[3:]
+    assert take(conversation)[:2] == [{"type": "dropped", "count": 2}, {"n": 3}]
+
+
+@given(st.lists(st.integers(1, 40)), st.integers(1, 9))
+def test_pieces_of_any_size_make_the_same_conversation(cuts, piece):
+    data = b'{"ping":1}\n{"get":"status"}\nnonsense\n{"subscribe":{"labels":["go"]}}\n{"ping":2}\n'
+    conversation = converse()
+    rest = data
+    messages = []
+    for cut in cuts:
+        conversation.receive(rest[:cut])
+        rest = rest[cut:]
+        messages += take(conversation, piece)
+    conversation.receive(rest)
+    messages += take(conversation, piece)
+    assert [message["type"] for message in messages] == ["pong", "snapshot", "error", "pong"]
+    assert conversation.labels == {"go"}
+
+
+@given(st.lists(st.binary(max_size=6000), max_size=20))
+def test_garbage_gets_errors_and_breaks_nothing(pieces):
+    """Every line is answered by one line, until the conversation ends."""
+    conversation = converse()
+    for piece in pieces:
+        conversation.receive(piece)
+    messages = take(conversation)
+    assert {message["type"] for message in messages} <= {"error", "pong", "snapshot"}
+    assert len(messages) <= ERRORS_MAX
+    if not conversation.closing:
+        assert len(messages) == b"".join(pieces).count(b"\n")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["subscribe", "get", "ping", "x"]), JSON, max_size=2) | JSON)
+def test_any_json_is_answered_or_taken(request):
+    conversation = converse()
+    line = json.dumps(request).encode()
+    conversation.receive(line + b"\n" + b'{"ping":"after"}\n')
+    messages = take(conversation)
+    if len(line) <= LINE_MAX_BYTES:
+        assert messages[-1] == {"type": "pong", "ping": "after"}
+        assert len(messages) == (1 if isinstance(request, dict) and set(request) == {"subscribe"} and
+                                 messages[0]["type"] == "pong" else 2)  # fmt: skip

@@ -1,0 +1,238 @@
+"""The socket's file: how it appears, whom it lets in, what it replaces, what it refuses, how it goes."""
+
+import contextlib
+import grp
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kwsd.errors import ConfigError
+from kwsd.sinks.socket_file import PATH_MAX_BYTES, identify, listen, remove, set_access
+
+
+@pytest.fixture
+def listening():
+    """Listens at a path; closes everything at the end."""
+    listeners = []
+
+    def start(path, group=None):
+        listeners.append(listen(str(path), group))
+        return listeners[-1]
+
+    yield start
+    for listener in listeners:
+        listener.socket.close()
+
+
+@pytest.fixture
+def group():
+    """A group, other than the present one where there is a choice, that this process may give files to."""
+    gids = (
+        set(os.getgroups())
+        | {os.getegid()}
+        | ({entry.gr_gid for entry in grp.getgrall()} if not os.geteuid() else set())
+    )
+    return grp.getgrgid(max(gids - {os.getegid()}, default=os.getegid()))
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def connects(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
+def test_the_owner_only_whatever_the_umask(tmp_path, listening):
+    before = os.umask(0)
+    try:
+        listening(tmp_path / "run" / "kwsd.sock")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "run" / "kwsd.sock") == 0o600
+    assert mode(tmp_path / "run") == 0o700
+
+
+def test_with_a_group_it_and_a_folder_made_for_it_are_the_groups(tmp_path, listening, group):
+    before = os.umask(0o077)
+    try:
+        listening(tmp_path / "run" / "kwsd.sock", group.gr_name)
+    finally:
+        os.umask(before)
+    assert (mode(tmp_path / "run" / "kwsd.sock"), mode(tmp_path / "run")) == (0o660, 0o750)
+    assert (tmp_path / "run" / "kwsd.sock").stat().st_gid == (tmp_path / "run").stat().st_gid == group.gr_gid
+
+
+def test_a_folder_that_is_there_is_left_as_it_is(tmp_path, listening, group):
+    tmp_path.chmod(0o755)
+    listening(tmp_path / "kwsd.sock", group.gr_name)
+    assert mode(tmp_path) == 0o755
+
+
+def test_the_group_can_be_changed_and_taken_away(tmp_path, listening, group):
+    path = tmp_path / "kwsd.sock"
+    listener = listening(path)
+    set_access(str(path), listener.identity, group.gr_name)
+    assert (mode(path), path.stat().st_gid) == (0o660, group.gr_gid)
+    set_access(str(path), listener.identity, None)
+    assert (mode(path), path.stat().st_gid) == (0o600, os.getegid())
+
+
+def test_the_file_appears_in_one_step_listening_and_with_its_final_mode(tmp_path, listening, group, monkeypatch):
+    """The step is a rename, until which the name is free."""
+    rename, seen = Path.rename, []
+
+    def watched(source, target):
+        seen.append((mode(source), source.stat().st_gid, connects(source), Path(target).exists()))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    listening(tmp_path / "one.sock")
+    listening(tmp_path / "two.sock", group.gr_name)
+    assert seen[0][0] == 0o600
+    assert seen[1][:2] == (0o660, group.gr_gid)
+    assert [step[2:] for step in seen] == [(True, False)] * 2
+    assert sorted(os.listdir(tmp_path)) == ["one.sock", "two.sock"]  # noqa: PTH208
+
+
+def test_a_stale_socket_is_replaced(tmp_path, listening):
+    path = tmp_path / "kwsd.sock"
+    listening(path).socket.close()
+    assert path.exists()
+    listening(path)
+    assert connects(path)
+
+
+def test_a_live_socket_is_refused_and_left_alone(tmp_path, listening):
+    path = tmp_path / "kwsd.sock"
+    first = listening(path)
+    with pytest.raises(ConfigError, match="another process serves it"):
+        listening(path)
+    assert identify(str(path)) == first.identity
+    assert os.listdir(tmp_path) == ["kwsd.sock"]  # noqa: PTH208
+
+
+def test_a_live_socket_with_a_full_backlog_is_refused_too(tmp_path, listening):
+    path = tmp_path / "kwsd.sock"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(str(path))
+        busy.listen(0)
+        first.connect(str(path))
+        with pytest.raises(ConfigError, match="another process serves it"):
+            listening(path)
+
+
+def test_a_datagram_socket_is_refused(tmp_path, listening):
+    path = tmp_path / "kwsd.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        with pytest.raises(ConfigError, match="cannot be told whether it is in use"):
+            listening(path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("target", ["nowhere", "file", "stale.sock"])
+def test_a_symlink_is_refused_and_left_alone(tmp_path, listening, target):
+    (tmp_path / "file").write_text("precious")
+    listening(tmp_path / "stale.sock").socket.close()
+    path = tmp_path / "kwsd.sock"
+    path.symlink_to(tmp_path / target)
+    with pytest.raises(ConfigError, match="it is a symbolic link"):
+        listening(path)
+    assert path.is_symlink()
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_what_is_no_socket_is_refused_and_left_alone(tmp_path, listening):
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("precious")
+    folder.mkdir()
+    for path in (file, folder):
+        with pytest.raises(ConfigError, match="something that is no socket has this name"):
+            listening(path)
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("missing/missing/kwsd.sock", "it cannot be made: No such file or directory"),
+        ("file/kwsd.sock", "it cannot be made: Not a directory"),
+        ("a\0b.sock", "this is not the name of a file"),
+        ("..", "something that is no socket"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused_in_one_line(tmp_path, listening, path, why):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=why) as refusal:
+        listening(f"{tmp_path}/{path}")
+    assert len(refusal.value.lines) == 1
+    assert refusal.value.exit_code == 78
+
+
+def test_the_longest_path_works_and_a_longer_one_is_refused(tmp_path, listening):
+    """The longest has no room for the name it passes through."""
+    longest = tmp_path / ("x" * (PATH_MAX_BYTES - len(str(tmp_path)) - 1))
+    listening(longest)
+    assert connects(longest)
+    with pytest.raises(ConfigError, match="longer than 107 bytes"):
+        listening(f"{longest}x")
+
+
+def test_an_unknown_group_is_refused_before_anything_is_made(tmp_path, listening):
+    for name in ("no-such-group", "nul\0"):
+        with pytest.raises(ConfigError, match="there is no group"):
+            listening(tmp_path / "run" / "kwsd.sock", name)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_only_the_file_that_was_made_is_removed(tmp_path, listening):
+    path = tmp_path / "kwsd.sock"
+    first = listening(path)
+    path.unlink()
+    second = listening(path)
+    remove(str(path), first.identity)
+    assert identify(str(path)) == second.identity
+    remove(str(path), second.identity)
+    assert not path.exists()
+    remove(str(path), second.identity)
+
+
+CONTENDER = """
+import sys
+from kwsd.errors import ConfigError
+from kwsd.sinks.socket_file import listen
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    listener = listen(sys.argv[1])
+    print("serves", flush=True)
+except ConfigError as error:
+    print("refused" if "another process serves it" in str(error) else error, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_of_many_that_start_at_once_on_a_stale_file_one_serves(tmp_path, listening):
+    path = tmp_path / "kwsd.sock"
+    listening(path).socket.close()
+    command = [sys.executable, "-c", CONTENDER, str(path)]
+    with contextlib.ExitStack() as stack:
+        contenders = [
+            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            for _ in range(4)
+        ]
+        for contender in contenders:
+            assert contender.stdout.readline() == "ready\n"
+        for contender in contenders:
+            contender.stdin.write("go\n")
+            contender.stdin.flush()
+        answers = [contender.stdout.readline() for contender in contenders]
+        assert sorted(answers) == ["refused\n"] * 3 + ["serves\n"]
+        assert connects(path)
