@@ -1,0 +1,154 @@
+"""The whole pipeline between a source of samples and its words, as a pure object: no thread, no clock, no I/O."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.errors import ConfigError, KwsdError
+from kwsd.events import Detection
+from kwsd.frontend.window import ClipWindow
+from kwsd.recognize import SILENCE, UNKNOWN, RecognizeCommands
+from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+
+if TYPE_CHECKING:
+    from kwsd.model import Model
+
+
+class Spotter:
+    """Hears a model's words in a stream of samples, the same ones however the stream is cut into blocks.
+
+        spotter = kwsd.Spotter(kwsd.model.load("default"), detection_threshold=0.7)
+        for detection in spotter.push(samples):
+            print(detection.label, detection.audio_ms)
+
+    Args:
+        model: what `kwsd.model.load` gives. It is scored on every clip of the stream that ends a multiple of
+            ``clip_stride_ms`` after the first one.
+        recognize: the fields of `kwsd.settings.RecognizeSettings`. What is left out comes from the model, then from
+            the defaults; ``max_clip_stride_ms`` is for those who widen the stride.
+
+    Attributes:
+        labels: the model's, in the order of scores.
+        strides: how many clips were scored.
+
+    Raises:
+        ConfigError: a setting that does not fit the model: an unknown mode, a threshold for none of its words, a
+            stride that is no multiple of the row stride.
+    """
+
+    def __init__(self, model: "Model", **recognize: Any) -> None:
+        self.model = model
+        self.labels = tuple(model.labels)
+        self.strides = 0
+        settings = self._layered(recognize)
+        self._recognizer = self._create_recognizer(settings)
+        self._window = ClipWindow(model.frontend, model.clip_samples, settings.clip_stride_ms)
+        self._position = 0
+        self._origin = 0  # where the window began
+
+    def push(self, samples: NDArray[np.float32] | NDArray[np.int16]) -> list[Detection]:
+        """Hears the next samples, at the model's rate.
+
+        Args:
+            samples: shape (n,), any n; float32 in -1..1, or int16.
+
+        Returns:
+            The words that are new, in order; never ``_silence_`` or ``_unknown_``.
+
+        Raises:
+            TypeError: samples of another type.
+            ValueError: samples of another shape.
+            KwsdError: the model's scores are not finite.
+        """
+        signal = _as_float32(samples)
+        start = self._origin
+        self._position += len(signal)
+        detections = []
+        for features, end_sample in self._window.push(signal):
+            scores = self.model.scores(features)
+            if not math.isfinite(scores.dot(scores)):
+                raise KwsdError(f"model {self.model.name}", "its scores are not finite")
+            audio_ms = self._to_ms(start + end_sample)
+            label, score, is_new = self._recognizer.process(scores, audio_ms)
+            self.strides += 1
+            if is_new and label not in (SILENCE, UNKNOWN):
+                detections.append(Detection(label, score, audio_ms))
+        return detections
+
+    def reset(self, lost_samples: int = 0) -> None:
+        """Starts afresh after a gap: nothing heard before it is joined to what comes.
+
+        Args:
+            lost_samples: how many are missing; they count in ``audio_ms``.
+        """
+        if lost_samples < 0:
+            raise ValueError(f"lost_samples is {lost_samples}, but has to be at least 0")
+        self._position += lost_samples
+        self._origin = self._position
+        self._window.reset()
+        self._recognizer.reset()
+
+    def configure(self, **recognize: Any) -> None:
+        """Takes other settings, as on creation, without losing a sample or what has been heard.
+
+        Raises:
+            ConfigError: as on creation; the old settings stay then.
+        """
+        settings = self._layered(recognize)
+        recognizer = self._create_recognizer(settings)
+        self.clip_stride_ms = settings.clip_stride_ms
+        recognizer.take_over(self._recognizer)
+        self._recognizer = recognizer
+
+    @property
+    def clip_stride_ms(self) -> float:
+        """From one scored clip to the next; may be set at any time, to a multiple of the front end's row stride."""
+        return self._window.clip_stride_ms
+
+    @clip_stride_ms.setter
+    def clip_stride_ms(self, clip_stride_ms: float) -> None:
+        self._window.clip_stride_ms = clip_stride_ms
+
+    @property
+    def averages(self) -> NDArray[np.float32] | None:
+        """The averaged scores of the last clip, shape (labels,); None while there are too few."""
+        return self._recognizer.averages
+
+    @property
+    def position_ms(self) -> int:
+        """How much audio went by, lost samples counted in."""
+        return self._to_ms(self._position)
+
+    def _to_ms(self, samples: int) -> int:
+        return samples * 1000 // self.model.sample_rate_hz
+
+    def _layered(self, recognize: dict[str, Any]) -> CompleteRecognizeSettings:
+        layers = RecognizeSettings(**recognize), RecognizeSettings(**self.model.recognize)
+        return layer_recognize(*layers, row_stride_ms=self.model.frontend.get("stride_ms"))
+
+    def _create_recognizer(self, settings: CompleteRecognizeSettings) -> RecognizeCommands:
+        try:
+            return RecognizeCommands(
+                self.labels,
+                average_window_ms=settings.average_window_ms,
+                detection_threshold=settings.detection_threshold,
+                suppression_ms=settings.suppression_ms,
+                minimum_count=settings.minimum_count,
+                mode=settings.mode,
+                thresholds=settings.thresholds,
+            )
+        except ValueError as error:
+            raise ConfigError(f"recognize: {error}") from error
+
+
+def _as_float32(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.float32]:
+    if not isinstance(samples, np.ndarray) or samples.dtype not in (np.float32, np.int16):
+        kind = samples.dtype if isinstance(samples, np.ndarray) else type(samples).__name__
+        raise TypeError(f"samples are {kind}, but have to be an array of float32 in -1..1, or of int16")
+    if samples.ndim != 1:
+        raise ValueError(f"samples have shape {samples.shape}, but have to be one channel, shape (n,)")
+    if samples.dtype == np.int16:
+        return samples * np.float32(1 / 32768)
+    return samples  # type: ignore[return-value]
