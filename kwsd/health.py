@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus
         "stride_ms": listening.stride_ms,
         "cpu_s": round(time.process_time(), 2),
         "rss_mb": round(rss_mb(), 1),
-        "detections": listening.detections,
+        "detections": listening.run.detections,
         "sinks": bus.counters,
         "clients": sum(getattr(sink, "clients", 0) for sink in bus.sinks),
         "device": listening.device,
@@ -39,5 +40,5 @@ def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus
 
 def rss_mb() -> float:
     """Resident memory of this process, in MiB."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    statm = Path("/proc/self/statm").read_text(encoding="ascii")
+    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

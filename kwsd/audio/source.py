@@ -3,6 +3,7 @@
 A source hands out, in order, blocks of samples, gaps where samples were lost, and at last an end.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -59,21 +60,23 @@ class Source(Protocol):
 
 @runtime_checkable
 class Device(Source, Protocol):
-    """A source that may vanish and come back, and is looked after by the main thread.
+    """A source that may vanish and come back, and is looked after by the main thread."""
 
-    Attributes:
-        state: one of ``kwsd.events.STATES``, the reason in words, and the Unix time since when.
-        steps: how often `step` was called; a sign of life where no audio is expected.
-        samples_lost: samples that never reached the reader, at ``rate_hz``.
-        overruns: how often the reader was too late.
-        hung: whether the audio library hangs in a thread that only the end of the process can end.
-    """
+    @property
+    def state(self) -> tuple[str, str, float]:
+        """One of ``kwsd.events.STATES``, the reason in words, and the Unix time since when."""
 
-    state: tuple[str, str, float]
-    steps: int
-    samples_lost: int
-    overruns: int
-    hung: bool
+    @property
+    def steps(self) -> int:
+        """How often `step` was called; a sign of life where no audio is expected."""
 
-    def step(self, now: float) -> None:
-        """Looks after the device; ``now`` is ``time.monotonic()``. Called several times a second, never blocks long."""
+    @property
+    def counters(self) -> Mapping[str, float]:
+        """``samples_lost`` (at ``rate_hz``) and ``overruns``."""
+
+    @property
+    def hung(self) -> bool:
+        """Whether the audio library hangs in a thread that only the end of the process can end."""
+
+    def step(self, now_s: float) -> None:
+        """Looks after the device; ``now_s`` is ``time.monotonic()``. Several times a second, never blocking long."""

@@ -20,7 +20,9 @@ LIMIT_S = 60.0
 class Kwsd:
     """``python -m kwsd ARGUMENTS``, its output read as it comes."""
 
-    def __init__(self, *arguments: str | Path, env: dict[str, str] | None = None, stdin: Any = subprocess.DEVNULL) -> None:
+    def __init__(
+        self, *arguments: str | Path, env: dict[str, str] | None = None, stdin: Any = subprocess.DEVNULL
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kwsd", *map(str, arguments)],
             cwd=ROOT,
@@ -56,7 +58,9 @@ class Kwsd:
         deadline_s = time.monotonic() + limit_s
         while not condition():
             if self.process.poll() is not None and not condition():
-                raise AssertionError(f"kwsd ended with {self.process.returncode} before {what}:\n" + "\n".join(self.log))
+                raise AssertionError(
+                    f"kwsd ended with {self.process.returncode} before {what}:\n" + "\n".join(self.log)
+                )
             assert time.monotonic() < deadline_s, f"not within {limit_s} s: {what}\n" + "\n".join(self.log)
             time.sleep(0.02)
 
@@ -102,7 +106,7 @@ def run(*arguments: str | Path, **kwargs: Any) -> Kwsd:
         return kwsd
 
 
-def truth(path: Path = DEMO.with_suffix(".txt")) -> list[str]:
-    """The wanted words of a recording, in order."""
-    rows = [line.split(", ") for line in path.read_text().splitlines()]
+def demo_words() -> list[str]:
+    """The wanted words of the demo recording, in order."""
+    rows = [line.split(", ") for line in DEMO.with_suffix(".txt").read_text().splitlines()]
     return [label for label, _ in rows if not label.startswith("_")]

@@ -1,0 +1,242 @@
+"""Owns everything that runs: starts it, supervises it, reloads it, drains it, stops it.
+
+The main thread lives here. It never scores and never serves anybody; five times a second, or when something wakes
+it, it looks after the microphone, tells the state, feeds the watchdog, and notices what has died.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kwsd import __version__, health, log
+from kwsd.audio.source import Source
+from kwsd.commands.run import Plan, SourceOptions
+from kwsd.errors import ConfigError, KwsdError, OutputError
+from kwsd.events import StatusEvent, rfc3339
+from kwsd.listening import Listening, Prepared, open_source, prepare
+from kwsd.service import RECOVERING, Notifier, Watchdog
+from kwsd.signals import Signals
+from kwsd.sinks.build import build_sinks
+from kwsd.sinks.bus import Bus, Sink
+
+LOOK_S = 0.2
+STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
+START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, prolonged while the microphone is waited for
+
+logger = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One run of kwsd.
+
+    Args:
+        read_plan: reads the settings; called at start and at each reload. Raises KwsdError.
+        source: what stands in for the microphone, if anything.
+        can_reload: whether there is a configuration to read again at SIGHUP.
+    """
+
+    def __init__(self, read_plan: Callable[[], Plan], source: SourceOptions, *, can_reload: bool) -> None:
+        self._read_plan, self._source_options, self._can_reload = read_plan, source, can_reload
+        self._notifier = Notifier()
+        self._watchdog = Watchdog(self._notifier.watchdog_interval_s) if self._notifier.watchdog_interval_s else None
+        self._started_s = time.monotonic()
+        self._state = _status("starting", "starting", time.time())
+        self._ready = False
+        self._failure: BaseException | None = None
+        self._output_closed = False
+
+    def run(self) -> int:
+        """Listens until the source ends, a signal comes, or a part dies; the exit code. Raises KwsdError."""
+        plan = self._read_plan()
+        log.setup(plan.settings.log.level, plan.settings.log.format)
+        with Signals() as self._signals:
+            prepared = prepare(plan)
+            self._bus = Bus(self._make_sinks(plan), self._sink_died)
+            self._listening = Listening(
+                open_source(plan, self._source_options, prepared.model),
+                prepared,
+                publish=self._bus.publish,
+                scores_wanted=lambda: self._bus.wants("scores"),
+                tail=self._source_options.tail,
+                wake=self._signals.wake,
+            )
+            self._plan = plan
+            self._bus.start()
+            self._listening.start()
+            code, last_words = self._supervise()
+            self._shut_down(last_words)
+        for line in last_words:
+            logger.error("%s", line)
+        if self._listening.hung:  # PortAudio would hang the interpreter's own exit too
+            sys.stderr.flush()
+            os._exit(code)
+        return code
+
+    # While it runs.
+
+    def _supervise(self) -> tuple[int, tuple[str, ...]]:
+        """Watches until there is a reason to end; the exit code, and what to say about it last."""
+        while True:
+            self._signals.wait(LOOK_S)
+            try:
+                if self._failure is not None:
+                    raise self._failure
+                if self._output_closed or self._signals.stop:
+                    return 0, ()
+                if self._signals.reload:
+                    self._signals.reload = False
+                    if not self._can_reload:
+                        return 0, ()
+                    self._reload()
+                if self._listening.ended:
+                    self._look()
+                    self._listening.raise_error()
+                    self._drain_at_the_end()
+                    return 0, ()
+                self._look()
+            except KwsdError as error:
+                return error.exit_code, tuple(error.lines)
+            except Exception as error:
+                logger.debug("what died", exc_info=error)
+                return KwsdError.exit_code, (f"internal: {type(error).__name__}: {error}",)
+
+    def _look(self) -> None:
+        """One look at everything."""
+        now = time.monotonic()
+        self._listening.step(now)
+        if (state := self._listening.state) is not None:
+            self._tell(*state)
+        if self._listening.first_block and not self._ready:
+            self._ready = True
+            self._notifier.ready()
+        if not self._ready:
+            self._notifier.extend(START_LIMIT_S)
+        if self._watchdog is not None and self._watchdog.due(
+            now, self._listening.samples, self._listening.strides, self._state.state, self._listening.recovery_steps
+        ):
+            self._notifier.watchdog()
+
+    def _tell(self, state: str, reason: str, since_s: float) -> None:
+        """Says a new state once: to the log, the service manager and the sinks."""
+        if (state, reason) == (self._state.state, self._state.reason):
+            return
+        if state == "degraded" and self._state.state in RECOVERING:  # it hears again, and then there is a but
+            self._tell("listening", "audio flows again", since_s)
+        self._state = _status(state, reason, since_s)
+        level = logging.INFO if state in ("starting", "listening", "stopping") else logging.WARNING
+        if state != "stopping" or self._listening.first_block:
+            logger.log(level, "%s: %s", state, reason)
+        self._notifier.status(f"{state}: {reason}")
+        self._bus.publish(self._state)
+
+    def _reload(self) -> None:
+        """Takes the configuration as it is now, or says why not and goes on as before."""
+        self._notifier.reloading()
+        try:
+            plan = self._read_plan()
+            prepared = prepare(plan, keep=self._listening.model if plan.names_model_of(self._plan) else None)
+            source = self._another_source(plan, prepared)
+            self._bus.replace(self._make_sinks(plan))
+        except KwsdError as error:
+            for line in error.lines:
+                logger.error("reload refused, the old settings stay: %s", line)
+        else:
+            log.setup(plan.settings.log.level, plan.settings.log.format)
+            self._listening.change(prepared, source)
+            self._plan = plan
+            logger.info("settings read again")
+        self._notifier.ready()
+
+    def _another_source(self, plan: Plan, prepared: Prepared) -> Source | None:
+        """The source that a reload asks for, where it is not the one at hand."""
+        rate_hz = self._listening.model.sample_rate_hz
+        if self._source_options.path is not None:
+            if prepared.model.sample_rate_hz != rate_hz:
+                raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
+            return None
+        if plan.settings.audio == self._plan.settings.audio and prepared.model.sample_rate_hz == rate_hz:
+            return None
+        return open_source(plan, self._source_options, prepared.model)
+
+    def _make_sinks(self, plan: Plan) -> list[Sink]:
+        return build_sinks(plan.settings.sinks or (), self._hello, self._snapshot, self._output_broke)
+
+    # How it ends.
+
+    def _drain_at_the_end(self) -> None:
+        """Gives each sink its own time to deliver what the file's end left queued, unless a signal cuts it short."""
+        began_s = time.monotonic()
+        while not self._signals.stop and not self._output_closed and self._failure is None:
+            now = time.monotonic()
+            if not any(sink.counters["queued"] and now < began_s + sink.drain_limit_s for sink in self._bus.sinks):
+                return
+            self._signals.wait(0.02)
+
+    def _shut_down(self, last_words: tuple[str, ...]) -> None:
+        deadline_s = time.monotonic() + STOP_S
+        self._notifier.stopping()
+        self._listening.stop(0.3)
+        self._tell("stopping", _why(self._signals.stop, last_words), time.time())
+        self._bus.drain(deadline_s)
+        self._bus.stop()
+        if self._listening.first_block or not last_words:
+            self._tell_totals()
+
+    def _tell_totals(self) -> None:
+        """What was heard, and what became of every event."""
+        sinks = [
+            f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'nothing sent'}"
+            for name, counts in self._bus.counters.items()
+        ]
+        logger.info(
+            "heard %.1f s of audio, %d detections; %s",
+            self._listening.audio_s,
+            self._listening.run.detections,
+            "; ".join(sinks) or "no sinks",
+        )
+
+    # What other threads call.
+
+    def _sink_died(self, sink: Sink, error: BaseException) -> None:
+        self._failure = (
+            error
+            if isinstance(error, KwsdError)
+            else KwsdError(f"sink {sink.name}", f"{type(error).__name__}: {error}")
+        )
+        self._signals.wake()
+
+    def _output_broke(self, _sink: Sink, error: OSError) -> None:
+        """Standard output, the only sink, cannot be written: a closed pipe is a quiet end, all else an error."""
+        if isinstance(error, BrokenPipeError):
+            self._output_closed = True
+        else:
+            self._failure = OutputError("standard output", error.strerror or str(error), "Free space, or give a sink.")
+        self._signals.wake()
+
+    def _hello(self) -> dict[str, Any]:
+        model = self._listening.model
+        return {
+            "type": "hello",
+            "protocol": 1,
+            "version": __version__,
+            "run": self._listening.run.id,
+            "model": model.name,
+            "labels": list(model.labels),
+            "state": self._state.state,
+        }
+
+    def _snapshot(self) -> dict[str, Any]:
+        return health.snapshot(self._state, self._started_s, self._listening, self._bus)
+
+
+def _why(asked: bool, last_words: tuple[str, ...]) -> str:
+    if last_words:
+        return last_words[-1]
+    return "asked to stop" if asked else "the end"
+
+
+def _status(state: str, reason: str, since_s: float) -> StatusEvent:
+    return StatusEvent(rfc3339(time.time()), state, reason, rfc3339(since_s))

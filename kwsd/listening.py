@@ -1,0 +1,240 @@
+"""Source, model and spotter thread, put together, and looked at as one thing by the main thread."""
+
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kwsd import config
+from kwsd.audio.source import Device, Source
+from kwsd.errors import ConfigError
+from kwsd.events import Event
+from kwsd.model import Model, load
+from kwsd.recognize import SILENCE, UNKNOWN
+from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+from kwsd.spotter import Spotter
+from kwsd.spotting import Run, Spotting
+
+if TYPE_CHECKING:
+    from kwsd.commands.run import Plan, SourceOptions
+
+
+class Prepared(NamedTuple):
+    """What a plan comes to once its model is known."""
+
+    model: Model
+    settings: CompleteRecognizeSettings
+    only: frozenset[str]
+
+    def spotter(self) -> Spotter:
+        return Spotter(self.model, **spotter_settings(self.settings))
+
+
+def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
+    """What of the settings a Spotter takes; how far a stride may widen is this side's business."""
+    return {
+        field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "max_clip_stride_ms"
+    }
+
+
+def prepare(plan: "Plan", keep: Model | None = None) -> Prepared:
+    """Loads the model and lays the layers of settings over each other.
+
+    Args:
+        keep: the model in use, where the plan names the same.
+
+    Raises:
+        ModelError: the model is refused.
+        ConfigError: a word in ``only`` or ``thresholds`` is none of the model's, or the strides do not fit.
+    """
+    settings = plan.settings
+    model = keep or load(settings.model, labels=settings.labels, frontend=settings.frontend)
+    row_stride_ms = model.frontend.get("stride_ms")
+    layers = (plan.recognize_flags, settings.recognize, RecognizeSettings(**model.recognize))
+    recognize = layer_recognize(*layers, row_stride_ms=row_stride_ms)
+    faults = config.check_labels(settings, model.labels)
+    faults += config.check_stride(settings, recognize.clip_stride_ms, row_stride_ms)
+    if faults:
+        raise ConfigError(*faults)
+    words = [label for label in model.labels if label not in (SILENCE, UNKNOWN)]
+    only = frozenset(words if settings.only is None else settings.only)
+    return Prepared(model, recognize, only)
+
+
+def open_source(plan: "Plan", options: "SourceOptions", model: Model) -> Source:
+    """The microphone, or what stands in for it, at the model's rate.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: the device's name fits several.
+        UnavailableError: PortAudio is not there; with ``--no-wait``, the microphone cannot be opened.
+    """
+    audio, rate_hz = plan.settings.audio, model.sample_rate_hz
+    if options.path is None:
+        from kwsd.audio.microphone import Microphone
+
+        return Microphone(audio, rate_hz, wait=options.wait)
+    from kwsd.audio.file import open_source as open_file
+
+    return open_file(
+        options.path,
+        rate_hz,
+        realtime=options.realtime,
+        raw_rate_hz=options.raw_rate_hz,
+        raw_channels=options.raw_channels,
+        channel=audio.channel,
+        gain_db=audio.gain_db,
+    )
+
+
+class Listening:
+    """A source, a model, and the thread that spots words between them.
+
+    Args:
+        source: closed by `stop`.
+        prepared: model and settings.
+        publish: takes each event; must not block.
+        scores_wanted: whether anybody subscribes to `scores` just now.
+        tail: whether a clip of faint noise follows the end of a file.
+        wake: wakes the main thread.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        prepared: Prepared,
+        *,
+        publish: Callable[[Event], None],
+        scores_wanted: Callable[[], bool],
+        tail: bool,
+        wake: Callable[[], None],
+    ) -> None:
+        from kwsd.audio.file import tail as faint_noise
+
+        self.run = Run()
+        self.model = prepared.model
+        self._spotting = Spotting(
+            source,
+            prepared.spotter(),
+            self.run,
+            publish,
+            model=prepared.model.name,
+            only=prepared.only,
+            tail=faint_noise(prepared.model.clip_samples if tail else 0),
+            scores_wanted=scores_wanted,
+            wake=wake,
+        )
+        self._began_s = time.time()
+
+    def start(self) -> None:
+        self._spotting.start()
+
+    def step(self, now: float) -> None:
+        """Looks after the microphone; a file needs none of it.
+
+        Raises:
+            KwsdError: what `open_source` can raise later than at once.
+        """
+        if (microphone := self._microphone) is not None:
+            microphone.step(now)
+
+    def change(self, prepared: Prepared, source: Source | None) -> None:
+        """Goes on with other settings, another model, another source, between two blocks of audio.
+
+        Other settings lose no sample. Another source loses what came in between, counted; another model hears afresh.
+        """
+        spotting, old_source = self._spotting, self._spotting.source
+        same_model = prepared.model is self.model
+        spotter = spotting.spotter if same_model else prepared.spotter()
+
+        def carry_out() -> None:
+            if same_model:
+                spotter.configure(**spotter_settings(prepared.settings))
+            else:
+                spotter.reset(spotting.spotter.position_ms * prepared.model.sample_rate_hz // 1000)
+            spotting.take_over(spotter, prepared.model.name, prepared.only, source)
+
+        spotting.between_blocks(carry_out)
+        self.model = prepared.model
+        if source is not None:
+            old_source.close()
+
+    def stop(self, timeout_s: float) -> None:
+        """Ends the thread and lets go of the source, as far as both can be within ``timeout_s``."""
+        if self._spotting.stop(timeout_s):
+            self._spotting.source.close()
+
+    def raise_error(self) -> None:
+        """Raises what ended the spotter thread, if an error did."""
+        if self._spotting.error is not None:
+            raise self._spotting.error
+
+    @property
+    def state(self) -> tuple[str, str, float] | None:
+        """State, reason and since when (Unix time); None as long as there is nothing new to say."""
+        if (microphone := self._microphone) is not None:
+            return microphone.state
+        if not self.first_block:
+            return None
+        return "listening", f"reading {self.device}", self._began_s
+
+    @property
+    def first_block(self) -> bool:
+        """Whether audio has come."""
+        return self._spotting.first_block.is_set()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the spotter thread has ended."""
+        return self._spotting.ended.is_set()
+
+    @property
+    def device(self) -> str:
+        return self._spotting.source.name
+
+    @property
+    def samples(self) -> int:
+        """Samples heard, at the model's rate."""
+        return self._spotting.samples
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio heard."""
+        return self._spotting.audio_s
+
+    @property
+    def strides(self) -> int:
+        """Clips scored."""
+        return self._spotting.strides
+
+    @property
+    def stride_ms(self) -> float:
+        return self._spotting.spotter.clip_stride_ms
+
+    @property
+    def samples_lost(self) -> int:
+        """Samples that never reached the spotter, at the model's rate."""
+        return self._spotting.samples_missed + self._count("samples_lost")
+
+    @property
+    def overruns(self) -> int:
+        """How often the ring was full."""
+        return self._count("overruns")
+
+    def _count(self, name: str) -> int:
+        return int(self._microphone.counters[name]) if self._microphone is not None else 0
+
+    @property
+    def recovery_steps(self) -> int:
+        """Steps of the recovery loop, a sign of life where no audio is expected."""
+        return self._microphone.steps if self._microphone is not None else 0
+
+    @property
+    def hung(self) -> bool:
+        """Whether PortAudio hangs in a thread that nothing can end but the end of the process."""
+        return self._microphone is not None and self._microphone.hung
+
+    @property
+    def _microphone(self) -> Device | None:
+        source = self._spotting.source
+        return source if isinstance(source, Device) else None
