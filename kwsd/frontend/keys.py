@@ -18,6 +18,8 @@ class _Flag(Kind):
 
 
 WINDOW_SAMPLES_MAX = 65_536
+WINDOW_SAMPLES_MIN = {"waveform": 1, "micro": 33}
+"""For others 2. The scaling of micro's integers needs a transform of 64 samples or more."""
 
 _MS, _HZ, _CHANNELS = Number(0, 60_000), Number(0, 192_000), Whole(1, 1024)
 _ROWS: Mapping[str, Kind] = {"window_ms": _MS, "stride_ms": _MS}
@@ -87,9 +89,7 @@ def checked(params: Any) -> tuple[str, Rows, dict[str, Any]]:
             faults.append(f"key {shown(key)}: {str(error) or f'got {shown(value)}'}; allowed is {kinds[key].allowed}")
     if not faults:
         rows = _rows(kind, values)
-        faults = _contradictions(rows, values) if kind != "waveform" else []
-        if kind == "micro" and rows.rate_hz < MICRO_RATE_MIN_HZ:
-            faults.append(f"its bank ends at 7500 Hz; {rows.rate_hz} Hz is a rate below {MICRO_RATE_MIN_HZ} Hz")
+        faults = _contradictions(kind, rows, values)
     if faults:
         raise ConfigError(*(f"frontend {kind}: {fault}" for fault in faults))
     return kind, rows, values
@@ -108,12 +108,14 @@ def _rows(kind: str, values: dict[str, Any]) -> Rows:
     return Rows(rate_hz, window, stride)
 
 
-def _contradictions(rows: Rows, values: Mapping[str, Any]) -> list[str]:
+def _contradictions(kind: str, rows: Rows, values: Mapping[str, Any]) -> list[str]:
     faults = []
-    if not 2 <= rows.window <= WINDOW_SAMPLES_MAX:
-        faults.append(
-            f"key 'window_ms': {rows.window} samples at {rows.rate_hz} Hz; allowed is 2 to {WINDOW_SAMPLES_MAX} samples"
-        )
+    least, most = WINDOW_SAMPLES_MIN.get(kind, 2), WINDOW_SAMPLES_MAX
+    if not least <= rows.window <= most:
+        is_wrong = f"{rows.window} samples at {rows.rate_hz} Hz; allowed is {least} to {most} samples"
+        faults.append(f"key 'window_ms': {is_wrong}")
+    if kind == "micro" and rows.rate_hz < MICRO_RATE_MIN_HZ:
+        faults.append(f"its bank ends at 7500 Hz; {rows.rate_hz} Hz is a rate below {MICRO_RATE_MIN_HZ} Hz")
     if rows.stride < 1:
         faults.append(f"key 'stride_ms': less than one sample at {rows.rate_hz} Hz")
     if "upper_hz" in values:
@@ -123,9 +125,9 @@ def _contradictions(rows: Rows, values: Mapping[str, Any]) -> list[str]:
         if upper_hz > rows.rate_hz / 2:
             half_hz = rows.rate_hz / 2
             faults.append(f"key 'upper_hz': {upper_hz:g} Hz is above half the rate of the samples, {half_hz:g} Hz")
-    for most in ("mel_bins", "filters"):
-        if most in values and values.get("coefficients", 1) > values[most]:
-            faults.append(f"key 'coefficients': {values['coefficients']} are more than {most}, {values[most]}")
+    for bank in ("mel_bins", "filters"):
+        if bank in values and values.get("coefficients", 1) > values[bank]:
+            faults.append(f"key 'coefficients': {values['coefficients']} are more than {bank}, {values[bank]}")
     if "bins" in values and values["bins"] > (bins := rows.fft_length // 2 + 1):
         faults.append(f"key 'bins': {values['bins']} are more than the spectrum's {bins}")
     return faults

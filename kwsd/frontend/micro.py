@@ -21,6 +21,8 @@ WEIGHT_BITS = 12
 SMOOTHING_BITS = 10
 SMOOTHING = (409, 983)  # 0.025 for even channels and 0.06 for odd ones, in 14 bits
 SIGNAL_REMAINING = 819  # 0.05, in 14 bits
+GAIN_BITS = 21
+SNR_BITS = 12
 OUTPUT_SCALE = 10 / 256
 UINT32 = 0xFFFFFFFF
 
@@ -44,6 +46,9 @@ class Micro(Frontend):
         self._bank = _bank(rows.rate_hz / rows.fft_length, bins)
         self._fft = FixedRfft(rows.fft_length)
         self._smoothing = np.resize(np.array(SMOOTHING), bins)
+        # The FFT scales down by its length: so many bits more than the bank's weights make up for.
+        self._correction_bits = rows.fft_length.bit_length() - 1 - WEIGHT_BITS // 2
+        self._gains = _gain_table(SMOOTHING_BITS - self._correction_bits)
 
     def finish(self, rows: Integers) -> Floats:
         return self.smooth(rows, np.zeros(self.width, np.int64))
@@ -65,9 +70,9 @@ class Micro(Frontend):
             estimate[:] = noise
         reduced = (up - np.minimum(estimates, up)) >> SMOOTHING_BITS
         values = np.maximum(reduced, (rows * SIGNAL_REMAINING) >> 14)
-        snr = (values * _gain(estimates)) >> 6
+        snr = (values * _gain(estimates, self._gains)) >> (GAIN_BITS - self._correction_bits - SNR_BITS)
         values = np.where(snr < 8192, (snr * snr) >> 20, (snr >> 6) - 64)
-        return (_logarithm(values) * OUTPUT_SCALE).astype(np.float32)
+        return (_logarithm(values << self._correction_bits) * OUTPUT_SCALE).astype(np.float32)
 
     def stream(self) -> Stream:
         return _MicroStream(self)
@@ -124,17 +129,19 @@ def _root(values: Doubles) -> Integers:
     return rounded
 
 
-def _exact_gain(estimate: float) -> int:
-    gain = 2.0**21 * (estimate / 128 + 80) ** -0.95
-    return 0x7FFF if gain > 0x7FFF else int(gain + 0.5)
+def _gain_table(estimate_bits: int) -> Integers:
+    """The gain for each bit length of a noise estimate as y0, a1, a2 of a parabola through three values of
+    2**21 * (estimate / 2**estimate_bits + 80)**-0.95; shape (33, 3). Rows 0 and 1 are for estimates 0 and 1.
+    """
 
+    def exact(estimate: int) -> int:
+        return min(0x7FFF, int(2.0**GAIN_BITS * (estimate / 2**estimate_bits + 80) ** -0.95 + 0.5))
 
-def _gain_table() -> Integers:
-    """y0, a1, a2 of each bit length of an estimate, shape (33, 3): the parabola through three exact gains."""
     table = np.zeros((33, 3), np.int64)
+    table[:2, 0] = exact(0), exact(1)
     for bits in range(2, 33):
         x0 = 1 << (bits - 1)
-        y0, y1, y2 = _exact_gain(x0), _exact_gain(x0 + x0 // 2), _exact_gain(2 * x0 if bits < 32 else 2 * x0 - 1)
+        y0, y1, y2 = exact(x0), exact(x0 + x0 // 2), exact(2 * x0 if bits < 32 else 2 * x0 - 1)
         a1 = 4 * (y1 - y0) - (y2 - y0)
         table[bits] = y0, a1, (y2 - y0) - a1
     return table
@@ -146,28 +153,25 @@ def _logarithm_table() -> Integers:
     return np.append(np.round(65536 * (np.log2(1 + k) - k)), 0).astype(np.int64)
 
 
-SMALL_GAINS = np.array([_exact_gain(estimate) for estimate in range(3)])
-GAINS = _gain_table()
 LOGARITHMS = _logarithm_table()
 
 
-def _gain(estimates: Integers) -> Integers:
+def _gain(estimates: Integers, table: Integers) -> Integers:
     bits = _bit_length(estimates)
-    y0, a1, a2 = np.moveaxis(GAINS[bits], -1, 0)
+    y0, a1, a2 = np.moveaxis(table[bits], -1, 0)
     fraction = ((estimates << 11) >> bits) & 0x3FF  # ten bits after the leading one
     curve = (((a2 * fraction) >> 5) + (a1 << 5)) * fraction
-    gains = y0 + ((curve + (1 << 14)) >> 15)
-    return np.where(estimates <= 2, SMALL_GAINS[np.minimum(estimates, 2)], gains)
+    gains: Integers = y0 + ((curve + (1 << 14)) >> 15)
+    return gains
 
 
 def _logarithm(values: Integers) -> Integers:
-    """About 64 ln(8 x); 0 for x = 0, and 65535 at most."""
-    raised = values << 3
-    whole = np.maximum(_bit_length(raised) - 1, 0)
-    fraction = ((raised << 16) >> whole) - 65536
+    """About 64 times the natural logarithm; 0 for 0, and 65535 at most."""
+    whole = np.maximum(_bit_length(values) - 1, 0)
+    fraction = np.maximum((values << 16) >> whole, 65536) - 65536
     step = fraction >> 9
     rise = LOGARITHMS[step + 1] - LOGARITHMS[step]
     log2 = (whole << 16) + fraction + LOGARITHMS[step] + ((rise * (fraction - 512 * step)) >> 16)
     natural = (45426 * log2 + 32768) >> 16
     output = np.minimum(((natural << 6) + 32768) >> 16, 65535)
-    return np.where(raised > 1, output, 0)
+    return np.where(values > 1, output, 0)
