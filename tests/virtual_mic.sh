@@ -83,7 +83,7 @@ CONF
     echo $! >"$dir/pid"
     for _ in $(seq 200); do
         [ -S "$socket" ] && ask info >/dev/null 2>&1 && { load && return 0; break; }
-        server >/dev/null || break
+        kill -0 $! 2>/dev/null || break
         sleep 0.05
     done
     cat "$dir/log" >&2
@@ -110,7 +110,7 @@ shift
 case $command in
 missing | start | stop | load) "$command" ;;
 env) export -p | sed -n 's/^declare -x \(\(PULSE_\|ALSA_\)[A-Z_]*=\)/export \1/p' ;;
-play) [ $# = 1 ] || help; exec paplay --device=mic --latency-msec=50 "$1" ;;
+play) [ $# = 1 ] || help; exec paplay --device=mic --latency-msec=200 "$1" ;;
 unload) ask unload-module module-null-sink ;;
 suspend) ask suspend-sink mic 1 ;;  # its monitor follows
 resume) ask suspend-sink mic 0 ;;

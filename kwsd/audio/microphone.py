@@ -154,10 +154,8 @@ class Microphone:
             call.speak()
             return
         if self._opening:
-            try:
+            with contextlib.suppress(KwsdError):  # it did not open, so there is nothing to close
                 self._stream = self._opening.result()
-            except Exception:
-                self._stream = None
         self._opening = self._closing = None
         if self._stream:
             closing, self._stream = Call(self._stream.close), None

@@ -1,0 +1,53 @@
+"""kwsd/audio/signal_check.py: dead and clipping microphones are told from live ones."""
+
+import numpy as np
+import pytest
+
+from kwsd.audio.signal_check import SignalCheck
+
+RATE_HZ = 16_000
+NOISE = np.random.default_rng(3).normal(0, 200, 20 * RATE_HZ).astype(np.int16)
+
+
+def faults(signal, block=320):
+    """The fault after each block."""
+    check, seen = SignalCheck(RATE_HZ), []
+    for at in range(0, len(signal), block):
+        check.take(signal[at : at + block])
+        seen.append(check.fault)
+    return seen
+
+
+@pytest.mark.parametrize("block", [1, 17, 320, 4800])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0, "all samples are zero"), (-7, "stuck at -7"), (1200, "stuck at 1200")]
+)
+def test_a_constant_signal_is_told_after_three_seconds_and_forgiven_at_once(value, words, block):
+    dead = np.full(4 * RATE_HZ, value, np.int16)
+    seen = faults(np.concatenate((NOISE[:RATE_HZ], dead, NOISE[: 4 * RATE_HZ])), block)
+    told = next(at for at, fault in enumerate(seen) if fault and words in fault)
+    assert abs(told * block - 4 * RATE_HZ) <= 2 * block
+    assert seen[-1] is None
+
+
+def test_a_quiet_room_is_alive():
+    assert set(faults((NOISE // 150).astype(np.int16))) == {None}
+
+
+def test_clipping_is_told_and_taken_back():
+    clipped = np.clip(NOISE[: 6 * RATE_HZ].astype(np.int32) * 400, -32768, 32767).astype(np.int16)
+    seen = faults(np.concatenate((NOISE[: 3 * RATE_HZ], clipped, NOISE[: 6 * RATE_HZ])))
+    assert any(fault and fault.startswith("clipping: ") for fault in seen)
+    assert seen[-1] is None and seen[100] is None
+
+
+def test_a_single_click_at_full_scale_is_no_clipping():
+    click = NOISE[: 9 * RATE_HZ].copy()
+    click[RATE_HZ : RATE_HZ + 20] = -32768
+    assert set(faults(click)) == {None}
+
+
+def test_an_empty_block_changes_nothing():
+    check = SignalCheck(RATE_HZ)
+    check.take(np.zeros(0, np.int16))
+    assert check.fault is None
