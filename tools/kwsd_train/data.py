@@ -102,7 +102,9 @@ def build_index(
         )
     for word in words:
         if word not in found:
-            raise InputError(str(data_dir), f"Expected to find {word} in labels but only found {', '.join(found)}")
+            raise InputError(
+                str(data_dir), f"Expected to find {word} in labels but only found {', '.join(sorted(found))}"
+            )
     if not wanted["training"]:
         raise InputError(
             str(data_dir), "no clip of the wanted words falls into the training set", "Add clips of other speakers."

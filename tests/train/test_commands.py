@@ -1,0 +1,126 @@
+"""train, freeze and evaluate as a person calls them, on made-up words."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from kwsd_train import checkpoint
+from kwsd_train.cli import main
+
+COMMON = ["--wanted_words", "up,down", "--window_stride_ms=20", "--model_architecture", "tiny_conv"]
+WORDS = ["--unknown_percentage", "100", "--validation_percentage", "20"]
+
+
+def arguments(data_dir, tmp_path):
+    """Flags of every command here."""
+    return [*COMMON, *WORDS, "--data_dir", str(data_dir), "--cache_dir", str(tmp_path / "cache")]
+
+
+def train(data_dir, tmp_path, folder, steps, *more):
+    """Train in this process; the folder of checkpoints."""
+    flags = ["--how_many_training_steps", str(steps), "--learning_rate", "0.003", "--batch_size", "16"]
+    flags += ["--optimizer", "adam", "--average_decay", "0.9", "--eval_step_interval", "100", "--workers", "0"]
+    code = main(["train", *arguments(data_dir, tmp_path), *flags, "--train_dir", str(tmp_path / folder), *more])
+    assert code == 0
+    return tmp_path / folder
+
+
+def test_help_is_quick_because_tensorflow_is_not_imported():
+    script = "import sys; from kwsd_train import cli, train, freeze, evaluate; print('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("command", ["train", "freeze", "evaluate", "models"])
+def test_every_command_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    assert f"example: kwsd-train {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "told"),
+    [
+        (["--wanted_words", "yes"], 66, "Expected to find yes in labels but only found bird, down, up"),
+        (["--model_architecture", "deep"], 2, 'argument "deep" not recognized'),
+        (["--how_many_training_steps", "1,2"], 2, "must be equal length lists, but are 2 and 1 long instead"),
+        (["--preprocess", "wavelet"], 2, 'Unknown preprocess mode "wavelet"'),
+        (["--window_size_ms", "1500"], 2, "longer than the clip"),
+        (["--start_checkpoint", "latest"], 78, "no checkpoint there"),
+        (["--data_dir", "/nonexistent"], 66, "No .wavs found at /nonexistent"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(data_dir, tmp_path, capsys, flags, code, told):
+    short = ["--how_many_training_steps", "1", "--learning_rate", "1", "--train_dir", str(tmp_path / "train")]
+    assert main(["train", *arguments(data_dir, tmp_path), *short, *flags]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("kwsd-train: ")
+    assert told in lines[0]
+
+
+def test_an_unknown_flag_is_refused(data_dir, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", *arguments(data_dir, tmp_path), "--window_stride=20"])
+
+
+class TestWithTensorFlow:
+    """What trains for real."""
+
+    @pytest.fixture(autouse=True)
+    def _tensorflow(self):
+        pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
+
+    def test_a_resumed_run_ends_with_the_same_bits(self, data_dir, tmp_path, caplog):
+        """Weights, batch norm, optimiser, averages and the state of dropout equal those of a run without a break."""
+        caplog.set_level("INFO", "kwsd_train")
+        whole = train(data_dir, tmp_path, "whole", 12, "--save_step_interval", "5")
+        broken = train(data_dir, tmp_path, "broken", 5, "--save_step_interval", "5")
+        caplog.clear()
+        train(data_dir, tmp_path, "broken", 12, "--save_step_interval", "5", "--start_checkpoint=latest")
+        assert [line for line in caplog.messages if line.startswith("Step #")][0].startswith("Step #6: rate 0.003000, ")
+        assert f'Saving to "{broken / "tiny_conv.ckpt-10"}"' in caplog.messages
+        first, second = (checkpoint.load(checkpoint.latest(folder)) for folder in (whole, broken))
+        assert first.step == second.step == 12
+        for group, arrays in first.variables.items():
+            assert arrays, group
+            for one, other in zip(arrays, second.variables[group], strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    @pytest.mark.parametrize("quantize", ["none", "int8"])
+    def test_trained_frozen_and_evaluated(self, data_dir, tmp_path, capsys, caplog, quantize):
+        """The made-up words are told apart, and the file describes itself."""
+        caplog.set_level("INFO", "kwsd_train")
+        folder = train(data_dir, tmp_path, "run", 60)
+        lines = caplog.messages
+        assert any(line.startswith("Confusion Matrix:\n [[") for line in lines)
+        assert any(line.startswith("Final test accuracy = ") for line in lines)
+        output = tmp_path / "words.tflite"
+        source = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(output)]
+        assert main(["freeze", *arguments(data_dir, tmp_path), *source, "--quantize", quantize]) == 0
+        figures_file = tmp_path / "figures.json"
+        places = ["--data_dir", str(data_dir), "--cache_dir", str(tmp_path / "cache")]
+        wanted = ["--model", str(output), "--set", "training", "--json", str(figures_file)]
+        assert main(["evaluate", *places, *WORDS, *wanted]) == 0
+        figures = json.loads(figures_file.read_text())
+        assert figures["labels"] == ["_silence_", "_unknown_", "up", "down"]
+        assert figures["n"] == sum(map(sum, figures["confusion"]))
+        assert figures["accuracy"] > 0.8
+        assert "accuracy" in capsys.readouterr().out
+
+    def test_freezing_with_other_flags_than_trained_is_refused(self, data_dir, tmp_path, capsys):
+        folder = train(data_dir, tmp_path, "run", 1)
+        output = tmp_path / "words.tflite"
+        flags = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(output)]
+        capsys.readouterr()
+        assert main(["freeze", *flags, "--window_stride_ms", "10"]) == 2
+        assert "--window_stride_ms: 10.0 does not agree with the checkpoint, made with 20.0" in capsys.readouterr().err
+        assert not output.exists()
