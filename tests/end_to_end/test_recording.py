@@ -9,19 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kwsd_process import DEMO, ROOT, demo_words, run, running
+
+from tests.helpers.kwsd_process import DEMO, ROOT, demo_words, in_order, run, running
 
 KEYS = ["type", "id", "seq", "time", "label", "score", "audio_ms", "latency_ms", "model", "device"]
-
-
-def in_order(heard: list[str], said: list[str]) -> int:
-    """How many of the words said were heard, in order (longest common subsequence)."""
-    row = [0] * (len(said) + 1)
-    for word in heard:
-        before = row[:]
-        for at, other in enumerate(said):
-            row[at + 1] = before[at] + 1 if word == other else max(before[at + 1], row[at])
-    return row[-1]
 
 
 def test_hears_the_demo() -> None:

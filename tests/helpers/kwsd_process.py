@@ -110,3 +110,13 @@ def demo_words() -> list[str]:
     """The wanted words of the demo recording, in order."""
     rows = [line.split(", ") for line in DEMO.with_suffix(".txt").read_text().splitlines()]
     return [label for label, _ in rows if not label.startswith("_")]
+
+
+def in_order(heard: list[str], said: list[str]) -> int:
+    """How many of the words said were heard, in order (longest common subsequence)."""
+    row = [0] * (len(said) + 1)
+    for word in heard:
+        before = row[:]
+        for at, other in enumerate(said):
+            row[at + 1] = before[at] + 1 if word == other else max(before[at + 1], row[at])
+    return row[-1]

@@ -1,0 +1,45 @@
+"""tests/virtual_mic.sh from Python: a microphone without a sound card."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[1] / "virtual_mic.sh"
+
+
+class VirtualMic:
+    """A private sound server whose null sink's monitor is the microphone.
+
+    Args:
+        folder: where its socket and files live; a short path.
+
+    Attributes:
+        env: what leads ALSA, hence PortAudio, to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._env = {**os.environ, "KWSD_MIC_DIR": str(folder)}
+        self.do("start")
+        words = shlex.split(self.do("env"))
+        self.env = dict(word.split("=", 1) for word in words if "=" in word)
+
+    def do(self, *command: str | Path, limit_s: float = 60) -> str:
+        """Runs a command of the script; its output."""
+        done = subprocess.run(
+            [SCRIPT, *command], env=self._env, capture_output=True, text=True, timeout=limit_s, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0, f"virtual_mic.sh {command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def play(self, path: Path) -> None:
+        """Plays a WAV in real time; returns at its end."""
+        self.do("play", path)
+
+
+def missing() -> str:
+    """What is not installed, in words; empty when nothing is."""
+    done = subprocess.run(
+        [SCRIPT, "missing"], env={**os.environ, "KWSD_MIC_DIR": "/tmp"}, capture_output=True, text=True
+    )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
