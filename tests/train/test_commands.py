@@ -86,7 +86,8 @@ class TestWithTensorFlow:
         broken = train(data_dir, tmp_path, "broken", 5, "--save_step_interval", "5")
         caplog.clear()
         train(data_dir, tmp_path, "broken", 12, "--save_step_interval", "5", "--start_checkpoint=latest")
-        assert [line for line in caplog.messages if line.startswith("Step #")][0].startswith("Step #6: rate 0.003000, ")
+        first_step = next(line for line in caplog.messages if line.startswith("Step #"))
+        assert first_step.startswith("Step #6: rate 0.003000, accuracy ")
         assert f'Saving to "{broken / "tiny_conv.ckpt-10"}"' in caplog.messages
         first, second = (checkpoint.load(checkpoint.latest(folder)) for folder in (whole, broken))
         assert first.step == second.step == 12
