@@ -8,21 +8,19 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.errors import KwsdError, ModelError
+from kwsd.frontend import create
 from kwsd.model import runtime
 from kwsd.model.catalogue import bundled, find, read_file
 from kwsd.model.description import Description, Labels, describe
 from kwsd.model.flatbuffer import MalformedError
 from kwsd.model.graph import Graph, Tensor, read
 from kwsd.model.tensors import INTEGERS, feeder, fit, reader
-
-if TYPE_CHECKING:
-    from kwsd.frontend import Frontend
 
 __all__ = ["Model", "bundled_names", "load"]
 
@@ -92,11 +90,14 @@ class Model:
         self.frontend: Mapping[str, Any] = {"sample_rate_hz": self.sample_rate_hz, **metadata["frontend"]}
         self.recognize: Mapping[str, Any] = metadata.get("recognize", {})
         self.bytes = len(data)
-        self._frontend = self._create_frontend()
+        self._frontend = create(self.frontend)
+        if self._frontend.frames(self.clip_samples) < 1:
+            raise self._refuse(f"its clip of {self.clip_ms} ms is shorter than a window of its front end")
         silence = self.features(np.zeros(self.clip_samples, np.float32))
         shape = self._input_shape(silence.shape)
-        # tflite-runtime crashes on some broken files, either runtime on broken options of custom operators
-        risky = backend == "tflite-runtime" or any(operator.custom for operator in graph.operators)
+        # tflite-runtime crashes on some broken files, either of them on broken options of custom operators; loops hang
+        custom = any(operator.custom for operator in graph.operators)
+        risky = backend == "tflite-runtime" or custom or graph.subgraphs > 1
         self._interpreter = runtime.start(backend, data, shape, self.sample_rate_hz, str(path), risky=risky)
         clip, *rate = self._interpreter.get_input_details()
         for detail in rate:
@@ -109,7 +110,7 @@ class Model:
 
     def features(self, clip: Floats) -> Floats:
         """What ``scores`` takes, from the samples of one clip in -1..1, shape (clip_samples,)."""
-        return clip if self._frontend is None else self._frontend.compute(clip)
+        return self._frontend.compute(clip)
 
     def scores(self, features: Floats) -> Floats:
         """The probability of each label for one clip, shape (labels,), float32, as a new array.
@@ -168,19 +169,6 @@ class Model:
             what = "samples" if waveform else f"values of the front end {self.frontend['type']}"
             raise self._refuse(f"its input {_words(clip)} does not take a clip of {size} {what}")
         return shape
-
-    def _create_frontend(self) -> "Frontend | None":
-        if self.frontend["type"] == "waveform":
-            return None
-        from kwsd.frontend import create
-
-        try:
-            frontend = create(self.frontend)
-        except (KwsdError, ValueError) as error:
-            raise self._refuse(f"its front end is refused ({error})") from error
-        if frontend.frames(self.clip_samples) < 1:
-            raise self._refuse(f"its clip of {self.clip_ms} ms is shorter than a window of its front end")
-        return frontend
 
     def _output(self) -> dict[str, Any]:
         """The interpreter's output, if it can be scores of the labels."""

@@ -62,12 +62,9 @@ def _dense(inputs: list[Tensor], output: Tensor) -> int:
 
 
 def _product(inputs: list[Tensor], output: Tensor) -> int:
-    # (..., m, k) x (..., k, n): k from the first, which is not always the right way round
-    rows_and_columns = math.prod(output.shape[-2:]) or 1
-    batch = math.prod(inputs[0].shape[:-2])
-    return output.elements * math.isqrt(
-        inputs[0].elements * math.prod(inputs[1].shape[-2:]) // (rows_and_columns * max(batch, 1))
-    )
+    # (..., m, k) x (..., k, n), either of them perhaps transposed: (m k)(k n) / (m n) is the square of k
+    k_squared = math.prod(inputs[0].shape[-2:]) * math.prod(inputs[1].shape[-2:]) // math.prod(output.shape[-2:])
+    return output.elements * math.isqrt(k_squared)
 
 
 def _svdf(inputs: list[Tensor], _: Tensor) -> int:

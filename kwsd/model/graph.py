@@ -51,13 +51,18 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The first subgraph (the one that runs), and the file's metadata by name."""
+    """The first subgraph (the one that runs), and the file's metadata by name.
+
+    Attributes:
+        subgraphs: number of all; more than one means loops, branches or calls.
+    """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     metadata: Mapping[str, bytes]
+    subgraphs: int
 
 
 def read(data: bytes) -> Graph:
@@ -91,6 +96,7 @@ def read(data: bytes) -> Graph:
         tuple(tensors[i] for i in main["inputs"]),
         tuple(tensors[i] for i in main["outputs"]),
         {entry["name"] or "": model["buffers"][entry["buffer"]]["data"].tobytes() for entry in model["metadata"]},
+        len(graphs),
     )
 
 

@@ -1,6 +1,6 @@
 """The metadata that a model carries: what each key may be. docs/model-format.md shows it; the two go together.
 
-What a front end's numbers mean together (bands below half the rate, a window that fits) is `kwsd.frontend`'s business.
+The keys of front ends are in `kwsd.frontend.keys`, those of the recogniser in `kwsd.config`.
 """
 
 import json
@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kwsd.config import KEYS
-from kwsd.config_kinds import SCORE, Choice, Kind, Number, Text, Whole
-from kwsd.errors import ModelError
+from kwsd.config_kinds import SCORE, Choice, Kind, Text, Whole
+from kwsd.errors import ConfigError, ModelError
+from kwsd.frontend.keys import SAMPLE_RATE_HZ, checked
 from kwsd.yaml_strict import shown
 
 ENTRY = "KWSD"
@@ -24,15 +25,6 @@ class _Mapping(Kind):
 
     def accept(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise ValueError
-        return value
-
-
-class _Flag(Kind):
-    allowed = "true or false"
-
-    def accept(self, value: Any) -> Any:
-        if not isinstance(value, bool):
             raise ValueError
         return value
 
@@ -52,14 +44,13 @@ class _Labels(Kind):
 
 
 WORD = Text("a word", max_bytes=255)
-MILLISECONDS, HZ, COUNT = Number(1, 60_000), Number(0, 384_000), Whole(1, 65_536)
 
 TOP: Mapping[str, Kind] = {
     "format": Whole(FORMAT, FORMAT),
     "name": Text("text on one line", max_bytes=255),
     "version": Text("text on one line", max_bytes=255),
     "labels": _Labels(),
-    "sample_rate_hz": Whole(1000, 384_000),
+    "sample_rate_hz": SAMPLE_RATE_HZ,
     "clip_ms": Whole(10, 60_000),
     "frontend": _Mapping(),
     "scores": Choice(("probabilities", "logits")),
@@ -68,29 +59,6 @@ TOP: Mapping[str, Kind] = {
     "licence": Text("text on one line"),
 }
 OPTIONAL = ("version", "recognize", "training", "licence")
-
-_ROWS: Mapping[str, Kind] = {"window_ms": MILLISECONDS, "stride_ms": MILLISECONDS}
-_BAND: Mapping[str, Kind] = {"lower_hz": HZ, "upper_hz": HZ}
-
-FRONTENDS: Mapping[str, Mapping[str, Kind]] = {
-    "mfcc": {**_ROWS, **_BAND, "mel_bins": COUNT, "coefficients": COUNT},
-    "log_mel": {**_ROWS, **_BAND, "mel_bins": COUNT, "power": Whole(1, 2), "floor": Number(0, 1e9)},
-    "psf_mfcc": {
-        **_ROWS,
-        **_BAND,
-        "nfft": COUNT,
-        "filters": COUNT,
-        "coefficients": COUNT,
-        "preemphasis": Number(0, 1),
-        "lifter": Number(0, 65_536),
-        "append_energy": _Flag(),
-        "window": Choice(("rectangular", "hamming", "hann")),
-    },
-    "average": {**_ROWS, "bins": COUNT},
-    "micro": {**_ROWS, "bins": COUNT},
-    "waveform": {},
-}
-"""Keys of each front end, beside ``type``; all of them are required."""
 
 RECOGNIZE: Mapping[str, Kind] = {
     **{key.name: key.kind for key in KEYS if key.section == "recognize"},
@@ -126,9 +94,12 @@ def validate(metadata: Any, source: str) -> dict[str, Any]:
         raise ModelError(source, why, "Use a newer kwsd.")
     _check(metadata, TOP, OPTIONAL, "", source)
     frontend = metadata["frontend"]
-    kinds = Choice(tuple(FRONTENDS))
-    _check({"type": frontend.get("type")}, {"type": kinds}, (), "frontend.", source)
-    _check(frontend, {"type": kinds, **FRONTENDS[frontend["type"]]}, (), "frontend.", source)
+    if "sample_rate_hz" in frontend:
+        raise ModelError(source, "its metadata has the unknown key 'frontend.sample_rate_hz'")
+    try:
+        checked({**frontend, "sample_rate_hz": metadata["sample_rate_hz"]})
+    except ConfigError as error:
+        raise ModelError(source, f"its metadata: {'; '.join(error.faults)}") from error
     recognize = metadata.get("recognize", {})
     _check(recognize, RECOGNIZE, tuple(RECOGNIZE), "recognize.", source)
     words: Mapping[str, Kind] = dict.fromkeys(metadata["labels"], SCORE)
