@@ -181,6 +181,14 @@ def test_averages_are_added_oldest_first_in_float32(count, width, seed):
     np.testing.assert_array_equal(recognizer.averages, expected)
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.2, 0.6, 0.7, 0.8])
+def test_a_score_equal_to_the_threshold_as_people_write_it_does_not_fire(threshold):
+    """In float32 0.2 is a little above 0.2, and 0.7 a little below; the threshold is rounded as the score is."""
+    recognizer = RecognizeCommands(["a"], average_window_ms=0, minimum_count=1, detection_threshold=threshold)
+    assert not recognizer.process([threshold], 0).is_new
+    assert recognizer.process([np.nextafter(np.float32(threshold), np.float32(1))], 1).is_new
+
+
 def test_any_window_any_numbers_any_times_any_labels_are_taken():
     assert RecognizeCommands(["a"], average_window_ms=0, minimum_count=1).process([1], -7) == Result("a", 1.0, True)
     for scores in ([0, 1], (0, 1), [0.0, True], np.array([0, 1], np.int8), np.array([[0.0, 1.0]])):
