@@ -159,7 +159,7 @@ class SocketSink(Sink):
         if mask & select.POLLIN:
             try:
                 data = client.connection.recv(RECEIVE_BYTES)
-            except ConnectionError:
+            except OSError:  # whatever it is, it is this client's end alone
                 self._drop(fd)
                 return
             if data:
@@ -183,7 +183,7 @@ class SocketSink(Sink):
                 client.conversation.sent(client.connection.send(chunk))
         except BlockingIOError:
             blocked = True
-        except ConnectionError:
+        except OSError:
             self._drop(fd)
             return
         else:

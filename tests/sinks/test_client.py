@@ -88,7 +88,7 @@ def test_it_looks_where_systemd_and_the_user_session_have_it(monkeypatch):
 
 
 def test_a_word_that_the_model_does_not_know_is_refused(serve):
-    with pytest.raises(ConfigError, match=r"the model has no word 'went'; its words are _silence_, .*größer"):
+    with pytest.raises(ConfigError, match=r"labels: the model has no word 'went'. Its words are _silence_, .*größer"):
         next(watch(serve().path, labels=["go", "went"]))
 
 

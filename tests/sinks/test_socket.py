@@ -1,9 +1,11 @@
 """The socket over real connections: many clients, slow ones, rude ones, vanishing ones, none of which costs another."""
 
+import grp
 import json
 import os
 import resource
 import socket
+import stat
 import time
 
 import pytest
@@ -294,6 +296,15 @@ def test_a_reload_keeps_connections_and_takes_the_new_limit_and_filter(serve, ma
     server.publish(make(2, "go"))
     assert peer.read()["seq"] == 2
     assert "taken" in server.connect(greeted=False).read()["message"]
+
+
+def test_a_reload_to_a_group_opens_the_file_to_it(serve):
+    server = serve()
+    peer = server.connect()
+    settings = SocketSettings(str(server.path), group=grp.getgrgid(os.getegid()).gr_name)
+    server.bus.replace([SocketSink(settings, hello=server.hello, snapshot=server.snapshot)])
+    assert stat.S_IMODE(server.path.stat().st_mode) == 0o660
+    assert peer.ask({"ping": 1})["type"] == "pong"
 
 
 def test_a_reload_to_a_group_that_is_not_there_is_refused(serve):
