@@ -1,8 +1,10 @@
 """train, freeze and evaluate as a person calls them, on made-up words."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +118,30 @@ class TestWithTensorFlow:
         assert figures["n"] == sum(map(sum, figures["confusion"]))
         assert figures["accuracy"] > 0.8
         assert "accuracy" in capsys.readouterr().out
+
+    def test_a_killed_run_leaves_no_process_and_can_be_resumed(self, data_dir, tmp_path, caplog):
+        """SIGKILL while checkpoints are written without a pause."""
+        folder = tmp_path / "killed"
+        flags = ["--how_many_training_steps", "100000", "--learning_rate", "0.003", "--save_step_interval", "1"]
+        flags += ["--workers", "1", "--train_dir", str(folder)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kwsd_train", "train", *arguments(data_dir, tmp_path), *flags],
+            env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stderr is not None
+            assert any(line.startswith("Step #3: ") for line in process.stderr)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            process.kill()
+            process.stderr.read()  # comes to its end when the last worker, which holds it too, has ended
+        assert children
+        step = checkpoint.load(checkpoint.latest(folder)).step
+        caplog.set_level("INFO", "kwsd_train")
+        more = ["--save_step_interval", "1", "--start_checkpoint", "latest", "--batch_size", "100"]
+        train(data_dir, tmp_path, "killed", step + 1, "--optimizer=gradient_descent", "--average_decay=0", *more)
+        assert any(line.startswith(f"Step #{step + 1}: ") for line in caplog.messages)
 
     def test_freezing_with_other_flags_than_trained_is_refused(self, data_dir, tmp_path, capsys):
         folder = train(data_dir, tmp_path, "run", 1)

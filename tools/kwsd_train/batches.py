@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -39,8 +41,18 @@ def batches(
 
 
 def _start(data: Data, settings: Mapping[str, Any]) -> None:
+    """Prepare a worker. It leaves Ctrl-C to the parent, and ends with it, even when the parent is killed."""
     global _examples
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _examples = Examples(data, settings)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _make(step: int) -> tuple[Rows, Rows]:

@@ -1,6 +1,7 @@
 """``kwsd-train COMMAND``: finds the command, runs it, turns errors into one line and an exit code."""
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     args = parser.parse_args(argv)
+    if argv is None:  # a program of its own: SIGTERM ends it as Ctrl-C does
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code: int = args.run(args)
     except KwsdError as error:

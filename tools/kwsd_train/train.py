@@ -135,7 +135,8 @@ def _loop(
             raise KwsdError(f"step {step}", "the loss is no finite number", "Lower --learning_rate.")
         last = step == schedule.total
         if step % args.eval_step_interval == 0 or last:
-            _evaluate(trainer, validation, validation_labels, f"Step {step}: Validation accuracy = %.1f%% (N=%d)")
+            line = f"Step {step}: Validation accuracy = %.1f%% (N=%d)"
+            _evaluate(trainer, validation, validation_labels, line)
         if step % args.save_step_interval == 0 or last:
             path = checkpoint.path_of(args.train_dir, settings["model_architecture"], step)
             _log.info('Saving to "%s"', path)
@@ -145,9 +146,10 @@ def _loop(
     _evaluate(trainer, testing, testing_labels, "Final test accuracy = %.1f%% (N=%d)")
 
 
-def _evaluate(trainer: Any, features: Any, labels: Any, line: str) -> None:
+def _evaluate(trainer: Any, rows: Any, labels: Any, line: str) -> None:
+    """Log how the clips of a set are named."""
     from kwsd_train import confusion
 
-    counts = confusion.matrix(labels, trainer.predict(features), trainer.labels)
+    counts = confusion.matrix(labels, trainer.predict(rows), trainer.labels)
     _log.info("Confusion Matrix:\n %s", confusion.as_text(counts))
     _log.info(line, confusion.accuracy(counts) * 100, len(labels))
