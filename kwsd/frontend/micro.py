@@ -42,7 +42,7 @@ class Micro(Frontend):
         super().__init__(rows, bins)
         angles = 2 * np.pi * (np.arange(rows.window) + 0.5) / rows.window
         self._window = np.floor((0.5 - 0.5 * np.cos(angles)) * (1 << WEIGHT_BITS) + 0.5).astype(np.int32)
-        self._padding = ((0, 0), (0, rows.fft_length - rows.window))
+        self._fft_length = rows.fft_length
         self._bank = _bank(rows.rate_hz / rows.fft_length, bins)
         self._fft = FixedRfft(rows.fft_length)
         self._smoothing = np.resize(np.array(SMOOTHING), bins)
@@ -83,10 +83,10 @@ class Micro(Frontend):
         # The absolute value of -32768 wraps around to itself, here as in the original, and so is never the largest.
         largest = np.abs(windowed).max(axis=1, initial=0).astype(np.int64)
         shift = (15 - _bit_length(largest))[:, None]
-        raised = (windowed.astype(np.int64) << shift).astype(np.int16).astype(np.int32)
-        real, imaginary = self._fft(np.pad(raised, self._padding))
-        used = self._bank.used
-        energies = np.square(real[:, used].astype(np.float64)) + np.square(imaginary[:, used].astype(np.float64))
+        raised = np.zeros((len(frames), self._fft_length), np.int16)
+        raised[:, : self.window_samples] = windowed << shift.astype(np.int16)
+        parts = np.square(self._fft(raised)[:, :, self._bank.used], dtype=np.float64)
+        energies: Doubles = parts[0] + parts[1]
         return _root(self._bank(energies)) >> shift
 
 
