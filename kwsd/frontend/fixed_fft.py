@@ -55,7 +55,8 @@ class FixedRfft:
         """The complex transform, shape (2, count, half) to the same."""
         values = values[:, :, self._order]
         for radix, size, twiddles in self._stages:
-            parts = _scaled(values.reshape(2, values.shape[1], -1, radix, size), radix)
+            groups = self._half // (radix * size)
+            parts = _scaled(values.reshape(2, values.shape[1], groups, radix, size), radix)
             first, turned = parts[:, :, :, 0], _product(parts[:, :, :, 1:], twiddles)
             out = np.empty_like(parts)
             if radix == 2:
