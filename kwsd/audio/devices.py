@@ -63,8 +63,8 @@ def find(devices: Sequence[Device], wanted: str | int | None) -> Device:
     """
     if wanted is None:
         fitting = [device for device in devices if device.is_default] or list(devices[:1])
-    elif isinstance(wanted, int) or wanted.isdecimal():
-        fitting = [device for device in devices if device.index == int(wanted)]
+    elif isinstance(wanted, int):
+        fitting = [device for device in devices if device.index == wanted]
     else:
         sought = wanted.casefold()
         fitting = [device for device in devices if device.name.casefold() == sought] or [

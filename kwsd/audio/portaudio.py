@@ -4,6 +4,7 @@ Any call of PortAudio, the import of sounddevice included, hangs for ever while 
 thread or a process of its own protects against that. What it knows of devices dates from its initialisation.
 """
 
+import atexit
 import contextlib
 import os
 import subprocess
@@ -105,6 +106,31 @@ class Call(Generic[T]):
         return self._result  # type: ignore[return-value]
 
 
+def within(limit_s: float, function: Callable[[], T]) -> T:
+    """What ``function`` returns; for commands that do one thing with PortAudio and end.
+
+    Raises UnavailableError where it hangs; the process then ends with that error's code in spite of it.
+    """
+    call = Call(function)
+    if not call.wait(limit_s):
+        call.speak()
+        end_abruptly(UnavailableError.exit_code)
+        mend = "The sound server may be frozen: restart it."
+        raise UnavailableError("sound system", f"no answer within {limit_s:g} s", mend)
+    return call.result()
+
+
+def end_abruptly(code: int) -> None:
+    """Has the interpreter's exit, which would hang in PortAudio, end the process at once with ``code``."""
+
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    atexit.register(end)  # the last to register is the first to run, so before sounddevice's own
+
+
 class Stream:
     """An open input stream that writes one channel into a ring.
 
@@ -165,13 +191,25 @@ class Stream:
 
 
 class ServerQuestion:
-    """Does the sound server answer? A child process finds out by initialising PortAudio, which hangs if not."""
+    """Does the sound system answer? A child process finds out by initialising PortAudio, which hangs if not.
 
-    def __init__(self, now_s: float) -> None:
-        self._until_s = now_s + ANSWER_LIMIT_S
+    Attributes:
+        hangs: the child had to be ended.
+    """
+
+    # Finding no input counts as no answer: connections left over from earlier questions fill a frozen server's queue,
+    # and from then on it refuses at once where it hung before.
+    _PROGRAM = (
+        "import os, sounddevice;"
+        "os._exit(0 if any(device['max_input_channels'] for device in sounddevice.query_devices()) else 1)"
+    )
+
+    def __init__(self, now_s: float, limit_s: float = ANSWER_LIMIT_S) -> None:
+        self.hangs = False
+        self._until_s = now_s + limit_s
         self._answers: bool | None = None
         self._child = subprocess.Popen(
-            [sys.executable, "-c", "import os, sounddevice; os._exit(0)"],
+            [sys.executable, "-c", self._PROGRAM],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -180,11 +218,11 @@ class ServerQuestion:
     def answer(self, now_s: float) -> bool | None:
         """None while it is not known."""
         if self._answers is None:
-            if self._child.poll() is not None:
-                self._answers = True
+            if (code := self._child.poll()) is not None:
+                self._answers = code == 0
             elif now_s >= self._until_s:
                 self.end()
-                self._answers = False
+                self.hangs, self._answers = True, False
         return self._answers
 
     def end(self) -> None:

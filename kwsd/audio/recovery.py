@@ -21,7 +21,8 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 CALL_LIMIT_S = 2.0  # a call of PortAudio that takes longer hangs
-ASK_AGAIN_S = 1.0
+ASK_AGAIN_S = 1.0  # at first; each question costs the start of a process, so they become rarer
+ASK_AGAIN_MOST_S = 5.0
 RETRY_S = 1.0  # between two attempts to open
 RETRY_ABSENT_S = 2.0  # the same where the device is not there, and looking for it costs more
 DELIVERS_NOTHING_S = 10.0  # a stream opened afresh that never brings a sample is closed again after this
@@ -84,9 +85,10 @@ class Recovery:
         self._opened_s = now_s
         self._call_since_s: float | None = None
         self._next_open_s = now_s
+        self._first_asked_s: float | None = None
         self._asked_s: float | None = None
-        self._pending = False
         self._answers_since_s: float | None = None
+        self._pending = False
 
     def step(self, facts: Facts, now_s: float) -> Action:
         """The state follows from the facts; returns what is to be done about it."""
@@ -167,7 +169,10 @@ class Recovery:
 
     def _ask(self, now_s: float) -> Action:
         """Asks, unless a question is open or the last one is too fresh."""
-        if self._pending or (self._asked_s is not None and now_s - self._asked_s < ASK_AGAIN_S):
+        if self._first_asked_s is None:
+            self._first_asked_s = now_s
+        interval_s = min(ASK_AGAIN_MOST_S, ASK_AGAIN_S + (now_s - self._first_asked_s) / 10)
+        if self._pending or (self._asked_s is not None and now_s - self._asked_s < interval_s):
             return Action.NOTHING
         self._asked_s, self._pending = now_s, True
         return Action.ASK
@@ -185,4 +190,5 @@ class Recovery:
         return facts.answers
 
     def _forget_answers(self) -> None:
-        self._asked_s, self._pending, self._answers_since_s = None, False, None
+        self._first_asked_s = self._asked_s = self._answers_since_s = None
+        self._pending = False

@@ -105,9 +105,9 @@ STORIES = {
         (2.8, CLOSING._replace(answers=True), NOTHING, "recovering"),
         (4.8, CLOSING._replace(answers=True), ASK, "recovering"),
         (6.8, CLOSING._replace(answers=False), ASK, "recovering"),
-        (8.0, CLOSING._replace(answers=True), ASK, "recovering"),
-        (17.9, CLOSING._replace(answers=True), ASK, "recovering"),
-        (18.1, CLOSING._replace(answers=True), GIVE_UP, "recovering"),
+        (8.4, CLOSING._replace(answers=True), ASK, "recovering"),
+        (18.3, CLOSING._replace(answers=True), ASK, "recovering"),
+        (18.5, CLOSING._replace(answers=True), GIVE_UP, "recovering"),
     ],
     "a faulty signal is degraded, after listening, and back": [
         (0.0, streaming(320, fault="all zero"), NOTHING, "listening"),

@@ -1,10 +1,9 @@
 """The microphone goes away in all the ways a sound server knows and comes back: told and heard within three seconds."""
 
 import json
-import shutil
+import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -13,27 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.virtual_microphone import VirtualMicrophone, missing
-
 PROGRAM = Path(__file__).with_name("microphone_process.py")
 ROOT = Path(__file__).resolve().parents[2]
 RATE_HZ = 16_000
 PROMISED_S = 3.0
 LIMIT_S = 30.0
-
-if absent := missing():
-    pytest.skip(f"the virtual microphone needs {absent}; `make test` installs it", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def microphone():
-    """One virtual microphone; each test leaves it running."""
-    folder = Path(tempfile.mkdtemp(prefix="kwsd-mic-"))  # pytest's own folders are too long for a socket's path
-    virtual = VirtualMicrophone(folder, RATE_HZ)
-    virtual("start")
-    yield virtual
-    virtual("stop")
-    shutil.rmtree(folder)
 
 
 class Listener:
@@ -43,7 +26,7 @@ class Listener:
         self.path = folder / "heard.raw"
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAM), str(self.path), str(rate_hz), *options],
-            env={**virtual.env, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **virtual.env, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -105,12 +88,12 @@ def goes_and_comes(listener, virtual, away, back, states):
     """Takes the microphone away and brings it back; returns what was told in between."""
     listener.wait_for_state("listening", "degraded")
     gone_s = time.monotonic()
-    virtual(away)
+    virtual.do(away)
     told = listener.wait_for_state(*states, since_s=gone_s)
     assert told["at"] - gone_s < PROMISED_S
     time.sleep(1.0)  # the fault lasts: what is told and asked meanwhile must not undo anything
     begun_s = time.monotonic()
-    virtual(back)
+    virtual.do(back)
     back_s = time.monotonic()
     heard = listener.wait_for_state("listening", since_s=begun_s)
     assert heard["at"] - back_s < PROMISED_S
@@ -124,7 +107,7 @@ def test_what_is_played_is_heard_to_the_bit(microphone, listen, tmp_path):
     soundfile.write(tmp_path / "noise.wav", noise, RATE_HZ, subtype="PCM_16")
     listener = listen()
     listener.wait_for_state("listening")
-    microphone("play", tmp_path / "noise.wav")
+    microphone.play(tmp_path / "noise.wav")
 
     def heard():
         # The noise holds no zero: zeros are what the sink gives where the player was too slow for it.
@@ -174,7 +157,7 @@ def test_a_frozen_server_is_waited_for_and_its_backlog_cut(microphone, listen):
 def test_the_end_comes_at_once_although_the_server_is_frozen(microphone, listen):
     listener = listen()
     listener.wait_for_state("listening")
-    microphone("freeze")
+    microphone.do("freeze")
     try:
         listener.wait_for_state("stalled")
         begun_s = time.monotonic()
@@ -182,11 +165,11 @@ def test_the_end_comes_at_once_although_the_server_is_frozen(microphone, listen)
         assert time.monotonic() - begun_s < 2, "a normal exit would hang for ever"
         assert listener.told[-1]["hung"] and listener.told[-1]["closed_s"] < 1
     finally:
-        microphone("thaw")
+        microphone.do("thaw")
 
 
 def test_a_server_frozen_before_the_start_is_waited_for(microphone, listen):
-    microphone("freeze")
+    microphone.do("freeze")
     try:
         begun_s = time.monotonic()
         listener = listen()
@@ -194,21 +177,21 @@ def test_a_server_frozen_before_the_start_is_waited_for(microphone, listen):
         assert "does not answer" in told["reason"]
         assert told["at"] - begun_s < PROMISED_S + 1  # the start of Python included
     finally:
-        microphone("thaw")
+        microphone.do("thaw")
         thawed_s = time.monotonic()
     assert listener.wait_for_state("listening")["at"] - thawed_s < PROMISED_S
     assert listener.end() == 0
 
 
 def test_a_microphone_that_is_not_there_at_the_start_is_waited_for_or_not(microphone, listen):
-    microphone("kill")
+    microphone.do("kill")
     try:
         impatient = listen("nowait")
         patient = listen()
         assert impatient.process.wait(LIMIT_S) == 69
         assert "no input device" in patient.wait_for_state("waiting")["reason"]
     finally:
-        microphone("start")
+        microphone.do("start")
         started_s = time.monotonic()
     assert patient.wait_for_state("listening")["at"] - started_s < PROMISED_S
     assert patient.end() == 0
@@ -220,6 +203,6 @@ def test_silence_is_told_as_degraded_and_sound_as_listening(microphone, listen, 
     listener = listen()
     told = listener.wait_for_state("degraded")
     assert "zero" in told["reason"]
-    microphone("play", tmp_path / "noise.wav")
+    microphone.play(tmp_path / "noise.wav")
     listener.wait_for_state("listening", since_s=told["at"])
     assert listener.end() == 0
