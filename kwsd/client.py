@@ -198,9 +198,8 @@ def _subscribe(connection: Connection, labels: Sequence[str] | None, types: froz
     if labels is not None:
         known = connection.hello.get("labels", [])
         if unknown := [label for label in labels if label not in known]:
-            raise ConfigError(
-                f"the model has no word {', '.join(map(repr, unknown))}; its words are {', '.join(known)}"
-            )
+            words = ", ".join(map(repr, unknown))
+            raise ConfigError(f"labels: the model has no word {words}. Its words are {', '.join(known)}")
         wishes["labels"] = list(labels)
     connection.send({"subscribe": wishes})
 

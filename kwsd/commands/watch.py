@@ -1,15 +1,17 @@
 """``kwsd watch``: prints what a running kwsd hears, or runs a command for it."""
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kwsd.client import watch
@@ -117,15 +119,34 @@ def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) ->
     for key in ("label", "score", "id"):
         if key in message:
             environment[f"KWSD_{key.upper()}"] = str(message[key])
+    child = None
     try:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as child:
-            try:
-                child.communicate(line)
-            except BaseException:
-                child.terminate()
-                raise
+        with _signals_put_off():
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        child.communicate(line)
     except OSError as error:
         log.warning("%s cannot be run: %s", command[0], error.strerror)
-    else:
-        if child.returncode:
-            log.warning("%s ended with %d", command[0], child.returncode)
+        return
+    except KeyboardInterrupt:
+        if child is not None:
+            child.terminate()
+        raise
+    if child.returncode:
+        log.warning("%s ended with %d", command[0], child.returncode)
+
+
+@contextlib.contextmanager
+def _signals_put_off() -> Iterator[None]:
+    """Handles signals at its end: one in the midst of starting a child would leave a child that nobody knows of."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from kwsd.commands import watch
+
 ONLY_DETECTIONS = (None, {"detection"})
 
 
@@ -198,6 +200,30 @@ def test_the_end_ends_a_command_that_runs(serve, run, make, until, tmp_path):
     ended(child)
     pid = int((tmp_path / "pid").read_text())
     until(lambda: not running(pid))
+
+
+def test_a_signal_while_a_command_is_started_ends_that_command(monkeypatch):
+    """The signal comes when the child runs already and nobody else knows of it yet."""
+    popen, children = subprocess.Popen, []
+
+    def interrupted(*arguments, **options):
+        children.append(popen(*arguments, **options))
+        signal.raise_signal(signal.SIGTERM)
+        return children[0]
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            watch._execute(["sleep", "1000"], {"type": "detection", "label": "go"}, b"{}\n")
+        assert signal.getsignal(signal.SIGTERM) is interrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        children[0].stdin.close()
+    assert children[0].wait(60) == -signal.SIGTERM
 
 
 def running(pid):
