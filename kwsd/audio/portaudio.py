@@ -6,6 +6,7 @@ thread or a process of its own protects against that. What it knows of devices d
 
 import atexit
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -69,10 +70,29 @@ def quiet() -> Iterator[Callable[[], None]]:
         os.close(kept)
 
 
+def set_python_apart() -> None:
+    """Gives Python's standard error, and the log on it, a descriptor of its own, which `quiet` does not touch.
+
+    Done once; sounddevice, too, silences descriptor 2 whenever it initialises PortAudio.
+    """
+    spoken = sys.stderr
+    try:
+        if spoken is None or spoken.fileno() != 2:
+            return
+    except OSError:  # a test's stand-in, which has no descriptor
+        return
+    apart = os.fdopen(os.dup(2), "w", buffering=1, encoding=spoken.encoding, errors=spoken.errors)
+    for handler in logging.getLogger("kwsd").handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is spoken:
+            handler.setStream(apart)
+    sys.stderr = apart
+
+
 class Call(Generic[T]):
     """A function in a daemon thread, so that nobody has to wait for it. C libraries are quiet meanwhile."""
 
     def __init__(self, function: Callable[[], T]) -> None:
+        set_python_apart()
         self._function = function
         self._result: T | None = None
         self._error: BaseException | None = None
