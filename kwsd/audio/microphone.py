@@ -207,7 +207,7 @@ class Microphone:
         self._failure = error
         self._failures += 1
         if not self._wait and not self._opened_once:
-            raise UnavailableError("microphone", str(error), "kwsd doctor tells more.") from error
+            raise UnavailableError(error.what, error.why, "kwsd doctor tells more.") from error
 
     def _tell_hanging(self) -> None:
         for call in (self._opening, self._closing):
