@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from kwsd.arguments import Parser
 from kwsd.errors import KwsdError
 
-COMMANDS = ("train", "freeze", "evaluate", "models")
+COMMANDS = (
+    "train",
+    "freeze",
+    "evaluate",
+    "models",
+    "label-wav",
+    "label-wav-dir",
+    "wav-to-spectrogram",
+    "wav-to-features",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

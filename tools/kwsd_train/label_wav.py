@@ -1,0 +1,99 @@
+"""``kwsd-train label-wav``: the best labels of one recording, as the tutorial's label_wav prints them."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kwsd.errors import InputError, ModelError, UsageError
+
+HELP = "tell which word a recording holds"
+EXAMPLE = "kwsd-train label-wav --wav stop.wav --graph default --how_many_labels 3"
+
+TUTORIALS_NAMES = ("wav_data:0", "labels_softmax:0")
+"""Tensors of the tutorial's graphs: taken by any model, so that its command lines go on working."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--wav", default="", metavar="FILE", help="the recording: WAV, FLAC or Ogg; its first channel")
+    add_model_arguments(parser)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that name a model and what of it is shown."""
+    parser.add_argument("--graph", default="", metavar="MODEL", help="bundled model by name, or a .tflite file")
+    parser.add_argument(
+        "--labels", default="", metavar="FILE", help="labels, one a line; not needed where the model carries them"
+    )
+    parser.add_argument("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
+    parser.add_argument("--input_name", default=TUTORIALS_NAMES[0], metavar="NAME", help="checked, else not needed")
+    parser.add_argument("--output_name", default=TUTORIALS_NAMES[1], metavar="NAME", help="checked, else not needed")
+    parser.add_argument(
+        "--how_many_labels", type=int, default=3, metavar="N", help="how many labels are shown (default: 3)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if not args.wav or not Path(args.wav).exists():
+        raise InputError("--wav", f"Audio file does not exist at {args.wav}")
+    model = load(args)
+    print("\n".join(best(model, args.wav, args.how_many_labels)))
+    return 0
+
+
+def load(args: argparse.Namespace) -> Any:
+    """The kwsd.model.Model that the flags name.
+
+    Raises:
+        UsageError: a flag has no sensible value.
+        ModelError: a file is missing or refused, or --labels says other words than the model.
+    """
+    from kwsd import model as models
+    from kwsd.model import runtime
+    from kwsd.model.catalogue import find, read_file
+    from kwsd.model.flatbuffer import MalformedError
+    from kwsd.model.graph import read
+    from kwsd.model.metadata import ENTRY
+
+    if args.how_many_labels < 1:
+        raise UsageError("--how_many_labels", "must be at least 1")
+    if args.labels and not Path(args.labels).exists():
+        raise ModelError("--labels", f"Labels file does not exist at {args.labels}")
+    if args.graph not in models.bundled_names() and not Path(args.graph).is_file():
+        raise ModelError("--graph", f"Graph file does not exist at {args.graph}")
+    path = find(args.graph, runtime.choose(None))
+    try:
+        describes_itself = ENTRY in read(read_file(path)).metadata
+    except MalformedError as error:
+        raise ModelError(str(path), str(error)) from error
+    if not describes_itself:
+        model = models.load(path, args.labels or None, args.frontend)
+    else:
+        model = models.load(path, frontend=args.frontend)
+        if args.labels and _lines(args.labels) != list(model.labels):
+            raise ModelError(args.labels, f"its labels are not the model's: {', '.join(model.labels)}", "Leave it out.")
+    inputs, outputs = model.details()
+    for flag, name, tensors in (
+        ("--input_name", args.input_name, inputs),
+        ("--output_name", args.output_name, outputs),
+    ):
+        names = [tensor["name"] for tensor in tensors]
+        if name not in (*TUTORIALS_NAMES, *names, *(known.removesuffix(":0") for known in names)):
+            raise UsageError(flag, f"the model has no tensor {name} there, but {', '.join(names)}", "Leave it out.")
+    return model
+
+
+def best(model: Any, wav: str, count: int) -> Sequence[str]:
+    """``LABEL (score = 0.12345)`` for the ``count`` best labels of a recording. InputError if it cannot be read."""
+    from kwsd.audio.clip import read_clip
+
+    scores = model.scores(model.features(read_clip(wav, model.sample_rate_hz, model.clip_samples)))
+    order = scores.argsort()[::-1][:count]
+    return [f"{model.labels[number]} (score = {scores[number]:.5f})" for number in order]
+
+
+def _lines(path: str) -> Sequence[str]:
+    try:
+        return [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    except (OSError, ValueError) as error:
+        raise ModelError(path, f"the labels cannot be read: {error}") from error
