@@ -11,6 +11,8 @@ import pytest
 from kwsd_train import checkpoint
 from kwsd_train.cli import main
 
+from kwsd.model.graph import read
+
 COMMON = ["--wanted_words", "up,down", "--window_stride_ms=20", "--model_architecture", "tiny_conv"]
 WORDS = ["--unknown_percentage", "100", "--validation_percentage", "20"]
 
@@ -109,6 +111,7 @@ class TestWithTensorFlow:
         output = tmp_path / "words.tflite"
         source = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(output)]
         assert main(["freeze", *arguments(data_dir, tmp_path), *source, "--quantize", quantize]) == 0
+        assert read(output.read_bytes()).inputs[0].shape == (1, 49, 40)
         figures_file = tmp_path / "figures.json"
         places = ["--data_dir", str(data_dir), "--cache_dir", str(tmp_path / "cache")]
         wanted = ["--model", str(output), "--set", "training", "--json", str(figures_file)]

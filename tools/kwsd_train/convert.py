@@ -36,7 +36,6 @@ def convert(saved_model: Path, quantize: str, representative: Any) -> bytes:
 
 
 def _main(saved_model: str, quantize: str, representative: str, result: str) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)

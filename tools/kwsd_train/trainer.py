@@ -1,10 +1,7 @@
 """The part of training that is TensorFlow's: a model, its optimiser, one step."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
