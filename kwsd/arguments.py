@@ -39,6 +39,7 @@ class Parser(argparse.ArgumentParser):
                 return f"--{declared}{equals}{value}"
         return arg
 
+
 def add_recognize_arguments(parser: argparse.ArgumentParser) -> None:
     """The recogniser's settings, under the tutorial's names, for every command that spots words."""
     from kwsd.config import flag

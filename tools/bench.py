@@ -93,7 +93,7 @@ def _one_run(model_name: str, blocks: list[Any]) -> dict[str, float]:
     model = load(model_name)
     spotter = Spotter(model)
     watches = {
-        "frontend": Stopwatch(spotter._window._stream, "push"),
+        "frontend": Stopwatch(spotter._window._stream, "rows"),
         "invoke": Stopwatch(model, "_invoke"),
         "model": Stopwatch(model, "scores"),
         "recogniser": Stopwatch(spotter._recognizer, "process"),

@@ -1,4 +1,4 @@
-"""A virtual microphone for each module of these tests."""
+"""What tests of several folders share."""
 
 import shutil
 import tempfile
