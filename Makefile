@@ -16,6 +16,8 @@ run: ## listen to the microphone and print what is heard; without a microphone, 
 
 test: ## the tests, and all that they need
 	@tools/setup.sh test
+	@if [ -e $(VENV)-tflite/.installed ]; then $(VENV)-tflite/bin/python -m pytest -q tests/model; \
+	  else echo 'skipped: tests/model on tflite-runtime, whose last wheels are for Python 3.11' >&2; fi
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: ## ruff, and mypy --strict on kwsd
@@ -31,4 +33,4 @@ models: ## train the shipped models again from $$KWSD_DATA (hours)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" models/default.recipe.sh
 
 clean: ## remove the virtual environment and what tools left behind
-	@rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	@rm -rf $(VENV) $(VENV)-tflite .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist

@@ -70,3 +70,12 @@ if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     touch "$stamp"
     [ "$goal" = run ] || touch "$venv/.installed-run"
 fi
+
+# The second runtime, with the numpy it needs, for the tests that run on both: its last wheels are for Python 3.11.
+if [ "$goal" = test ] && [ ! -e "$venv-tflite/.installed" ] &&
+    "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    "$python" -m venv "$venv-tflite"
+    "$venv-tflite/bin/python" -m pip install -q --disable-pip-version-check --no-input 'tflite-runtime==2.14.0' 'numpy<2' \
+        PyYAML soxr soundfile sounddevice pytest pytest-timeout hypothesis
+    touch "$venv-tflite/.installed"
+fi
