@@ -17,6 +17,7 @@ COMMANDS = (
     "label-wav-dir",
     "wav-to-spectrogram",
     "wav-to-features",
+    "generate-streaming-test-wav",
 )
 
 
