@@ -18,6 +18,8 @@ COMMANDS = (
     "wav-to-spectrogram",
     "wav-to-features",
     "generate-streaming-test-wav",
+    "test-streaming-accuracy",
+    "sweep",
 )
 
 

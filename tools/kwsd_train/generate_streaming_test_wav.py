@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset",
         choices=tuple(PRESETS),
         help="clean: a word every 3 s; 10dB: the same words in noise 10 dB below each; "
-        "repeats: a word twice within 1.2 s, every 5 s; flags beat it (default: the tutorial's settings, which are clean)",
+        "repeats: a word twice within 1.2 s, every 5 s; flags beat it (default: clean)",
     )
     _add(add, "test_duration_seconds", int, "S", "length, in s")
     _add(

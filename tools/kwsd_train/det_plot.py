@@ -1,0 +1,50 @@
+"""Detection-error trade-off curves as a picture."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, Any] | None) -> bytes:
+    """A PNG with a line for each word and one for their mean: miss rate against false alarms per hour.
+
+    Args:
+        points: a curve as `kwsd_train.curves.Curve.points` gives it.
+        chosen: rates of the settings recommended; marked by a star.
+
+    Raises ModuleNotFoundError where matplotlib is not installed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    words = list(points[0]["per_word"])
+    for word in words:
+        line = [point["per_word"][word] for point in points]
+        if line[0]["miss_rate"] is not None:
+            axes.plot(
+                [item["false_alarms_per_hour"] for item in line],
+                [100 * item["miss_rate"] for item in line],
+                linewidth=1,
+                label=word,
+            )
+    alarms = [point["false_alarms_per_hour"] / len(words) for point in points]
+    axes.plot(
+        alarms, [100 * point["mean_miss_rate"] for point in points], "k", linewidth=2.5, label="mean of the words"
+    )
+    if chosen is not None:
+        place = [chosen["false_alarms_per_hour"] / len(words)], [100 * chosen["mean_miss_rate"]]
+        axes.plot(*place, "k*", markersize=14, label="recommended")
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("false alarms per hour and word")
+    axes.set_ylabel("missed, %")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, ncols=2)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()

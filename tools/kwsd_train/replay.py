@@ -1,0 +1,142 @@
+"""What a recogniser makes of stored scores, at any settings, without hearing the recording again.
+
+For modes ``tensorflow`` and ``rearm`` averages are made for a whole recording at once and shared by all thresholds
+and suppression times; only the rules that follow them run clip by clip. The results equal those of
+`kwsd.recognize.RecognizeCommands` to the last bit, which tests hold them to. Other modes replay that class itself.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.recognize import REARM_RATIO, REARM_WINDOW_DIVISOR, SILENCE, UNKNOWN, RecognizeCommands
+from kwsd.settings import CompleteRecognizeSettings
+from kwsd_train.hearing import Heard
+from kwsd_train.score import Found
+
+FAST_MODES = ("tensorflow", "rearm")
+
+
+class Averages:
+    """A recording's scores, averaged over a window of time.
+
+    Attributes:
+        best: the label with the largest average after each clip, shape (n,); -1 where there are too few results.
+        score: its average, float32.
+    """
+
+    def __init__(self, heard: Heard, average_window_ms: int, minimum_count: int) -> None:
+        self.heard, self._window_ms = heard, average_window_ms
+        times_ms = heard.times_ms
+        first = np.searchsorted(times_ms, times_ms - average_window_ms, side="left")
+        counts = np.arange(len(times_ms)) - first + 1
+        averages = np.zeros_like(heard.scores)
+        for count in np.unique(counts):
+            ends = np.flatnonzero(counts == count)
+            shares = heard.scores / np.float32(count)
+            for back in range(count - 1, -1, -1):  # oldest first, as the recogniser adds them
+                averages[ends] += shares[ends - back]
+        valid = (counts >= max(minimum_count, 1)) & (times_ms - times_ms[first] >= average_window_ms // 4)
+        self.valid = np.flatnonzero(valid)
+        self.best = np.where(valid, averages.argmax(axis=1), -1)
+        self.score = averages.max(axis=1, initial=-np.inf)
+
+    @cached_property
+    def recent(self) -> NDArray[np.float64]:
+        """Means over the newest part of the window, by which ``rearm`` sees a word fall, shape (n, labels)."""
+        times_ms, scores = self.heard.times_ms, self.heard.scores
+        first = np.searchsorted(times_ms, times_ms - self._window_ms // REARM_WINDOW_DIVISOR, side="left")
+        counts = np.arange(len(times_ms)) - first + 1
+        sums = np.zeros(scores.shape)
+        for count in np.unique(counts):
+            ends = np.flatnonzero(counts == count)
+            for back in range(count - 1, -1, -1):
+                sums[ends] += scores[ends - back]
+        return sums / counts[:, None]
+
+
+class Replayer:
+    """Replays one recording; averages are kept from call to call."""
+
+    def __init__(self, heard: Heard) -> None:
+        self.heard = heard
+        self._averages: dict[tuple[int, int], Averages] = {}
+
+    def found(self, settings: CompleteRecognizeSettings, *, with_unknown: bool = False) -> list[Found]:
+        """What is detected, the clip stride being that of the stored scores; times never after the recording's end.
+
+        Args:
+            with_unknown: ``_unknown_`` too, which the tutorial's scoring counts and the daemon never tells.
+        """
+        heard = self.heard
+        fired = self._fire(settings) if settings.mode in FAST_MODES else _replay(heard, settings)
+        return [
+            Found(heard.labels[label], min(int(heard.times_ms[clip]), heard.duration_ms), score)
+            for clip, label, score in fired
+            if heard.labels[label] != SILENCE and (with_unknown or heard.labels[label] != UNKNOWN)
+        ]
+
+    def _fire(self, settings: CompleteRecognizeSettings) -> list[tuple[int, int, float]]:
+        """(clip, label, average) of everything that fires, by the rules of `kwsd.recognize`."""
+        key = settings.average_window_ms, settings.minimum_count
+        if key not in self._averages:
+            self._averages[key] = Averages(self.heard, *key)
+        averages, labels = self._averages[key], self.heard.labels
+        limits = _limits(labels, settings)
+        best, score = averages.best, averages.score
+        candidates = np.flatnonzero((best >= 0) & (score > limits[best]))
+        times_ms = self.heard.times_ms[candidates].tolist()
+        fired: list[tuple[int, int, float]] = []
+        silence = labels.index(SILENCE) if SILENCE in labels else -1
+        held, held_ms, may_repeat_from = silence, None, None
+        for clip, label, time_ms in zip(candidates.tolist(), best[candidates].tolist(), times_ms, strict=True):
+            if held != silence and held_ms is not None and time_ms - held_ms <= settings.suppression_ms:
+                continue
+            if label == held and (
+                may_repeat_from is None or clip < may_repeat_from or not averages.recent[clip, label] > limits[label]
+            ):
+                continue
+            held, held_ms = label, time_ms
+            may_repeat_from = None
+            if settings.mode == "rearm" and labels[label] not in (SILENCE, UNKNOWN):
+                may_repeat_from = self._falls(averages, label, float(limits[label]), clip)
+            fired.append((clip, label, float(score[clip])))
+        return fired
+
+    def _falls(self, averages: Averages, label: int, limit: float, clip: int) -> int | None:
+        """The first clip after ``clip`` at which the word's recent mean is below the mark; None if it never is."""
+        valid = averages.valid
+        after = valid[bisect_right(valid, clip) :]
+        for start in range(0, len(after), 64):
+            some = after[start : start + 64]
+            low = averages.recent[some, label] < REARM_RATIO * limit
+            if low.any():
+                return int(some[low.argmax()])
+        return None
+
+
+def _limits(labels: tuple[str, ...], settings: CompleteRecognizeSettings) -> NDArray[np.float64]:
+    thresholds: Mapping[str, float] = settings.thresholds
+    limits = [thresholds.get(label, settings.detection_threshold) for label in labels]
+    return np.array(limits, np.float32).astype(np.float64)
+
+
+def _replay(heard: Heard, settings: CompleteRecognizeSettings) -> list[tuple[int, int, float]]:
+    recognizer = RecognizeCommands(
+        heard.labels,
+        average_window_ms=settings.average_window_ms,
+        detection_threshold=settings.detection_threshold,
+        suppression_ms=settings.suppression_ms,
+        minimum_count=settings.minimum_count,
+        mode=settings.mode,
+        thresholds=settings.thresholds,
+    )
+    fired = []
+    for clip, (scores, time_ms) in enumerate(zip(heard.scores, heard.times_ms.tolist(), strict=True)):
+        label, score, is_new = recognizer.process(scores, time_ms)
+        if is_new:
+            fired.append((clip, heard.labels.index(label), score))
+    return fired

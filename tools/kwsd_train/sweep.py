@@ -1,0 +1,256 @@
+"""``kwsd-train sweep``: hears recordings once, then tries hundreds of recogniser's settings on the stored scores."""
+
+import argparse
+import csv
+import functools
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from kwsd import config
+from kwsd.errors import UnavailableError, UsageError
+from kwsd.model import Model
+from kwsd.settings import CompleteRecognizeSettings
+from kwsd_train import curves, layers, score
+from kwsd_train.curves import Counts, Curve
+from kwsd_train.hearing import Heard, audio_files, hear_all
+from kwsd_train.output import write_whole
+from kwsd_train.replay import Replayer
+from kwsd_train.score import Row
+
+HELP = "find the recogniser's settings that listen best, for so many false alarms per hour"
+EXAMPLE = (
+    "kwsd-train sweep --wav /tmp/clean.wav --ground_truth /tmp/clean.txt --negatives data/running_speech/validation "
+    "--false_alarms_per_hour 1 --png /tmp/det.png --write_config kwsd.yaml"
+)
+
+GRID: dict[str, tuple[str, str, str]] = {
+    "modes": ("mode", "rearm,tensorflow", "modes of the recogniser"),
+    "average_windows_ms": ("average_window_ms", "300,400,500,700", "times over which scores are averaged, in ms"),
+    "suppressions_ms": ("suppression_ms", "500,700,1000", "times without another word, in ms"),
+    "minimum_counts": ("minimum_count", "3", "scores that an average needs"),
+    "detection_thresholds": (
+        "detection_threshold",
+        "0.2,0.25,0.3,0.35,0.4,0.45,0.5,0.55,0.6,0.65,0.7,0.75,0.8,0.85,0.88,0.9,0.92,0.94,0.96,0.97,0.98,0.99",
+        "thresholds, each tried with all of the others",
+    ),
+}
+"""Flag -> setting, values tried, help."""
+
+_log = logging.getLogger("kwsd_train")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    layers.add_model_arguments(parser)
+    group = parser.add_argument_group("recordings")
+    add = group.add_argument
+    add("--wav", type=Path, nargs="+", required=True, metavar="FILE", help="recordings with words")
+    add("--ground_truth", type=Path, nargs="+", required=True, metavar="FILE", help="for each, what is said in it")
+    add("--negatives", type=Path, nargs="*", default=[], metavar="FILE", help="recordings, or folders, without a word")
+    group = parser.add_argument_group("settings to try, values divided by commas")
+    for name, (_, values, text) in GRID.items():
+        group.add_argument(f"--{name}", default=values, metavar="LIST", help=f"{text} (default: {values})")
+    group.add_argument("--clip_strides_ms", metavar="LIST", help="from clip to clip, in ms (default: the model's)")
+    group = parser.add_argument_group("result")
+    add = group.add_argument
+    add(
+        "--false_alarms_per_hour",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="the most that recommended settings may give, all words and recordings together (default: 1)",
+    )
+    add("--shared_threshold", action="store_true", help="recommend one threshold for all words, not one for each")
+    add("--json", type=Path, metavar="FILE", help="write curves and recommended settings as JSON")
+    add("--csv", type=Path, metavar="FILE", help="write the curves as a table")
+    add("--png", type=Path, metavar="FILE", help="draw the curves of the recommended mode and times (needs matplotlib)")
+    add(
+        "--write_config", type=Path, metavar="FILE", help="put the recommended settings into this configuration of kwsd"
+    )
+    add(
+        "--write_model", type=Path, metavar="FILE", help="write the model with the recommended settings in its metadata"
+    )
+    add("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+
+
+def run(args: argparse.Namespace) -> int:
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    _log.setLevel(logging.INFO)
+    from kwsd import model as models
+
+    if args.png:
+        _need_matplotlib()
+    negatives = audio_files(args.negatives, "--negatives")
+    if len(args.wav) != len(args.ground_truth):
+        raise UsageError("--ground_truth", f"{len(args.ground_truth)} files for {len(args.wav)} recordings")
+    rows = [score.read_rows(path) for path in args.ground_truth] + [[] for _ in negatives]
+    files = [*args.wav, *negatives]
+    said = layers.read(args)
+    model = models.load(**said.load)
+    words = [label for label in model.labels if score.is_wanted(label)]
+    base = said.complete(model)
+    strides = _values("clip_stride_ms", "clip_strides_ms", args.clip_strides_ms or f"{base.clip_stride_ms:g}")
+    tasks = [
+        (file, {**layers.spotter_settings(base), "clip_stride_ms": stride}) for stride in strides for file in files
+    ]
+    heard = hear_all(said.load, tasks, args.workers)
+    by_stride = {
+        stride: list(zip(heard[place * len(files) :][: len(files)], rows, strict=True))
+        for place, stride in enumerate(strides)
+    }
+    hours = sum(one.duration_ms for one, _ in by_stride[strides[0]]) / 3_600_000
+    families, thresholds = _grid(args, base, strides)
+    _log.info("%d settings on %.2f h", len(families) * len(thresholds), hours)
+    swept = _sweep(by_stride, families, thresholds, words, args.workers)
+
+    def replayed(settings: CompleteRecognizeSettings) -> Counts:
+        return sum(
+            curves.count(Replayer(one), truth, settings, words) for one, truth in by_stride[settings.clip_stride_ms]
+        )
+
+    alarms_max = args.false_alarms_per_hour * hours
+    choice = curves.recommend_shared(swept, alarms_max)
+    if not args.shared_threshold:
+        choice = curves.recommend_per_word(swept, alarms_max, words, replayed) or choice
+    figures = curves.rates(choice.counts, words, hours)
+    recommended = dict(curves.as_mapping(choice.settings))
+    if figures["false_alarms_per_hour"] > args.false_alarms_per_hour:
+        _log.warning("no settings have so few false alarms; these have the fewest")
+    print(_as_text(recommended, figures))
+    _write(args, model, swept, words, hours, recommended, figures)
+    return 0
+
+
+def _need_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "--png", "matplotlib is not installed", "Install it: pip install 'kwsd[train]'"
+        ) from error
+
+
+def _values(setting: str, flag: str, text: str) -> list[Any]:
+    """The values of a list, each held to what the configuration allows. Raises UsageError."""
+    read = config.flag("recognize", setting)
+    try:
+        return list(dict.fromkeys(read(item.strip()) for item in text.split(",")))
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"--{flag}", str(error)) from error
+
+
+def _grid(
+    args: argparse.Namespace, base: CompleteRecognizeSettings, strides: Sequence[float]
+) -> tuple[list[CompleteRecognizeSettings], list[float]]:
+    """Settings that differ in more than their threshold, and the thresholds."""
+    values = {setting: _values(setting, flag, getattr(args, flag)) for flag, (setting, _, _) in GRID.items()}
+    thresholds = sorted(values.pop("detection_threshold"))
+    values["clip_stride_ms"] = list(strides)
+    families = [
+        replace(base, thresholds={}, **dict(zip(values, chosen, strict=True))) for chosen in product(*values.values())
+    ]
+    return families, thresholds
+
+
+def _sweep(
+    by_stride: dict[float, list[tuple[Heard, list[Row]]]],
+    families: Sequence[CompleteRecognizeSettings],
+    thresholds: Sequence[float],
+    words: Sequence[str],
+    workers: int | None,
+) -> list[Curve]:
+    """Each family's curve; families are shared out to processes, which get the scores once."""
+    count = min(workers or os.cpu_count() or 1, len(families))
+    task = functools.partial(_sweep_family, thresholds=thresholds, words=words)
+    if count <= 1:
+        _take(by_stride)
+        return [task(family) for family in families]
+    with ProcessPoolExecutor(count, initializer=_take, initargs=(by_stride,)) as pool:
+        return list(pool.map(task, families))
+
+
+_heard: dict[float, list[tuple[Heard, list[Row]]]] = {}
+
+
+def _take(by_stride: dict[float, list[tuple[Heard, list[Row]]]]) -> None:
+    _heard.clear()
+    _heard.update(by_stride)
+
+
+def _sweep_family(family: CompleteRecognizeSettings, thresholds: Sequence[float], words: Sequence[str]) -> Curve:
+    return curves.sweep(_heard[family.clip_stride_ms], family, thresholds, words)
+
+
+def _as_text(recommended: dict[str, Any], figures: dict[str, Any]) -> str:
+    lines = ["recommended:", *(f"  {key}: {value}" for key, value in recommended.items())]
+    missed, wrong, alarms = (figures[name] for name in ("miss_rate", "wrong_rate", "false_alarms_per_hour"))
+    if missed is not None:
+        lines.append(f"{missed * 100:.1f}% missed, {wrong * 100:.1f}% wrong, {alarms:.2f} false alarms an hour")
+    return "\n".join(lines)
+
+
+def _write(
+    args: argparse.Namespace,
+    model: Model,
+    swept: Sequence[Curve],
+    words: Sequence[str],
+    hours: float,
+    recommended: dict[str, Any],
+    figures: dict[str, Any],
+) -> None:
+    """The files asked for."""
+    data = [(curves.as_mapping(curve.settings), curve.points(words, hours)) for curve in swept]
+    for settings, _ in data:
+        del settings["detection_threshold"]
+    if args.json:
+        document = {
+            "model": model.name,
+            "model_sha256": model.sha256,
+            "hours": round(hours, 5),
+            "recommended": recommended,
+            "rates": figures,
+            "curves": [{"settings": settings, "points": points} for settings, points in data],
+        }
+        write_whole(args.json, json.dumps(document, indent=1) + "\n")
+    if args.csv:
+        write_whole(args.csv, _as_csv(data))
+    if args.png:
+        from kwsd_train import det_plot
+
+        names = ("mode", "clip_stride_ms", "average_window_ms", "suppression_ms", "minimum_count")
+        same = {name: recommended[name] for name in names}
+        points = next(points for settings, points in data if settings == same)
+        title = f"{model.name}: " + ", ".join(f"{key} {value}" for key, value in same.items())
+        write_whole(args.png, det_plot.draw(points, title, figures))
+    if args.write_config:
+        from kwsd_train.settings_writer import write_config
+
+        write_config(args.write_config, recommended)
+        _log.info("Wrote the settings to %s", args.write_config)
+    if args.write_model:
+        from kwsd_train.settings_writer import write_model
+
+        write_model(model, args.write_model, recommended)
+        _log.info("Wrote the model with the settings to %s", args.write_model)
+
+
+def _as_csv(data: Sequence[tuple[Any, Sequence[dict[str, Any]]]]) -> str:
+    """A row for each setting and word; the word ``*`` stands for all of them together."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    keys = list(data[0][0])
+    writer.writerow([*keys, "detection_threshold", "word", "miss_rate", "false_alarms_per_hour"])
+    for settings, points in data:
+        for point in points:
+            start = [*(settings[key] for key in keys), point["detection_threshold"]]
+            for word, item in {"*": point, **point["per_word"]}.items():
+                writer.writerow([*start, word, item["miss_rate"], item["false_alarms_per_hour"]])
+    return buffer.getvalue()
