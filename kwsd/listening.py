@@ -10,6 +10,7 @@ from kwsd.audio.source import Device, Source
 from kwsd.errors import ConfigError
 from kwsd.events import Event
 from kwsd.model import Model, load
+from kwsd.pacing import Pacing
 from kwsd.recognize import SILENCE, UNKNOWN
 from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
 from kwsd.spotter import Spotter
@@ -28,6 +29,10 @@ class Prepared(NamedTuple):
 
     def spotter(self) -> Spotter:
         return Spotter(self.model, **spotter_settings(self.settings))
+
+    def pacing(self) -> Pacing:
+        settings, row_stride_ms = self.settings, self.model.frontend.get("stride_ms")
+        return Pacing(settings.clip_stride_ms, settings.max_clip_stride_ms, row_stride_ms)
 
 
 def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
@@ -116,6 +121,7 @@ class Listening:
         self._spotting = Spotting(
             source,
             prepared.spotter(),
+            prepared.pacing(),
             self.run,
             publish,
             model=prepared.model.name,
@@ -124,19 +130,24 @@ class Listening:
             scores_wanted=scores_wanted,
             wake=wake,
         )
-        self._began_s = time.time()
+        self._began_s = self._slow_or_not_since_s = time.time()
+        self._slow: str | None = None  # at the last look, in words, if scoring could not keep up
 
     def start(self) -> None:
         self._spotting.start()
 
     def step(self, now: float) -> None:
-        """Looks after the microphone; a file needs none of it.
+        """Looks after the microphone, and at whether scoring keeps up.
 
         Raises:
             KwsdError: what `open_source` can raise later than at once.
         """
         if (microphone := self._microphone) is not None:
             microphone.step(now)
+        slow = self._spotting.pacing.reason
+        if (slow is None) != (self._slow is None):
+            self._slow_or_not_since_s = time.time()
+        self._slow = slow
 
     def change(self, prepared: Prepared, source: Source | None) -> None:
         """Goes on with other settings, another model, another source, between two blocks of audio.
@@ -152,7 +163,7 @@ class Listening:
                 spotter.configure(**spotter_settings(prepared.settings))
             else:
                 spotter.reset(spotting.spotter.position_ms * prepared.model.sample_rate_hz // 1000)
-            spotting.take_over(spotter, prepared.model.name, prepared.only, source)
+            spotting.take_over(spotter, prepared.pacing(), prepared.model.name, prepared.only, source)
 
         spotting.between_blocks(carry_out)
         self.model = prepared.model
@@ -173,10 +184,16 @@ class Listening:
     def state(self) -> tuple[str, str, float] | None:
         """State, reason and since when (Unix time); None as long as there is nothing new to say."""
         if (microphone := self._microphone) is not None:
-            return microphone.state
-        if not self.first_block:
+            state, reason, since_s = microphone.state
+        elif self.first_block:
+            state, reason, since_s = "listening", f"reading {self.device}", self._began_s
+        else:
             return None
-        return "listening", f"reading {self.device}", self._began_s
+        if state not in ("listening", "degraded"):
+            return state, reason, since_s
+        if self._slow is not None:
+            state, reason = "degraded", self._slow if state == "listening" else f"{reason}; {self._slow}"
+        return state, reason, max(since_s, self._slow_or_not_since_s)
 
     @property
     def first_block(self) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.audio.source import Block, End, Gap, Source
+from kwsd.audio.source import Block, Device, End, Gap, Source
 from kwsd.events import Detection, DetectionEvent, Event, ScoresEvent, rfc3339
+from kwsd.pacing import Pacing
 from kwsd.spotter import Spotter
 
 SCORES_EVERY_S = 0.1  # at most ten `scores` events a second
@@ -38,6 +39,7 @@ class Spotting:
     Args:
         source: where the samples come from; closed by whoever made it.
         spotter: the pipeline; nobody else may touch it while the thread runs.
+        pacing: says how far apart its clips are, where the source is paced by the clock.
         run: numbers the detections.
         publish: takes each event; must not block.
         model: the model's name, for events.
@@ -56,6 +58,7 @@ class Spotting:
         self,
         source: Source,
         spotter: Spotter,
+        pacing: Pacing,
         run: Run,
         publish: Callable[[Event], None],
         *,
@@ -65,7 +68,7 @@ class Spotting:
         scores_wanted: Callable[[], bool],
         wake: Callable[[], None],
     ) -> None:
-        self.source, self.spotter = source, spotter
+        self.source, self.spotter, self.pacing = source, spotter, pacing
         self.only = frozenset(only)
         self.samples = 0
         self.audio_s = 0.0
@@ -112,10 +115,12 @@ class Spotting:
         self._change = carry_out
         return done.wait(timeout_s)
 
-    def take_over(self, spotter: Spotter, model: str, only: Collection[str], source: Source | None) -> None:
+    def take_over(
+        self, spotter: Spotter, pacing: Pacing, model: str, only: Collection[str], source: Source | None
+    ) -> None:
         """Goes on with these, and with another source if there is one; called by this thread itself."""
         self.strides_before += 0 if spotter is self.spotter else self.spotter.strides
-        self.spotter, self._model, self.only = spotter, model, frozenset(only)
+        self.spotter, self.pacing, self._model, self.only = spotter, pacing, model, frozenset(only)
         if source is not None:
             self.source = source
             self._between_sources = True
@@ -151,7 +156,7 @@ class Spotting:
         for detection in self.spotter.push(block.samples):
             behind_s = (self.spotter.position_ms - detection.audio_ms) / 1000
             latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
-            captured_s = block.captured_s - behind_s if self.source.paced else time.time()
+            captured_s = block.captured_s - behind_s if isinstance(self.source, Device) else time.time()
             self._tell(detection, captured_s, latency_ms)
         self.samples += len(block.samples)
         self.audio_s += len(block.samples) / self.source.rate_hz
@@ -160,13 +165,22 @@ class Spotting:
             self._wake()
         if self._scores_wanted():
             self._tell_scores(block.samples)
+        if self.source.paced:
+            self._keep_up(block)
+
+    def _keep_up(self, block: Block) -> None:
+        now_s = time.monotonic()
+        stride_ms = self.pacing.take(now_s - block.arrived_s, now_s)
+        if stride_ms != self.spotter.clip_stride_ms:
+            self.spotter.clip_stride_ms = stride_ms
 
     def _finish(self) -> None:
         """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""
         end_ms = self.spotter.position_ms
         for detection in self.spotter.push(self._tail):
             clipped = Detection(detection.label, detection.score, min(detection.audio_ms, end_ms))
-            self._tell(clipped, time.time(), 0.0 if self.source.paced else None)
+            latency_ms = (time.monotonic() - self._last_arrived_s) * 1000 if self.source.paced else None
+            self._tell(clipped, time.time(), latency_ms)
 
     def _tell(self, detection: Detection, captured_s: float, latency_ms: float | None) -> None:
         if detection.label not in self.only:

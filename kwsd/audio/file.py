@@ -100,6 +100,7 @@ class FileSource:
         self._ended = False
         self._block_samples = rate_hz * BLOCK_MS // 1000
         self._begun_s: float | None = None
+        self._came_s = 0.0  # when the decoder last had samples that had been waited for
         self._handed_out = 0
 
     def read(self, timeout_s: float) -> Block | Gap | End | None:
@@ -115,7 +116,7 @@ class FileSource:
                 return None
         if self.paced:
             return self._paced_block(deadline_s)
-        return self._hand_out(len(self._waiting))
+        return self._hand_out(len(self._waiting), time.monotonic())
 
     def close(self) -> None:
         self._decoder.close()
@@ -123,7 +124,10 @@ class FileSource:
     def _decode(self, timeout_s: float) -> bool:
         """Fills ``_waiting`` from the decoder; False when nothing came."""
         try:
-            decoded = self._decoder.read(timeout_s)
+            decoded = self._decoder.read(0.0)
+            if decoded is not None and not len(decoded):
+                decoded = self._decoder.read(timeout_s)
+                self._came_s = time.monotonic()
         except InputError as fault:
             # What was heard before it still counts.
             self._fault, decoded = fault, None
@@ -150,12 +154,13 @@ class FileSource:
             time.sleep(max(0.0, min(due_s, deadline_s) - now_s))
             if due_s > deadline_s:
                 return None
-        return self._hand_out(count)
+        # When the clock brought it, however late a slow reader asks for it; but no pipe was in time with every sample.
+        return self._hand_out(count, max(due_s, self._came_s))
 
-    def _hand_out(self, count: int) -> Block:
+    def _hand_out(self, count: int, arrived_s: float) -> Block:
         samples, self._waiting = self._waiting[:count], self._waiting[count:]
         self._handed_out += count
-        return Block(samples, time.time(), time.monotonic())
+        return Block(samples, time.time() - (time.monotonic() - arrived_s), arrived_s)
 
 
 class SoundFileDecoder:
