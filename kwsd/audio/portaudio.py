@@ -32,6 +32,7 @@ _streams_open = 0
 
 def load() -> Any:
     """The module sounddevice. Raises UnavailableError where it, or PortAudio itself, is not there."""
+    _check_alsa()
     try:
         import sounddevice
     except ImportError as error:
@@ -40,6 +41,20 @@ def load() -> Any:
         mend = "Install it: apt install libportaudio2"
         raise UnavailableError("PortAudio", "the library is not there", mend) from error
     return sounddevice
+
+
+def _check_alsa() -> None:
+    """Without any configuration of ALSA, PortAudio would end the process by an assertion."""
+    named = os.environ.get("ALSA_CONFIG_PATH")
+    if named and not any(_has_content(path) for path in named.split(":")):
+        raise UnavailableError("microphone", f"ALSA_CONFIG_PATH is {named}, where nothing is", "Unset it.")
+
+
+def _has_content(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0
+    except OSError:
+        return False
 
 
 def rescan(sounddevice: Any) -> None:
