@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -52,7 +53,7 @@ def _check_alsa() -> None:
 
 def _has_content(path: str) -> bool:
     try:
-        return os.stat(path).st_size > 0
+        return Path(path).stat().st_size > 0
     except OSError:
         return False
 
