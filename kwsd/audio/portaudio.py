@@ -34,6 +34,7 @@ _streams_open = 0
 def load() -> Any:
     """The module sounddevice. Raises UnavailableError where it, or PortAudio itself, is not there."""
     _check_alsa()
+    _check_alsa()
     try:
         import sounddevice
     except ImportError as error:
@@ -56,6 +57,21 @@ def _has_content(path: str) -> bool:
         return Path(path).stat().st_size > 0
     except OSError:
         return False
+
+
+def _check_alsa() -> None:
+    """Raises UnavailableError where ALSA's configuration names no PCM at all: PortAudio aborts the process then."""
+    import ctypes
+
+    try:
+        alsa = ctypes.CDLL("libasound.so.2")
+    except OSError:  # a PortAudio without ALSA
+        return
+    alsa.snd_config_update()  # kept by the library, so PortAudio does not read it again
+    found = ctypes.c_void_p()
+    if alsa.snd_config_search(ctypes.c_void_p.in_dll(alsa, "snd_config"), b"pcm", ctypes.byref(found)) < 0:
+        mend = "Unset ALSA_CONFIG_PATH, or apt install --reinstall libasound2-data"
+        raise UnavailableError("ALSA", "its configuration names no devices", mend)
 
 
 def rescan(sounddevice: Any) -> None:

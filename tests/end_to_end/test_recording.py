@@ -143,10 +143,19 @@ def test_a_full_disk_is_code_74() -> None:
 def test_without_a_microphone_no_wait_is_code_69(tmp_path: Path) -> None:
     """No sound card, no sound server: one line, at once."""
     config = tmp_path / "asound.conf"
-    config.write_text("")
+    config.write_text("pcm.none { type hw; card 99 }\n")
     kwsd = run("--no-wait", env={"ALSA_CONFIG_PATH": str(config), "PULSE_SERVER": "unix:/nonexistent"})
     assert kwsd.process.returncode == 69, kwsd.log
     assert kwsd.log[-1].startswith("kwsd: microphone: ") and kwsd.lines == []
+
+
+def test_an_alsa_without_devices_is_told_before_portaudio_aborts(tmp_path: Path) -> None:
+    """PortAudio fails an assertion where ALSA's configuration is empty; kwsd says so, waiting or not."""
+    config = tmp_path / "asound.conf"
+    config.write_text("")
+    kwsd = run(env={"ALSA_CONFIG_PATH": str(config)})
+    assert kwsd.process.returncode == 69, kwsd.log
+    assert len(kwsd.log) == 1 and kwsd.log[0].startswith("kwsd: ALSA: "), kwsd.log
 
 
 def test_a_reload_takes_right_settings_and_refuses_wrong_ones(tmp_path: Path) -> None:
