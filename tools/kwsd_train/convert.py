@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from kwsd.errors import KwsdError
 QUANTIZE = ("none", "float16", "dynamic", "int8")
 
 
-def convert(saved_model: Path, quantize: str, representative: Any) -> bytes:
-    """The .tflite bytes of a SavedModel with one input.
+def convert(saved_model: Path, quantize: str, representative: Mapping[str, Any]) -> bytes:
+    """The .tflite bytes of a SavedModel.
 
     Args:
         quantize: one of QUANTIZE.
-        representative: features (n, frames, width) that show the ranges of all tensors; used for int8.
+        representative: for each input its values (n, ...) that show the ranges of all tensors; used for int8.
     """
     with tempfile.TemporaryDirectory() as folder:
-        shown, result = Path(folder) / "representative.npy", Path(folder) / "model.tflite"
-        np.save(shown, representative)
+        shown, result = Path(folder) / "representative.npz", Path(folder) / "model.tflite"
+        np.savez(shown, **representative)
         command = [sys.executable, "-m", "kwsd_train.convert", str(saved_model), quantize, str(shown), str(result)]
         search_path = os.pathsep.join(path for path in sys.path if path)
         done = subprocess.run(
@@ -43,12 +44,29 @@ def _main(saved_model: str, quantize: str, representative: str, result: str) -> 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    shown = dict(np.load(representative))
     if quantize == "int8":
-        features = np.load(representative)
-        converter.representative_dataset = lambda: ([clip[None]] for clip in features)
+        converter.representative_dataset = lambda: (
+            dict(zip(shown, clip, strict=True)) for clip in zip(*shown.values(), strict=True)
+        )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if "features" not in shown:  # waveform: the front end's operators are no builtin ones, and have no int8
+        converter.allow_custom_ops = True
+        converter.target_spec.supported_ops = [*converter.target_spec.supported_ops, tf.lite.OpsSet.TFLITE_BUILTINS]
+    elif quantize == "int8":
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    Path(result).write_bytes(converter.convert())
+    Path(result).write_bytes(_clip_first(converter.convert()))
+
+
+def _clip_first(tflite: bytes) -> bytes:
+    """The model with its inputs in the order of phone apps: samples, then their rate. The converter keeps no order."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = bytearray(tflite)
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    inputs = graph.InputsAsNumpy()
+    inputs[:] = sorted(inputs, key=lambda index: graph.Tensors(index).Type() != schema.TensorType.FLOAT32)
+    return bytes(content)
 
 
 if __name__ == "__main__":

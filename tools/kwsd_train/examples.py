@@ -194,6 +194,8 @@ class Examples:
 
     def features(self, signals: Signal) -> Rows:
         """Front-end rows of clips (n, samples): (n, frames, width)."""
+        if not len(signals):  # as where one person has recorded all there is
+            return np.zeros((0, self.frontend.frames(self.clip_samples), self.frontend.width), np.float32)
         return np.stack([self.frontend.compute(signal) for signal in signals])
 
     def _clip(self, draw: np.random.Generator) -> Word:
@@ -302,7 +304,7 @@ class Examples:
         return augment.fit(pool.excerpt(number, start, self.clip_samples), self.clip_samples)
 
     def _mask(self, rows: Rows, draw: np.random.Generator) -> None:
-        frames, width = rows.shape
+        frames, width = rows.shape[0], rows.shape[-1]  # samples, for waveform, have no width
         for _ in range(self.settings["time_masks"]):
             count = int(draw.integers(self.settings["time_mask_rows"] + 1))
             augment.mask_rows(rows, int(draw.integers(max(frames - count, 0) + 1)), count)

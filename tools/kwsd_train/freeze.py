@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, options
+from kwsd_train import architectures, checkpoint, options, waveform
 from kwsd_train.convert import QUANTIZE, convert
 from kwsd_train.data import labels_of
 
@@ -39,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--output_file", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
     group.add_argument("--quantize", choices=QUANTIZE, default="none", help="numbers of the file (int8: tensors too)")
+    group.add_argument(
+        "--input",
+        choices=("features", "waveform"),
+        default="features",
+        help="waveform: the front end is in the file too",
+    )
     group.add_argument(
         "--weights_file", type=Path, metavar="FILE", help="write the float weights there too (.weights.h5)"
     )
@@ -67,11 +73,21 @@ def run(args: argparse.Namespace) -> int:
 
     labels = labels_of(options.words(settings))
     shape = features.shape(settings)
-    shown, compared = _real(settings, args) if args.quantize == "int8" else _made_up(settings)
+    front = options.frontend_params(settings)
+    if args.input == "waveform":
+        waveform.check(settings)
+        front = waveform.FRONTEND
+    shown, compared = _real(settings, args, front) if args.quantize == "int8" else _made_up(settings, front)
     model = averaged_model(settings, shape, len(labels), stored.variables)
     scorer = scoring(model)
-    tflite = to_tflite(scorer, args.quantize, shown)
-    difference = _difference(tflite, compared, np.concatenate([scorer(clip[None]) for clip in compared]))
+    rows = compared
+    if args.input == "waveform":
+        rows = np.stack([features.create(settings).compute(signal) for signal in compared])
+        tflite = waveform.to_tflite(scorer, settings, args.quantize, shown)
+    else:
+        tflite = to_tflite(scorer, args.quantize, shown)
+    expected = np.concatenate([scorer(clip[None]) for clip in rows])
+    difference = _difference(tflite, compared, expected, settings["sample_rate"])
     _log.info("Scores differ from Keras by %f (mean over %d clips)", difference, len(compared))
     if not difference <= BOUNDS[args.quantize]:
         raise KwsdError(
@@ -85,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         "labels": labels,
         "sample_rate_hz": settings["sample_rate"],
         "clip_ms": settings["clip_duration_ms"],
-        "frontend": options.frontend_params(settings),
+        "frontend": front,
         "scores": "probabilities",
         **extra,
     }
@@ -118,41 +134,46 @@ def to_tflite(scorer: Any, quantize: str, representative: Any) -> bytes:
     signature = [keras.InputSpec(shape=scorer.input.shape, dtype="float32", name="features")]
     with tempfile.TemporaryDirectory() as folder:
         scorer.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
-        return convert(Path(folder), quantize, representative)
+        return convert(Path(folder), quantize, {"features": representative[:, None]})
 
 
-def _real(settings: Mapping[str, Any], args: argparse.Namespace) -> tuple[Any, Any]:
-    """Features as in training, to find ranges with, and clips of the validation set, to compare scores on."""
+def _real(settings: Mapping[str, Any], args: argparse.Namespace, front: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What the file takes: as in training, to find ranges with, and of the validation set, to compare scores on."""
     from kwsd_train.examples import Examples, load_data
 
-    examples = Examples(load_data(settings, options.folders(args)), settings)
+    if front is waveform.FRONTEND:  # samples have no bands to mask
+        settings = {**settings, "time_masks": 0, "band_masks": 0, "mixup": 0.0}
+    front = {**front, "sample_rate_hz": settings["sample_rate"]}
+    examples = Examples(load_data(settings, options.folders(args)), settings, front)
     shown = np.concatenate([examples.batch(step)[0] for step in range(1, _REPRESENTATIVE_BATCHES + 1)])
     compared = examples.evaluation_set("validation", 0, _COMPARED)[0]
     return shown, compared if len(compared) else shown[:_COMPARED]
 
 
-def _made_up(settings: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Features of noise from faint to full scale: enough to compare floats with floats, without any data."""
-    from kwsd_train import features
+def _made_up(settings: Mapping[str, Any], front: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Noise from faint to full scale, as the file takes it: enough to compare floats with floats, without any data."""
+    from kwsd import frontend
 
-    front = features.create(settings)
+    created = frontend.create({**front, "sample_rate_hz": settings["sample_rate"]})
     draw = np.random.default_rng(settings["seed"])
     count = settings["sample_rate"] * settings["clip_duration_ms"] // 1000
     clips = [draw.normal(0, 10 ** (level_db / 20), count).clip(-1, 1) for level_db in range(-90, 0, 3)]
-    rows = np.stack([front.compute(clip.astype(np.float32)) for clip in clips])
+    rows = np.stack([created.compute(clip.astype(np.float32)) for clip in clips])
     return rows, rows
 
 
-def _difference(tflite: bytes, clips: Any, expected: Any) -> float:
+def _difference(tflite: bytes, clips: Any, expected: Any, rate_hz: int) -> float:
     """Mean over clips of the largest difference between the file's scores and ``expected``."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=tflite, num_threads=1)
     interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    (source, *rate), target = interpreter.get_input_details(), interpreter.get_output_details()[0]
+    for detail in rate:
+        interpreter.set_tensor(detail["index"], np.array([rate_hz], np.int32))
     differences = []
     for clip, scores in zip(clips, expected, strict=True):
-        interpreter.set_tensor(source["index"], _quantized(clip[None], source))
+        interpreter.set_tensor(source["index"], _quantized(clip.reshape(source["shape"]), source))
         interpreter.invoke()
         raw = interpreter.get_tensor(target["index"])[0]
         scale, zero = target["quantization"]
