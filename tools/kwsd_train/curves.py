@@ -140,7 +140,7 @@ def recommend_per_word(
     for all words, rises until the alarms are few enough, as in Lagrange's method. Words get in each other's way, so
     the best ``tries`` families are replayed, and the price rises on where that shows too many alarms.
     """
-    ranked = []
+    ranked: list[tuple[int, int, Curve, float]] = []
     for curve in curves:
         for price in (0.0, *np.geomspace(0.01, 100, 60)):
             places = _places(curve.counts, price)
@@ -152,10 +152,11 @@ def recommend_per_word(
     for _, _, curve, price in sorted(ranked, key=lambda item: item[:2])[:tries]:
         for higher in price * np.geomspace(1, 1000, 13) if price else (0.0, *np.geomspace(0.01, 100, 12)):
             thresholds = [curve.thresholds[place] for place in _places(curve.counts, float(higher))]
+            said = curve.counts[0, :, SAID] > 0  # nothing is known of the others
             settings = replace(
                 curve.settings,
                 detection_threshold=float(np.median(thresholds)),
-                thresholds=dict(zip(words, thresholds, strict=True)),
+                thresholds={word: thresholds[place] for place, word in enumerate(words) if said[place]},
             )
             choice = Choice(settings, replay(settings))
             if choice.cost[1] <= alarms_max:

@@ -42,7 +42,7 @@ def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, A
     axes.set_ylim(bottom=0)
     axes.set_xlabel("false alarms per hour and word")
     axes.set_ylabel("missed, %")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=8)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, ncols=2)
     buffer = io.BytesIO()

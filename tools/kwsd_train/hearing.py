@@ -91,7 +91,8 @@ def _stride_samples(spotter: Spotter) -> int:
     params, stride_ms = spotter.model.frontend, spotter.clip_stride_ms
     if "stride_ms" not in params:
         return int(params["sample_rate_hz"] * stride_ms / 1000)
-    return round(stride_ms / params["stride_ms"]) * create(params).stride_samples
+    rows: int = round(stride_ms / params["stride_ms"])
+    return rows * create(params).stride_samples
 
 
 def audio_files(paths: Sequence[Path], flag: str) -> list[Path]:

@@ -15,9 +15,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """``--model``, what a model without metadata needs, and ``--config``."""
     group = parser.add_argument_group("model")
     add = group.add_argument
-    add(
-        "--model", "--graph", metavar="MODEL", help="bundled name or .tflite file (default: the config's, else default)"
-    )
+    add("--model", "--graph", metavar="MODEL", help="bundled name or .tflite file (default: the config's, or default)")
     add("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
     add("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
     add("-c", "--config", metavar="FILE", help="kwsd's configuration, whose model and recogniser's settings are taken")

@@ -7,6 +7,7 @@ is one to one: a word counts once, and what was nobody's word is a false alarm.
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,20 +200,21 @@ def strict(rows: Sequence[Row], found: Sequence[Found]) -> Strict:
     """
     free = [is_wanted(row.label) for row in rows]
     words = sum(free)
-    hits, rest = [], []
+    starts_ms = [row.start_ms for row in rows]
+    reach_ms = max((row.end_ms - row.start_ms for row in rows), default=0) + GRACE_MS
+    hits: list[tuple[int, int]] = []
+    wrong: list[int] = []
+    false_alarms: list[int] = []
     for place, (label, time_ms, _) in enumerate(found):
-        for number, row in enumerate(rows):
-            if free[number] and row.label == label and row.start_ms <= time_ms <= row.end_ms + GRACE_MS:
+        in_reach = range(bisect_left(starts_ms, time_ms - reach_ms), bisect_right(starts_ms, time_ms))
+        near = [number for number in in_reach if time_ms <= rows[number].end_ms + GRACE_MS]
+        for number in near:
+            if free[number] and rows[number].label == label:
                 free[number] = False
                 hits.append((number, place))
                 break
         else:
-            rest.append(place)
-    wrong, false_alarms = [], []
-    for place in rest:
-        time_ms = found[place].time_ms
-        near = any(row.start_ms <= time_ms <= row.end_ms + GRACE_MS for row in rows)
-        (wrong if near else false_alarms).append(place)
+            (wrong if near else false_alarms).append(place)
     latencies_ms = tuple(found[place].time_ms - rows[number].end_ms for number, place in hits)
     return Strict(words, tuple(hits), tuple(wrong), tuple(false_alarms), latencies_ms)
 

@@ -154,7 +154,8 @@ def _draw_clip(clips: Sequence[Clip], label: int, draw: np.random.RandomState) -
     first = draw.randint(len(clips))
     order = np.arange(len(clips))
     draw.shuffle(order)
-    return next(clips[number] for number in [*order[first:], *order[:first]] if clips[number].label == label)
+    round_to_it = np.concatenate([order[first:], order[:first]]).tolist()
+    return next(clips[number] for number in round_to_it if clips[number].label == label)
 
 
 def _noise_gains(spoken: Signal, noise: Signal, said: Sequence[Said], settings: Settings) -> Signal:

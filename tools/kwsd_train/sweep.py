@@ -15,6 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kwsd import config
 from kwsd.errors import UnavailableError, UsageError
 from kwsd.model import Model
@@ -71,13 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--shared_threshold", action="store_true", help="recommend one threshold for all words, not one for each")
     add("--json", type=Path, metavar="FILE", help="write curves and recommended settings as JSON")
     add("--csv", type=Path, metavar="FILE", help="write the curves as a table")
-    add("--png", type=Path, metavar="FILE", help="draw the curves of the recommended mode and times (needs matplotlib)")
-    add(
-        "--write_config", type=Path, metavar="FILE", help="put the recommended settings into this configuration of kwsd"
-    )
-    add(
-        "--write_model", type=Path, metavar="FILE", help="write the model with the recommended settings in its metadata"
-    )
+    add("--png", type=Path, metavar="FILE", help="draw the curves of the recommended mode and times")
+    add("--write_config", type=Path, metavar="FILE", help="put the recommended settings into this configuration")
+    add("--write_model", type=Path, metavar="FILE", help="write the model with these settings in its metadata")
     add("--workers", type=int, metavar="N", help="processes (default: one for each core)")
 
 
@@ -112,9 +110,9 @@ def run(args: argparse.Namespace) -> int:
     swept = _sweep(by_stride, families, thresholds, words, args.workers)
 
     def replayed(settings: CompleteRecognizeSettings) -> Counts:
-        return sum(
-            curves.count(Replayer(one), truth, settings, words) for one, truth in by_stride[settings.clip_stride_ms]
-        )
+        recordings = by_stride[settings.clip_stride_ms]
+        counts = [curves.count(Replayer(one), truth, settings, words) for one, truth in recordings]
+        return np.sum(counts, axis=0, dtype=np.int64)
 
     alarms_max = args.false_alarms_per_hour * hours
     choice = curves.recommend_shared(swept, alarms_max)
@@ -133,9 +131,7 @@ def _need_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
-        raise UnavailableError(
-            "--png", "matplotlib is not installed", "Install it: pip install 'kwsd[train]'"
-        ) from error
+        raise UnavailableError("--png", "matplotlib is not there", "Install it: pip install matplotlib") from error
 
 
 def _values(setting: str, flag: str, text: str) -> list[Any]:
@@ -207,9 +203,7 @@ def _write(
     figures: dict[str, Any],
 ) -> None:
     """The files asked for."""
-    data = [(curves.as_mapping(curve.settings), curve.points(words, hours)) for curve in swept]
-    for settings, _ in data:
-        del settings["detection_threshold"]
+    data = [(_family(curve.settings), curve.points(words, hours)) for curve in swept]
     if args.json:
         document = {
             "model": model.name,
@@ -225,8 +219,7 @@ def _write(
     if args.png:
         from kwsd_train import det_plot
 
-        names = ("mode", "clip_stride_ms", "average_window_ms", "suppression_ms", "minimum_count")
-        same = {name: recommended[name] for name in names}
+        same = {name: value for name, value in recommended.items() if name not in ("detection_threshold", "thresholds")}
         points = next(points for settings, points in data if settings == same)
         title = f"{model.name}: " + ", ".join(f"{key} {value}" for key, value in same.items())
         write_whole(args.png, det_plot.draw(points, title, figures))
@@ -240,6 +233,11 @@ def _write(
 
         write_model(model, args.write_model, recommended)
         _log.info("Wrote the model with the settings to %s", args.write_model)
+
+
+def _family(settings: CompleteRecognizeSettings) -> dict[str, Any]:
+    """What a curve's points have in common."""
+    return {key: value for key, value in curves.as_mapping(settings).items() if key != "detection_threshold"}
 
 
 def _as_csv(data: Sequence[tuple[Any, Sequence[dict[str, Any]]]]) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kwsd.errors import InputError, UsageError
 from kwsd_train import layers, score
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time_tolerance_ms",
         type=float,
         metavar="MS",
-        help="reach of its rows (default: 750 for cpp, 1500 for python)",
+        help="reach of a row, in ms (default: 750, python: 1500)",
     )
     add(
         "--anchor",
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _as_text(figures: dict, duration_ms: float, alarms: Counter[str]) -> str:
+def _as_text(figures: dict[str, Any], duration_ms: float, alarms: Counter[str]) -> str:
     words, latency = figures["words"], figures["latency_ms"]
     lines = []
     if words:

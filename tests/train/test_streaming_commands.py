@@ -1,0 +1,182 @@
+"""test-streaming-accuracy and sweep as a person calls them, with the model of the repository."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from kwsd_train.cli import main
+
+from kwsd import config
+from kwsd.model import load
+
+CLIPS = Path(__file__).parents[1] / "data" / "clips"
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """A recording of the repository's clips, two seconds each, and its ground truth."""
+    folder = tmp_path_factory.mktemp("streaming")
+    draw = np.random.default_rng(1)
+    clips = sorted(path for word in ("yes", "stop", "left", "happy") for path in (CLIPS / word).glob("*.flac"))
+    samples = draw.normal(0, 1e-4, len(clips) * 32_000)
+    rows = []
+    for place, path in enumerate(clips):
+        signal = soundfile.read(path)[0]
+        samples[place * 32_000 :][: len(signal)] += signal
+        label = path.parent.name if path.parent.name != "happy" else "_unknown_"
+        rows.append(f"{label}, {place * 2000:f}\n")
+    soundfile.write(folder / "words.wav", samples, 16_000)
+    (folder / "words.txt").write_text("".join(rows))
+    soundfile.write(folder / "noise.flac", draw.normal(0, 0.01, 10 * 16_000), 16_000)
+    return folder
+
+
+def accuracy(recording, *flags):
+    """Run test-streaming-accuracy; its JSON."""
+    figures = recording / "figures.json"
+    code = main(["test-streaming-accuracy", "--json", str(figures), *flags])
+    assert code == 0
+    return json.loads(figures.read_text())
+
+
+def named(recording):
+    return ["--wav", str(recording / "words.wav"), "--ground_truth", str(recording / "words.txt")]
+
+
+def test_a_recording_is_scored(recording, caplog, capsys):
+    caplog.set_level("INFO", "kwsd_train")
+    figures = accuracy(recording, *named(recording), "--verbose")
+    strict = figures["strict"]
+    rows = (recording / "words.txt").read_text().splitlines()
+    assert figures["ground_truth"] == len(rows)
+    assert strict["words"] == sum("_unknown_" not in row for row in rows)
+    assert strict["hit"] + strict["missed"] == strict["words"]
+    assert strict["hit"] > strict["words"] / 2
+    assert list(strict) == ["words", "hit", "missed", "wrong", "false_alarms", "false_alarms_per_hour", "latency_ms"]
+    assert list(figures)[:6] == ["scoring", "ground_truth", "matched", "correct", "wrong", "false_positives"]
+    assert caplog.messages[0].endswith(")") and "ms: " in caplog.messages[0]
+    assert caplog.messages[-1].endswith("% false positives ")
+    assert f"{strict['words']} words: {strict['hit']} hit" in capsys.readouterr().out
+
+
+def test_a_nearer_layer_beats_a_farther_one(recording, tmp_path):
+    """No flag: the configuration's; a flag beats it."""
+    (tmp_path / "kwsd.yaml").write_text("recognize:\n  detection_threshold: 1.0\n")
+    deaf = accuracy(recording, *named(recording), "--config", str(tmp_path / "kwsd.yaml"))
+    assert deaf["strict"]["hit"] == 0
+    flags = ["--config", str(tmp_path / "kwsd.yaml"), "--detection-threshold", "0.5"]
+    assert accuracy(recording, *named(recording), *flags)["strict"]["hit"] > 0
+
+
+def test_the_anchor_moves_the_tutorials_times_by_the_clip(recording):
+    """A detection comes about the end of a clip, so that the start is near the row, and the end a second off."""
+    start = accuracy(recording, *named(recording), "--time_tolerance_ms", "500")
+    end = accuracy(recording, *named(recording), "--time_tolerance_ms", "500", "--anchor", "end")
+    assert start["correct"] > end["correct"]
+    assert start["strict"] == end["strict"]
+
+
+def test_recordings_without_words_give_false_alarms_per_hour(recording, tmp_path):
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "noise.flac").symlink_to(recording / "noise.flac")
+    flags = ["--wav", str(recording / "words.wav"), str(tmp_path / "some"), "--ground_truth", "none"]
+    strict = accuracy(recording, *flags)["strict"]
+    assert strict["words"] == strict["wrong"] == 0
+    hours = (len(soundfile.read(recording / "words.wav")[0]) / 16_000 + 10) / 3600
+    assert strict["false_alarms_per_hour"] == pytest.approx(strict["false_alarms"] / hours, abs=0.01)
+    assert strict["false_alarms"] > 3
+
+
+def test_the_events_of_any_program_are_scored(recording, tmp_path):
+    events = [{"type": "detection", "label": "yes", "audio_ms": 1000}, {"label": "yes", "audio_ms": 9000}]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (tmp_path / "truth.txt").write_text("yes,0\nno,3000\n")
+    flags = ["--detections", str(tmp_path / "events.jsonl"), "--ground_truth", str(tmp_path / "truth.txt")]
+    figures = accuracy(recording, *flags)
+    assert {key: figures[key] for key in ("matched", "correct", "false_positives")} == {
+        "matched": 1,
+        "correct": 1,
+        "false_positives": 1,
+    }
+    assert figures["strict"]["false_alarms_per_hour"] == 400
+    longer = accuracy(recording, *flags, "--wav", str(recording / "noise.flac"))
+    assert longer["strict"]["false_alarms_per_hour"] == 360
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "told"),
+    [
+        (["--wav", "/nonexistent.wav", "--ground_truth", "none"], 66, "/nonexistent.wav: No such file"),
+        (
+            ["--wav", "WORDS", "--ground_truth", "/nonexistent.txt"],
+            66,
+            "Ground truth file '/nonexistent.txt' not found",
+        ),
+        (["--wav", "WORDS"], 2, "--ground_truth: is missing"),
+        (["--ground_truth", "none"], 2, "--wav: is missing"),
+        (["--wav", "WORDS", "WORDS", "--ground_truth", "a"], 2, "1 files for 2 recordings"),
+        (["--wav", "WORDS", "--ground_truth", "none", "--clip-stride-ms", "30"], 78, "no multiple"),
+        (["--wav", "WORDS", "--ground_truth", "none", "--model", "nosuch"], 78, "nosuch"),
+        (["--detections", "WORDS", "--ground_truth", "none"], 66, "words.wav"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(recording, capsys, flags, code, told):
+    words = str(recording / "words.wav")
+    assert main(["test-streaming-accuracy", *(words if flag == "WORDS" else flag for flag in flags)]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and told in lines[0]
+
+
+def sweep(recording, *more):
+    small = ["--average_windows_ms", "300,500", "--suppressions_ms", "700", "--modes", "rearm", "--workers", "1"]
+    return main(["sweep", *named(recording), *small, *more])
+
+
+def test_swept_settings_can_be_used_and_give_what_was_promised(recording, tmp_path, capsys):
+    """Curves as data, settings into a configuration and a model, which then hear as the sweep said."""
+    where = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv", "yaml", "tflite")}
+    where["yaml"].write_text("model: default\n# kept\nrecognize:\n  mode: tensorflow\n\nlog:\n  level: debug\n")
+    outputs = ["--json", where["json"], "--csv", where["csv"]]
+    outputs += ["--write_config", where["yaml"], "--write_model", where["tflite"]]
+    negatives = ["--negatives", str(recording / "noise.flac")]
+    assert sweep(recording, *negatives, *map(str, outputs)) == 0
+    document = json.loads(where["json"].read_text())
+    assert document["rates"]["false_alarms_per_hour"] <= 1
+    assert [curve["settings"]["average_window_ms"] for curve in document["curves"]] == [300, 500]
+    for curve in document["curves"]:
+        points = curve["points"]
+        assert points[0]["miss_rate"] < points[-1]["miss_rate"]
+        assert set(points[0]["per_word"]) == set(load("default").labels[2:])
+    table = list(csv.DictReader(where["csv"].open()))
+    assert len(table) == 2 * 22 * 11
+    settings = config.load(str(where["yaml"]))
+    assert settings.log.level == "debug" and "# kept" in where["yaml"].read_text()
+    assert settings.recognize.mode == "rearm"
+    assert load(where["tflite"]).recognize == document["recommended"]
+    for source in (["--config", str(where["yaml"])], ["--model", str(where["tflite"])]):
+        strict = accuracy(recording, *named(recording), *source)["strict"]
+        assert strict["missed"] / strict["words"] == pytest.approx(document["rates"]["miss_rate"], abs=1e-4)
+    assert "recommended:" in capsys.readouterr().out
+
+
+def test_curves_are_drawn(recording, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install 'kwsd[train]')")
+    assert sweep(recording, "--shared_threshold", "--png", str(tmp_path / "det.png")) == 0
+    assert (tmp_path / "det.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--modes", "rearm,loud"], "--modes"),
+        (["--detection_thresholds", "0.5,2"], "--detection_thresholds"),
+        (["--ground_truth", "a", "b"], "2 files for 1 recordings"),
+    ],
+)
+def test_a_grid_that_cannot_be_tried_is_one_line(recording, capsys, flags, told):
+    assert sweep(recording, *flags) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and told in lines[0]

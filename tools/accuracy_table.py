@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Measures a model on clips, streams and recordings without words, and writes docs/accuracy.md's table.
+
+    KWSD_DATA=data tools/accuracy_table.py --model default --write docs/accuracy.md
+
+Streams are made anew from their seeds. Nothing here chooses anything: it reports, on the testing part of the data
+(of running speech and noise there is only a validation part).
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from kwsd_train.data import data_root, listed_files  # noqa: E402
+from kwsd_train.generate_streaming_test_wav import encode_wav  # noqa: E402
+
+from kwsd import model as models  # noqa: E402
+
+SEEDS = (7, 8, 9)
+STREAMS = {
+    "clean": ["--preset", "clean"],
+    "10 dB": ["--preset", "10dB"],
+    "10 dB, unseen noises": ["--preset", "10dB", "--background", "noise"],
+    "repeats": ["--preset", "repeats"],
+    "three words, 0.9 s apart": ["--group_words", "3", "--group_stride_ms", "900"],
+    "clean, in rooms": ["--preset", "clean", "--reverberation"],
+}
+MADE_S = 300
+LEVELS_DBFS = (-90, -60, -40, -20)
+TUTORIAL = ["--mode=tensorflow", "--average_window_ms=500", "--suppression_ms=500", "--detection_threshold=0.7"]
+MARKS = "<!-- table: tools/accuracy_table.py -->\n", "<!-- end of the table -->\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="default", help="bundled name or .tflite file (default: default)")
+    parser.add_argument("--set", choices=("validation", "testing"), default="testing", help="speakers of the words")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the table in this page; else it is printed")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("settings", nargs="*", help="further flags of test-streaming-accuracy, after --")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(args.model, args.set, Path(folder), args.settings)
+    text = as_markdown(figures)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if args.write:
+        page = args.write.read_text(encoding="utf-8")
+        start, end = map(re.escape, MARKS)
+        page, count = re.subn(f"(?s){start}.*{end}", lambda _: text.join(MARKS), page)
+        if count != 1:
+            sys.exit(f"{args.write}: has no place for the table ({MARKS[0].strip()} ... {MARKS[1].strip()})")
+        args.write.write_text(page, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 0
+
+
+def measure(name: str, subset: str, folder: Path, settings: Sequence[str]) -> dict[str, Any]:
+    """All figures of a model."""
+    model = models.load(name)
+    command(
+        "evaluate", "--model", name, "--set", subset, "--unknown_percentage", "100", "--json", folder / "clips.json"
+    )
+    clips = json.loads((folder / "clips.json").read_text())
+    streams = {}
+    for kind, flags in STREAMS.items():
+        pairs = [make_stream(folder, [*flags, "--set", subset], seed) for seed in SEEDS]
+        wav, rows = ([str(path) for path in paths] for paths in zip(*pairs, strict=True))
+        truth = ["--ground_truth", *rows]
+        streams[kind] = {
+            "kwsd": strict_score(folder, name, wav, [*truth, *settings]),
+            "tutorial": strict_score(folder, name, wav, [*truth, *TUTORIAL]),
+        }
+    negatives = {}
+    for kind, files in negative_files(folder):
+        wav, truth = [str(file) for file in files], ["--ground_truth", "none"]
+        negatives[kind] = {
+            "kwsd": strict_score(folder, name, wav, [*truth, *settings]),
+            "tutorial": strict_score(folder, name, wav, [*truth, *TUTORIAL]),
+        }
+    return {
+        "model": model.name,
+        "version": model.metadata.get("version"),
+        "sha256": model.sha256,
+        "bytes": model.bytes,
+        "set": subset,
+        "settings": list(settings),
+        "clips": {"accuracy": clips["accuracy"], "n": clips["n"]},
+        "streams": streams,
+        "negatives": negatives,
+    }
+
+
+def make_stream(folder: Path, flags: Sequence[str], seed: int) -> tuple[Path, Path]:
+    """A stream of ten minutes and its rows."""
+    stem = f"{len(list(folder.iterdir()))}"
+    wav, rows = folder / f"{stem}.wav", folder / f"{stem}.txt"
+    where = ["--seed", seed, "--output_audio_file", wav, "--output_labels_file", rows]
+    command("generate-streaming-test-wav", *flags, *where)
+    return wav, rows
+
+
+def negative_files(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Recordings without words, by kind."""
+    root = data_root()
+    yield "running speech", listed_files(root / "running_speech" / "validation", "KWSD_DATA")
+    yield "noise, music, television", listed_files(root / "noise", "KWSD_DATA", split="validation")
+    draw = np.random.default_rng(59185)
+    for level in (None, *LEVELS_DBFS):
+        path = folder / f"noise{level}.wav"
+        amplitude = 0.0 if level is None else 10 ** (level / 20)
+        path.write_bytes(encode_wav(draw.standard_normal(MADE_S * 16_000, np.float32) * np.float32(amplitude), 16_000))
+        yield "digital silence" if level is None else f"white noise, {level} dBFS", [path]
+
+
+def strict_score(folder: Path, name: str, wav: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
+    """The strict score of recordings together."""
+    command("test-streaming-accuracy", "--model", name, "--wav", *wav, *flags, "--json", folder / "score.json")
+    score: dict[str, Any] = json.loads((folder / "score.json").read_text())["strict"]
+    return score
+
+
+def command(*words: Any) -> None:
+    """Run kwsd-train; end with its error where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kwsd_train", *map(str, words)],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"kwsd-train {words[0]}: {done.stderr.strip()}")
+
+
+def as_markdown(figures: dict[str, Any]) -> str:
+    """The table."""
+    model = f"{figures['model']} {figures['version'] or ''}".strip()
+    flags = f", with `{' '.join(figures['settings'])}`" if figures["settings"] else ""
+    lines = [
+        f"`{model}` ({figures['bytes']} bytes, sha256 {figures['sha256'][:12]}){flags}. "
+        f"Clips ({figures['set']}): {figures['clips']['accuracy'] * 100:.2f} % of {figures['clips']['n']} right.",
+        "",
+        f"| stream ({figures['set']} speakers, seeds {', '.join(map(str, SEEDS))}) | words | missed % | wrong % "
+        "| false alarms/h | latency p50, p95 ms | tutorial: missed % | wrong % | false alarms/h |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, both in figures["streams"].items():
+        ours, theirs = both["kwsd"], both["tutorial"]
+        latency = ours["latency_ms"]
+        lines.append(
+            f"| {kind} | {ours['words']} | {share(ours, 'missed')} | {share(ours, 'wrong')} "
+            f"| {ours['false_alarms_per_hour']:.1f} | {latency['p50']:.0f}, {latency['p95']:.0f} "
+            f"| {share(theirs, 'missed')} | {share(theirs, 'wrong')} | {theirs['false_alarms_per_hour']:.1f} |"
+        )
+    lines += [
+        "",
+        "| recordings without words | false alarms | per hour | tutorial: false alarms | per hour |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, both in figures["negatives"].items():
+        cells = (
+            f"{both[which]['false_alarms']} | {both[which]['false_alarms_per_hour']:.1f}"
+            for which in ("kwsd", "tutorial")
+        )
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def share(score: dict[str, Any], key: str) -> str:
+    """Percent of the wanted words."""
+    return f"{score[key] * 100 / score['words']:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
