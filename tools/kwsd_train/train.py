@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, options
+from kwsd_train import architectures, checkpoint, finetune, options
 from kwsd_train.data import labels_of
 from kwsd_train.schedule import Schedule, parse_schedule
 
@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start_checkpoint",
         default="",
         metavar="FILE",
-        help="resume after this one; `latest`: the newest of --train_dir",
+        help="resume after this one; `latest`: the newest of --train_dir; a bundled model's name or a .weights.h5: "
+        "fine-tune it",
     )
     group.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make features (0: none)")
     group.add_argument("--check_nans", action="store_true", help="stop at the first number that is none")
@@ -75,8 +76,11 @@ def run(args: argparse.Namespace) -> int:
     for flag in ("batch_size", "eval_step_interval", "save_step_interval"):
         if getattr(args, flag) < 1:
             raise UsageError(f"--{flag}", "must be at least 1")
-    start = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir)) if args.start_checkpoint else None
-    stored = start.settings if start else None
+    donor = finetune.find(args.start_checkpoint)
+    start = None
+    if args.start_checkpoint and donor is None:
+        start = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
+    stored = finetune.stored_settings(donor, args.wanted_words) if donor else start.settings if start else None
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored)
     settings |= options.resolve(args, options.DATA_DEFAULTS) | options.resolve(args, options.AUGMENT_DEFAULTS)
     settings["batch_size"] = args.batch_size
@@ -94,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(
             str(args.train_dir), f"cannot be written: {error.strerror}", "Name it by --train_dir."
         ) from error
-    _loop(args, settings, schedule, data, start)
+    _loop(args, settings, schedule, data, start, donor)
     return 0
 
 
@@ -104,6 +108,7 @@ def _loop(
     schedule: Schedule,
     data: Any,
     start: checkpoint.Checkpoint | None,
+    donor: finetune.Donor | None,
 ) -> None:
     from kwsd_train import features
     from kwsd_train.batches import batches
@@ -125,6 +130,10 @@ def _loop(
     if start is not None:
         trainer.restore(start.variables)
         done = start.step
+    elif donor is not None:
+        new = finetune.take_over(trainer.model, donor, features.shape(settings), examples.names)
+        trainer.reset_averages()
+        _log.info("Backbone from %s; new labels: %s", donor.weights, ", ".join(new) or "none")
     _log.info("Training from step: %d ", done + 1)
     steps = batches(data, settings, done + 1, schedule.total, args.workers)
     for step, (rows, targets) in enumerate(steps, done + 1):

@@ -82,6 +82,11 @@ class Trainer:
             for variable, array in zip(own, stored, strict=True):
                 variable.assign(array)
 
+    def reset_averages(self) -> None:
+        """Let the averages begin at the weights as they are."""
+        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
+            average.assign(weight)
+
     def _swap(self) -> None:
         for weight, average in zip(self.model.trainable_variables, self._averages, strict=False):
             held = np.asarray(weight)

@@ -1,0 +1,115 @@
+"""Fine-tuning: the backbone of a trained model under a last layer for other words.
+
+What was learnt of speech is taken over, so a new word needs a few recordings instead of thousands.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kwsd.errors import ModelError
+from kwsd_train import options
+
+ENDING = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A trained model: its float weights, the flags that made it, and its labels."""
+
+    weights: Path
+    settings: Mapping[str, Any]
+    labels: Sequence[str]
+
+
+def find(name: str) -> Donor | None:
+    """What ``--start_checkpoint`` names, if it is a bundled model or a .weights.h5 file; None for a checkpoint.
+
+    The flags come from the metadata of the .tflite file that lies beside the weights. ModelError if one is missing.
+    """
+    from kwsd import model as models
+    from kwsd.model.catalogue import FLOAT32, bundled
+
+    known = bundled()
+    if name in known:
+        stem = name.removesuffix(FLOAT32)
+        weights = known[name].with_name(stem + ENDING)
+    elif name.endswith(ENDING):
+        weights = Path(name)
+        stem = weights.name.removesuffix(ENDING)
+    else:
+        return None
+    if not weights.is_file():
+        raise ModelError(str(weights), "no such file", "Fine-tuning needs the float weights of a model.")
+    frozen = [weights.with_name(f"{stem}{ending}.tflite") for ending in ("", FLOAT32)]
+    described = next((path for path in frozen if path.is_file()), None)
+    if described is None:
+        raise ModelError(
+            str(weights), f"no {frozen[0].name} beside it that tells its features and words", "Put it there."
+        )
+    model = models.load(described)
+    return Donor(weights, _settings(described, model.metadata), model.labels)
+
+
+def stored_settings(donor: Donor, wanted_words: str | None) -> dict[str, Any]:
+    """The donor's feature flags, as a checkpoint would hold them; the words are free to choose."""
+    return {**donor.settings, "wanted_words": wanted_words or donor.settings["wanted_words"]}
+
+
+def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[str]) -> list[str]:
+    """Set the weights of a fresh ``model`` for ``labels`` to the donor's, and say which labels have to start anew.
+
+    In the last layer a label that the donor knows by name (``_silence_`` and ``_unknown_`` are two) keeps its weights.
+    ModelError when the file holds another network.
+    """
+    from kwsd_train import architectures
+
+    old = architectures.build(donor.settings["model_architecture"], *shape, len(donor.labels))
+    try:
+        old.load_weights(donor.weights)
+    except (OSError, ValueError, KeyError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(str(donor.weights), f"these are no weights of {old.name}: {why}") from error
+    last = max(place for place, layer in enumerate(model.layers) if layer.weights)
+    for place, (own, given) in enumerate(zip(model.layers, old.layers, strict=True)):
+        if place != last:
+            own.set_weights(given.get_weights())
+    kept = [(new, donor.labels.index(label)) for new, label in enumerate(labels) if label in donor.labels]
+    mixed = model.layers[last].get_weights()
+    for own, given in zip(mixed, old.layers[last].get_weights(), strict=True):
+        for new, known in kept:
+            own[..., new] = given[..., known]
+    model.layers[last].set_weights(mixed)
+    return [label for label in labels if label not in donor.labels]
+
+
+def _settings(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of ``train`` out of a model's metadata. ModelError where the tool could not have made it."""
+    front = {key: value for key, value in metadata["frontend"].items() if key != "sample_rate_hz"}
+    names = {
+        "type": "preprocess",
+        "window_ms": "window_size_ms",
+        "stride_ms": "window_stride_ms",
+        "lower_hz": "lower_hz",
+        "upper_hz": "upper_hz",
+        "power": "mel_power",
+        "floor": "log_floor",
+    }
+    settings = {name: front[key] for key, name in names.items() if key in front}
+    bins = next((front[key] for key in ("coefficients", "bins", "mel_bins") if key in front), None)
+    architecture = (metadata.get("training") or {}).get("architecture")
+    settings = {**options.FEATURE_DEFAULTS, **settings} | {
+        "feature_bin_count": bins,
+        "sample_rate": metadata["sample_rate_hz"],
+        "clip_duration_ms": metadata["clip_ms"],
+        "model_architecture": architecture,
+        "wanted_words": ",".join(metadata["labels"][2:]),
+    }
+    if (
+        not architecture
+        or settings["preprocess"] not in options.PREPROCESS
+        or options.frontend_params(settings) != front
+    ):
+        raise ModelError(str(path), "it is not made by kwsd-train from features, so its backbone is of no use here")
+    return settings
