@@ -150,7 +150,7 @@ def test_swept_settings_can_be_used_and_give_what_was_promised(recording, tmp_pa
         points = curve["points"]
         assert points[0]["miss_rate"] < points[-1]["miss_rate"]
         assert set(points[0]["per_word"]) == set(load("default").labels[2:])
-    table = list(csv.DictReader(where["csv"].open()))
+    table = list(csv.DictReader(where["csv"].read_text().splitlines()))
     assert len(table) == 2 * 22 * 11
     settings = config.load(str(where["yaml"]))
     assert settings.log.level == "debug" and "# kept" in where["yaml"].read_text()
