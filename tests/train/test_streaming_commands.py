@@ -168,6 +168,12 @@ def test_curves_are_drawn(recording, tmp_path):
     assert (tmp_path / "det.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_sweep_needs_a_word_of_the_model(recording, tmp_path, capsys):
+    (tmp_path / "truth.txt").write_text("marvin, 0\n")
+    assert sweep(recording, "--ground_truth", str(tmp_path / "truth.txt")) == 2
+    assert "names one of the model's words" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

@@ -94,6 +94,11 @@ def run(args: argparse.Namespace) -> int:
     said = layers.read(args)
     model = models.load(**said.load)
     words = [label for label in model.labels if score.is_wanted(label)]
+    if not any(row.label in words for truth in rows for row in truth):
+        names = " ".join(map(str, args.ground_truth))
+        raise UsageError(
+            "--ground_truth", f"no row of {names} names one of the model's words", f"It has {', '.join(words)}."
+        )
     base = said.complete(model)
     strides = _values("clip_stride_ms", "clip_strides_ms", args.clip_strides_ms or f"{base.clip_stride_ms:g}")
     tasks = [
