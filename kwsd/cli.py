@@ -20,6 +20,7 @@ COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; errors that a person can mend become one line each."""
+    _fill_standard_files()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in COMMANDS:
         command, arguments = arguments[0], arguments[1:]
@@ -54,6 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def complain(line: str) -> None:
     """One line to standard error in the form of all of kwsd's errors."""
     print(f"kwsd: {line}", file=sys.stderr, flush=True)
+
+
+def _fill_standard_files() -> None:
+    """Gives closed standard files /dev/null in place of whatever is opened next, and Python a standard error."""
+    import os
+
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    if sys.stderr is None:  # faulthandler needs one, and `print` to None would go to standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 def _interrupt(_signum: int, _frame: object) -> NoReturn:

@@ -9,7 +9,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kwsd.config_kinds import SCORE, Choice, Device, Kind, Number, Text, Thresholds, Url, Whole, Words, nearest
+from kwsd.config_kinds import (
+    SCORE,
+    SPECIAL_LABELS,
+    Choice,
+    Device,
+    Kind,
+    Number,
+    Text,
+    Thresholds,
+    Url,
+    Whole,
+    Words,
+    nearest,
+)
 from kwsd.log import LEVELS
 from kwsd.settings import MODES, CompleteRecognizeSettings, RecognizeSettings
 from kwsd.yaml_strict import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, resolve, shown
@@ -198,7 +211,7 @@ class Settings:
         name = next(part for part in reversed(path) if isinstance(part, str))
         line = next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), 1)
         if line == 0 and path[0] != "sinks":
-            return f"--{path[0]}: {text}"
+            return f"--{name.replace('_', '-')}: {text}"
         where = f"{self.source}:{line}: " if self.source is not None and line else ""
         return f"{where}key {shown(name)}: {text}"
 
@@ -252,12 +265,13 @@ def flag(section: str, name: str) -> Callable[[str], Any]:
 def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
     """The faults of ``only`` and ``thresholds`` against a model's labels; each names the nearest label."""
     known = list(labels)
+    words = [label for label in known if label not in SPECIAL_LABELS]
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
     asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds]
     for index, sink in enumerate(settings.sinks or ()):
         asked += [(("sinks", index, "only", at), word) for at, word in enumerate(sink.only or ())]
     return [
-        settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, known)}")
+        settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")
         for path, word in asked
         if word not in known
     ]

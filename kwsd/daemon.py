@@ -50,9 +50,9 @@ class Daemon:
 
     def run(self) -> int:
         """Listens until the source ends, a signal comes, or a part dies; the exit code. Raises KwsdError."""
-        plan = self._read_plan()
-        log.setup(plan.settings.log.level, plan.settings.log.format)
-        with Signals() as self._signals:
+        with Signals(can_reload=self._can_reload) as self._signals:
+            plan = self._read_plan()
+            log.setup(plan.settings.log.level, plan.settings.log.format)
             prepared = prepare(plan)
             self._bus = Bus(self._make_sinks(plan), self._sink_died)
             self._listening = Listening(
@@ -88,8 +88,6 @@ class Daemon:
                     return 0, ()
                 if self._signals.reload:
                     self._signals.reload = False
-                    if not self._can_reload:
-                        return 0, ()
                     self._reload()
                 if self._listening.ended:
                     self._look()

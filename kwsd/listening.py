@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kwsd import config
@@ -53,6 +53,8 @@ def prepare(plan: "Plan", keep: Model | None = None) -> Prepared:
         ConfigError: a word in ``only`` or ``thresholds`` is none of the model's, or the strides do not fit.
     """
     settings = plan.settings
+    if plan.recognize_flags.clip_stride_ms is not None:  # a fault of it is the flag's, not the file's
+        settings = replace(settings, lines={**settings.lines, ("recognize", "clip_stride_ms"): 0})
     model = keep or load(settings.model, labels=settings.labels, frontend=settings.frontend)
     row_stride_ms = model.frontend.get("stride_ms")
     layers = (plan.recognize_flags, settings.recognize, RecognizeSettings(**model.recognize))

@@ -12,14 +12,18 @@ from typing import Any
 
 
 class Signals:
-    """SIGTERM and SIGINT ask to stop, SIGHUP asks to reload; use it as a context in the main thread.
+    """SIGTERM and SIGINT ask to stop, SIGHUP to reload; use it as a context in the main thread.
+
+    Args:
+        can_reload: whether there is anything to reload; if not, SIGHUP asks to stop.
 
     Attributes:
         stop: whether to stop has been asked.
         reload: whether to reload has been asked; reset by whoever does it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, can_reload: bool) -> None:
+        self._can_reload = can_reload
         self.stop = False
         self.reload = False
         self._before: dict[int, Any] = {}
@@ -56,7 +60,7 @@ class Signals:
                 return
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        if number == signal.SIGHUP and self._can_reload:
             self.reload = True
         else:
             self.stop = True

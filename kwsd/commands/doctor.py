@@ -62,8 +62,10 @@ def examine(settings: "Settings") -> "Iterator[Finding]":
         yield from check_audio(settings.audio, rate_hz)
     except KwsdError as error:
         yield Finding("portaudio", "fail", f"{error.what}: {error.why}", error.mend)
-    for path in socket_paths(settings):
-        yield check_socket_folder(path)
+    paths = socket_paths(settings)
+    yield from map(check_socket_folder, paths)
+    if not paths:
+        yield Finding("socket", "ok", "none is configured")
 
 
 def socket_paths(settings: "Settings") -> list[Path]:

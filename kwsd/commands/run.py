@@ -72,7 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def words(listed: str) -> tuple[str, ...]:
     """``stop,go`` as a tuple of words."""
-    return tuple(word.strip() for word in listed.split(",") if word.strip())
+    found = tuple(word.strip() for word in listed.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{listed!r} has an empty word in it; give words with a comma between them")
+    return found
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ class StdoutSink(Sink):
     """
 
     name = "stdout"
+    drain_limit_s = 86_400.0  # a slow reader gets all of a file's words; one that leaves, or a signal, ends the wait
 
     def __init__(self, settings: "StdoutSettings", on_broken: OnBroken, fd: int | None = None) -> None:
         super().__init__(settings, settings.only)

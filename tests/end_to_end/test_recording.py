@@ -1,7 +1,9 @@
 """The daemon on recordings: the very pipeline of the microphone, with nothing of a sound card in it."""
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +89,7 @@ def test_a_file_of_one_clip_is_heard_thanks_to_the_tail() -> None:
         (["--config", "/nonexistent.yaml"], 78),
         (["--source", str(DEMO), "--only", "stop,nonexistent"], 78),
         (["--source", str(DEMO), "--clip-stride-ms", "33"], 78),
+        (["--source", str(DEMO), "--only", ""], 2),
         (["--detection-threshold", "7"], 2),
         (["--detection_thresh", "0.5"], 2),
         (["--mode", "psychic"], 2),
@@ -160,8 +163,6 @@ def test_an_alsa_without_devices_is_told_before_portaudio_aborts(tmp_path: Path)
 
 def test_a_reload_takes_right_settings_and_refuses_wrong_ones(tmp_path: Path) -> None:
     """SIGHUP: a wrong file is refused in the log and nothing changes; a right one holds from then on."""
-    import signal
-
     config = tmp_path / "kwsd.yaml"
     config.write_text("only: [stop]\n")
     with running("--config", config, "--source", DEMO, "--realtime") as kwsd:
@@ -182,3 +183,55 @@ def test_the_log_can_be_json(tmp_path: Path) -> None:
     """Each line of standard error is an object then."""
     kwsd = run("--source", DEMO, "--log-format", "json", env={"HOME": os.fspath(tmp_path)})
     assert {"time", "level", "message"} == set(json.loads(kwsd.log[0]))
+
+
+@pytest.mark.parametrize("closed", [(2,), (0, 2), (0, 1, 2)])
+def test_closed_standard_files_are_no_obstacle(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """Started without standard error or input, kwsd hears and writes all the same; without output it is code 74."""
+    heard = tmp_path / "heard"
+    redirections = " ".join(f"{fd}>&-" if fd else "<&-" for fd in closed if fd != 1)
+    redirections += " >&-" if 1 in closed else f" >{heard}"
+    done = subprocess.run(f'exec "{sys.executable}" -m kwsd --source "{DEMO}" {redirections}', shell=True, cwd=ROOT)
+    if 1 in closed:
+        assert done.returncode == 74
+    else:
+        assert done.returncode == 0
+        words = [json.loads(line)["label"] for line in heard.read_text().splitlines()]
+        assert in_order(words, demo_words()) >= 0.9 * len(demo_words()), words
+
+
+def test_without_a_configuration_sighup_ends_kwsd_like_sigterm() -> None:
+    """There is nothing to read again."""
+    with running("--source", DEMO, "--realtime") as kwsd:
+        kwsd.wait_for_log("listening")
+        kwsd.process.send_signal(signal.SIGHUP)
+        assert kwsd.end() == 0
+    assert "kwsd: stopping: asked to stop" in kwsd.log, kwsd.log
+
+
+def test_a_fault_names_the_flag_that_said_it(tmp_path: Path) -> None:
+    """Not the configuration file, which may say otherwise."""
+    config = tmp_path / "kwsd.yaml"
+    config.write_text("recognize: {clip_stride_ms: 40}\n")
+    kwsd = run("--config", config, "--source", DEMO, "--clip_stride_ms", "33")
+    assert kwsd.process.returncode == 78 and kwsd.log[0].startswith("kwsd: --clip-stride-ms: got 33"), kwsd.log
+
+
+def test_a_slow_reader_gets_every_word(tmp_path: Path) -> None:
+    """A full pipe at the end of a file is waited for: kwsd is a filter like others."""
+    labels = ["--detection-threshold", "0", "--suppression-ms", "0", "--mode", "micro", "--clip-stride-ms", "20"]
+    kwsd = subprocess.Popen(
+        [sys.executable, "-m", "kwsd", "--source", DEMO, *labels],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert kwsd.stdout is not None and kwsd.stderr is not None
+    fcntl.fcntl(kwsd.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    with pytest.raises(subprocess.TimeoutExpired):
+        kwsd.wait(3)
+    lines, log = kwsd.communicate(timeout=60)
+    heard = [json.loads(line)["seq"] for line in lines.splitlines()]
+    assert kwsd.returncode == 0 and len(heard) > 20, log
+    assert heard == list(range(1, len(heard) + 1)) and f"stdout: {len(heard)} sent" in log
