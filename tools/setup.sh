@@ -39,13 +39,14 @@ fi
 
 add python3-venv "$python" -c 'import ensurepip, venv'
 add libportaudio2 library libportaudio.so.2
-if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, the shell examples
+if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, the shell examples, text to speech
     add pulseaudio have pulseaudio
     add pulseaudio-utils have pactl
     add libasound2-plugins alsa_pulse
     add systemd have systemd-analyze
     add socat have socat
     add openssl have openssl
+    add espeak-ng have espeak-ng
 fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # the list is meant to be split

@@ -20,6 +20,8 @@ COMMANDS = (
     "generate-streaming-test-wav",
     "test-streaming-accuracy",
     "sweep",
+    "record",
+    "synthesize",
 )
 
 

@@ -37,14 +37,14 @@ class Clip:
     label: int
 
 
-def parse_words(text: str) -> tuple[str, ...]:
-    """The wanted words of a comma list. UsageError for none, an empty, a double or a reserved one."""
+def parse_words(text: str, flag: str = "--wanted_words") -> tuple[str, ...]:
+    """The wanted words of ``flag``, a comma list. UsageError for none, an empty, a double or a reserved one."""
     words = tuple(word.strip() for word in text.split(","))
     for word in words:
         if not word or word in (SILENCE, UNKNOWN, BACKGROUND_FOLDER):
-            raise UsageError("--wanted_words", f"{word!r} cannot be a wanted word", "Give words divided by commas.")
+            raise UsageError(flag, f"{word!r} cannot be a wanted word", "Give words divided by commas.")
         if words.count(word) > 1:
-            raise UsageError("--wanted_words", f"{word!r} is there twice", "Give each word once.")
+            raise UsageError(flag, f"{word!r} is there twice", "Give each word once.")
     return words
 
 

@@ -13,7 +13,8 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(
             str(path), f"cannot be written: {error.strerror}", "Make room or name another file."
         ) from error
+    finally:  # after Ctrl-C too
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""``kwsd-train record``: asks for words and records them, as clips to train on."""
+
+import argparse
+import getpass
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kwsd.errors import UnavailableError, UsageError
+from kwsd_train import own_clips, takes
+from kwsd_train.augment import Signal
+from kwsd_train.data import data_root, which_set
+
+if TYPE_CHECKING:
+    from kwsd.audio.microphone import Microphone
+
+HELP = "ask for words, record them from the microphone and keep the loudest second of each"
+EXAMPLE = "kwsd-train record --words lumos,nox --takes 20 --speaker anna"
+
+_REDRAW_S = 0.1
+_DEAF_S = 8.0
+_REJECTED_MAX = 10
+_FLOOR_DBFS = -70.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.config import flag
+
+    add = parser.add_argument
+    add("--words", required=True, metavar="W,...", help="the words, divided by commas")
+    add("--takes", type=int, default=20, metavar="N", help="clips of each word, those already there counted")
+    add("--speaker", metavar="NAME", help="who speaks; all clips of one name fall into one set (default: your login)")
+    add("--output_dir", type=Path, metavar="DIR", help="folder of words (default: $KWSD_DATA/speech_commands)")
+    device = "input device by part of its name or by index (kwsd devices)"
+    add("-d", "--device", type=flag("audio", "device"), metavar="NAME|INDEX", help=device)
+    add("--channel", type=flag("audio", "channel"), default=0, metavar="N", help="its channel, from 0 (default: 0)")
+    add("--gain_db", type=flag("audio", "gain_db"), default=0.0, metavar="DB", help="make it louder (default: 0)")
+    add("--take_s", type=float, default=2.0, metavar="S", help="seconds listened to for each word (default: 2)")
+    add("--pause_s", type=float, default=0.7, metavar="S", help="seconds between takes (default: 0.7)")
+    add("--sample_rate", type=int, default=16000, metavar="HZ", help="samples a second (default: 16000)")
+    add("--clip_duration_ms", type=int, default=1000, metavar="MS", help="length of a clip (default: 1000)")
+    add("--codec", choices=tuple(own_clips.CODECS), default="wav", help="16-bit WAV, or Opus as the other clips may be")
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd.audio.microphone import Microphone
+    from kwsd.audio.portaudio import end_abruptly
+    from kwsd.config import AudioSettings
+
+    words = own_clips.words("--words", args.words)
+    speaker = args.speaker or re.sub(r"[^A-Za-z0-9.-]+", "-", getpass.getuser()).strip("-.")
+    own_clips.speaker("--speaker", speaker)
+    for flag in ("takes", "sample_rate", "clip_duration_ms"):
+        if getattr(args, flag) < 1:
+            raise UsageError(f"--{flag}", "must be at least 1")
+    if not args.clip_duration_ms / 1000 <= args.take_s <= 60:
+        raise UsageError("--take_s", "must be as long as a clip, and at most 60")
+    if not 0 <= args.pause_s <= 60:
+        raise UsageError("--pause_s", "must be between 0 and 60")
+    folder = args.output_dir or data_root() / "speech_commands"
+    audio = AudioSettings(device=args.device, channel=args.channel, gain_db=args.gain_db)
+    microphone = Microphone(audio, args.sample_rate, wait=False)
+    try:
+        session = Session(Listener(microphone, on_terminal=sys.stdout.isatty()), folder, speaker, args)
+        kept = sum(session.record(word) for word in words)
+    finally:
+        microphone.close()
+        if microphone.hung:
+            end_abruptly(UnavailableError.exit_code)
+    name = which_set(own_clips.path_of(folder, words[0], speaker, 0, args.codec).name, 10, 10)
+    print(f"{kept} clips of {speaker} recorded in {folder}; which_set puts this speaker into {name}")
+    return 0
+
+
+class Listener:
+    """Takes stretches of samples from a microphone, showing their level.
+
+    Args:
+        microphone: looked after here, so whoever has it calls nothing else of it.
+        on_terminal: draw the level in place; else show nothing.
+    """
+
+    def __init__(self, microphone: "Microphone", *, on_terminal: bool) -> None:
+        self._microphone, self._on_terminal = microphone, on_terminal
+
+    def hear(self, seconds: float, prompt: str) -> Signal:
+        """The next ``seconds``, without a gap, (samples,). UnavailableError when the microphone gives nothing."""
+        from kwsd.audio.source import Block, Gap
+
+        missing = round(seconds * self._microphone.rate_hz)
+        blocks: list[Signal] = []
+        deadline_s = time.monotonic() + seconds + _DEAF_S
+        drawn_s = 0.0
+        while sum(map(len, blocks)) < missing:
+            now_s = time.monotonic()
+            if now_s > deadline_s:
+                reason = self._microphone.state.reason or "no samples come"
+                raise UnavailableError(self._microphone.name, reason, "kwsd doctor tells more.")
+            self._microphone.step(now_s)
+            item = self._microphone.read(0.05)
+            if isinstance(item, Block):
+                blocks.append(item.samples.copy())
+                if self._on_terminal and now_s - drawn_s > _REDRAW_S:
+                    drawn_s = now_s
+                    print(f"\r{prompt}  {_meter(item.samples)}\x1b[K", end="", flush=True)
+            elif isinstance(item, Gap):  # nothing is joined across it
+                blocks.clear()
+        return np.concatenate(blocks)[:missing] if blocks else np.zeros(0, np.float32)
+
+
+class Session:
+    """Records the words of one speaker.
+
+    Args:
+        listener: where samples come from.
+        folder: folder of words.
+        speaker: name for the files.
+        args: the command's flags.
+    """
+
+    def __init__(self, listener: Listener, folder: Path, speaker: str, args: argparse.Namespace) -> None:
+        self._listener, self._folder, self._speaker, self._args = listener, folder, speaker, args
+        self._rejected = 0
+
+    def record(self, word: str) -> int:
+        """Record what is missing of a word; how many clips that were.
+
+        A clip's number is never given twice. UnavailableError after ten takes in a row that are of no use.
+        """
+        args = self._args
+        there = own_clips.numbers(self._folder / word, self._speaker)
+        if there:
+            print(f"{word}: {len(there)} of {args.takes} are there", flush=True)
+        number, missing = max(there, default=-1) + 1, max(0, args.takes - len(there))
+        for take in range(missing):
+            clip = self._take(word, f"{word} ({args.takes - missing + take + 1} of {args.takes})")
+            path = own_clips.path_of(self._folder, word, self._speaker, number + take, args.codec)
+            own_clips.write(path, clip, args.sample_rate)
+            print(f"kept {path}", flush=True)
+        return missing
+
+    def _take(self, word: str, title: str) -> Signal:
+        args = self._args
+        count = args.sample_rate * args.clip_duration_ms // 1000
+        while True:
+            self._listener.hear(args.pause_s, f"{title}: wait ...")
+            self._ask(f"{title}: say {word!r} now")
+            take = self._listener.hear(args.take_s, f"{title}: say {word!r} now")
+            self._ask("")
+            why = takes.fault(take, count)
+            if why is None:
+                self._rejected = 0
+                return takes.loudest(take, count)
+            print(f"again, please: {why}", flush=True)
+            self._rejected += 1
+            if self._rejected == _REJECTED_MAX:
+                raise UnavailableError("microphone", f"{_REJECTED_MAX} takes in a row were of no use; {why}")
+
+    def _ask(self, line: str) -> None:
+        """A line of its own without a terminal; with one, the line that the meter stands on is begun anew."""
+        if sys.stdout.isatty():
+            print(f"\r{line}\x1b[K", end="", flush=True)
+        elif line:
+            print(line, flush=True)
+
+
+def _meter(samples: Signal) -> str:
+    from kwsd.audio.checks import dbfs
+    from kwsd.commands.meter import bar
+
+    level_dbfs = dbfs(float(np.sqrt(np.mean(np.square(samples)))))
+    clipped = "  CLIPPED" if np.abs(samples).max() >= takes.FULL_SCALE else ""
+    return f"{bar(1 - level_dbfs / _FLOOR_DBFS, 30)} {level_dbfs:6.1f} dBFS{clipped}"

@@ -1,0 +1,187 @@
+"""``kwsd-train synthesize``: words spoken by text to speech, as clips to train on."""
+
+import argparse
+import itertools
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kwsd.errors import InputError, UnavailableError, UsageError
+from kwsd_train import augment, own_clips, speech_engines
+from kwsd_train.augment import Signal
+from kwsd_train.data import DEFAULT_SEED, data_root
+from kwsd_train.speech_engines import PACKAGES, Voice
+
+HELP = "make clips of words by text to speech (espeak-ng, flite, festival)"
+EXAMPLE = "kwsd-train synthesize --words lumos,nox=nocks --count 100 --codec opus"
+
+_LEVEL_DBFS = (-34.0, -14.0)
+_HISS_DBFS = (-75.0, -55.0)
+_PEAK = 0.98
+_SILENCE_DB = 40.0
+"""What is this far below the loudest frame, at either end, is no part of the word."""
+
+
+class Task(NamedTuple):
+    """One clip to be made."""
+
+    path: Path
+    text: str
+    voice: Voice
+    key: Sequence[int]
+    """What its draws are seeded with."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--words", required=True, metavar="W[=TEXT],...", help="words, with what is to be spoken where it differs")
+    add("--count", type=int, default=100, metavar="N", help="clips of each word (default: 100)")
+    add(
+        "--voices",
+        metavar="V,...",
+        help="engines, or ENGINE:VOICE such as flite:slt, espeak-ng:en-us+f3, espeak-ng:de (default: all English ones)",
+    )
+    add("--output_dir", type=Path, metavar="DIR", help="folder of words (default: $KWSD_DATA/speech_commands)")
+    add("--speed", type=float, nargs=2, default=(0.8, 1.25), metavar=("FROM", "TO"), help="times the voice's own speed")
+    add("--pitch", type=float, nargs=2, default=(0.85, 1.2), metavar=("FROM", "TO"), help="times the voice's own pitch")
+    add("--sample_rate", type=int, default=16000, metavar="HZ", help="samples a second (default: 16000)")
+    add("--clip_duration_ms", type=int, default=1000, metavar="MS", help="length of a clip (default: 1000)")
+    add(
+        "--codec",
+        choices=tuple(own_clips.CODECS),
+        default="wav",
+        help="16-bit WAV, or Opus at 24 kb/s where the other clips are Opus, lest a model learn the codec",
+    )
+    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="clips made at once (default: one a core)")
+    add("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="seed of everything drawn")
+
+
+def run(args: argparse.Namespace) -> int:
+    spoken = dict(part.partition("=")[::2] for part in args.words.split(","))
+    words = own_clips.words("--words", ",".join(spoken))
+    for flag in ("count", "jobs", "sample_rate", "clip_duration_ms"):
+        if getattr(args, flag) < 1:
+            raise UsageError(f"--{flag}", "must be at least 1")
+    for flag in ("speed", "pitch"):
+        low, high = getattr(args, flag)
+        if not 0.3 <= low <= high <= 3:
+            raise UsageError(f"--{flag}", "FROM and TO lie between 0.3 and 3, the lower one first")
+    chosen = choose(args.voices, args.count, args.seed)
+    folder = args.output_dir or data_root() / "speech_commands"
+    tasks = [
+        task
+        for word, text in zip(words, spoken.values(), strict=True)
+        for task in _tasks(folder, word, text or word, chosen, args)
+        if not task.path.exists()
+    ]
+
+    def make(task: Task) -> None:
+        draw = np.random.default_rng(task.key)
+        signal = utter(task.voice, task.text, args.sample_rate, args.clip_duration_ms, args.speed, args.pitch, draw)
+        own_clips.write(task.path, signal, args.sample_rate)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        made = pool.map(make, tasks)
+        try:
+            for number, _ in enumerate(made, 1):
+                if sys.stderr.isatty():
+                    print(f"\r{number} of {len(tasks)}", end="\n" if number == len(tasks) else "", file=sys.stderr)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    there = len(words) * args.count - len(tasks)
+    print(f"{len(tasks)} clips of {len(chosen)} voices made, {there} were there, in {folder}")
+    return 0
+
+
+def choose(wanted: str | None, count: int, seed: int) -> list[Voice]:
+    """Up to ``count`` voices that speak: those of ``--voices``, else of all engines in turns.
+
+    Raises:
+        UnavailableError: no engine is installed, or one that is asked for is not.
+        NoVoiceError: a voice that is asked for by name does not speak, or is another one in truth.
+        UsageError: an engine has an unknown name.
+    """
+    here = speech_engines.installed()
+    parts = [part.strip() for part in wanted.split(",")] if wanted else here
+    named = [Voice(*part.split(":", 1)) for part in parts if ":" in part]
+    engines = [part for part in parts if ":" not in part]
+    for engine in (*engines, *(voice.engine for voice in named)):
+        if engine not in PACKAGES:
+            raise UsageError("--voices", f"no engine {engine!r}", f"They are {', '.join(PACKAGES)}.")
+        if engine not in here:
+            raise UnavailableError(engine, "not installed", f"sudo apt-get install {PACKAGES[engine]}")
+    if not parts:
+        packages = " ".join(PACKAGES.values())
+        raise UnavailableError("text to speech", "no engine is installed", f"sudo apt-get install {packages}")
+    for voice in named:
+        if not re.fullmatch(r"[\w+./-]+", voice.name):
+            raise UsageError("--voices", f"{voice.name!r} is no voice's name")
+    chosen = list(speech_engines.usable(named, strict=True))
+    draw = np.random.default_rng(seed)
+    shuffled = []
+    for engine in engines:
+        voices = speech_engines.voices(engine)
+        shuffled.append([voices[place] for place in draw.permutation(len(voices))])
+    turns = itertools.zip_longest(*shuffled)  # an engine of few voices has them all among the first
+    others = [voice for turn in turns for voice in turn if voice is not None and voice not in chosen]
+    chosen += itertools.islice(speech_engines.usable(others, strict=False), max(0, count - len(chosen)))
+    if not chosen:
+        raise UnavailableError("text to speech", f"no voice of {', '.join(engines)} speaks")
+    return chosen
+
+
+def utter(
+    voice: Voice,
+    text: str,
+    rate_hz: int,
+    clip_ms: int,
+    speed: Sequence[float],
+    pitch: Sequence[float],
+    draw: np.random.Generator,
+) -> Signal:
+    """A clip of ``text``: speed, pitch, place in the clip and level drawn, faint noise below, (samples,) in -1..1.
+
+    Pitch is changed by playing faster what was spoken slower, which makes another speaker of the voice. A word that is
+    longer than the clip is spoken faster. InputError when that does not help.
+    """
+    import soxr
+
+    count = rate_hz * clip_ms // 1000
+    higher, tempo = float(draw.uniform(*pitch)), float(draw.uniform(*speed))
+    for _ in range(3):
+        samples, from_hz = speech_engines.speak(voice, text, tempo / higher)
+        played: Signal = soxr.resample(samples, from_hz * higher, rate_hz)
+        begin, end = augment.word_extent(played, _SILENCE_DB)
+        word = played[begin:end]
+        if len(word) <= count:
+            break
+        tempo *= 1.1 * len(word) / count
+    else:
+        raise InputError(
+            repr(text), f"{voice} takes longer than {clip_ms} ms", "Choose a shorter word or longer clips."
+        )
+    power = augment.word_power(word)
+    if power == 0:
+        raise InputError(repr(text), f"{voice} says nothing", "Give another spelling by --words WORD=TEXT.")
+    level = 10 ** (draw.uniform(*_LEVEL_DBFS) / 20) / np.sqrt(power)
+    level = min(level, _PEAK / float(np.abs(word).max()))
+    # digital silence is what no microphone gives, and a model would learn that
+    signal = draw.normal(0, 10 ** (draw.uniform(*_HISS_DBFS) / 20), count).astype(np.float32)
+    start = int(draw.integers(count - len(word) + 1))
+    signal[start : start + len(word)] += np.float32(level) * word
+    return signal
+
+
+def _tasks(folder: Path, word: str, text: str, voices: Sequence[Voice], args: argparse.Namespace) -> Iterator[Task]:
+    for number in range(args.count):
+        take, place = divmod(number, len(voices))
+        voice = voices[place]
+        path = own_clips.path_of(folder, word, voice.speaker, take, args.codec)
+        yield Task(path, text, voice, (args.seed, zlib.crc32(f"{word}/{path.stem}/{text}".encode())))
