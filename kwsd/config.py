@@ -4,6 +4,7 @@ docs/config.md shows the table, examples/kwsd.yaml every key with its default. A
 each with its line.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from kwsd.config_kinds import (
     Words,
     nearest,
 )
+from kwsd.errors import ConfigError
 from kwsd.log import LEVELS
 from kwsd.settings import MODES, CompleteRecognizeSettings, RecognizeSettings
 from kwsd.yaml_strict import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, resolve, shown
@@ -216,13 +218,17 @@ class Settings:
         return f"{where}key {shown(name)}: {text}"
 
 
-def load(path: str) -> Settings:
-    """Reads a configuration file. Raises ConfigError with every fault of it."""
+def load(path: str, check: Callable[[Settings], Iterable[str]] | None = None) -> Settings:
+    """Reads a configuration file. Raises ConfigError with every fault of it.
+
+    Args:
+        check: finds further faults in what is right of a file that has some, so that all are told at once.
+    """
     faults = Faults(path)
-    return read(read_bytes(path, faults), path)
+    return read(read_bytes(path, faults), path, check)
 
 
-def read(data: bytes, name: str) -> Settings:
+def read(data: bytes, name: str, check: Callable[[Settings], Iterable[str]] | None = None) -> Settings:
     """The same for the bytes of a file called ``name``."""
     faults = Faults(name)
     root = parse(data, faults)
@@ -234,7 +240,15 @@ def read(data: bytes, name: str) -> Settings:
         line = nodes["recognize"].value["max_clip_stride_ms"].line
         faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed is at least the clip_stride_ms {stride:g}")
     sinks = _sinks(nodes.get("sinks"), faults)
-    faults.check()
+    try:
+        faults.check()
+    except ConfigError as error:
+        if check is None or top.get("model", "default") is None:
+            raise
+        sound = Settings(**top, recognize=RecognizeSettings(**recognize), source=faults.name, lines=lines(root))
+        raise ConfigError(
+            *sorted((*error.faults, *check(sound)), key=lambda fault: _line(fault, faults.name))
+        ) from None
     return Settings(
         **top,
         audio=AudioSettings(**audio),
@@ -267,13 +281,13 @@ def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
     known = list(labels)
     words = [label for label in known if label not in SPECIAL_LABELS]
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
-    asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds]
+    asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds or ()]
     for index, sink in enumerate(settings.sinks or ()):
         asked += [(("sinks", index, "only", at), word) for at, word in enumerate(sink.only or ())]
     return [
         settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")
         for path, word in asked
-        if word not in known
+        if word is not None and word not in known  # None: its own fault is told already
     ]
 
 
@@ -287,6 +301,11 @@ def check_stride(settings: Settings, clip_stride_ms: float, row_stride_ms: float
     if fits:
         return []
     return [settings.fault(("recognize", "clip_stride_ms"), f"got {clip_stride_ms:g}; allowed is {least}")]
+
+
+def _line(fault: str, name: str) -> float:
+    """The line of a fault; faults of another file (labels, front end) come last."""
+    return int(fault.removeprefix(f"{name}:").partition(":")[0]) if fault.startswith(f"{name}:") else math.inf
 
 
 def _section(section: str, node: Node | None, faults: Faults, others: Iterable[str] = ()) -> dict[str, Any]:

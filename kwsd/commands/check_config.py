@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from kwsd.errors import ConfigError, UnavailableError
 
     try:
-        settings = config.load(args.file)
+        settings = config.load(args.file, model_faults)
         settings = with_model(settings)
     except ConfigError as error:
         for fault in error.faults:
@@ -35,6 +36,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"kwsd: words and strides are not checked: {error}", file=sys.stderr)
     print(to_yaml(settings), end="")
     return 0
+
+
+def model_faults(settings: Settings) -> Sequence[str]:
+    """What the model has against settings that are at fault elsewhere; nothing where there is no runtime."""
+    from kwsd.errors import ConfigError, UnavailableError
+
+    try:
+        with_model(settings)
+    except ConfigError as error:
+        return error.faults
+    except UnavailableError:
+        return ()
+    return ()
 
 
 def with_model(settings: Settings) -> Settings:

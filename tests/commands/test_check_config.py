@@ -1,6 +1,7 @@
 """kwsd check-config: settings that are a configuration again, or faults and 78."""
 
 import argparse
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from kwsd import config
 from kwsd.commands import check_config
 from kwsd.errors import ModelError, UnavailableError
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "models"
 
 EVERYTHING = """\
 model: "0o17"
@@ -124,3 +127,30 @@ def test_without_a_runtime_the_rest_is_checked(check, monkeypatch):
     code, out, err = check("recognize: {minimum_count: 2}")
     assert (code, err) == (0, "kwsd: words and strides are not checked: TFLite: no runtime is installed\n")
     assert config.read(out.encode(), "x") == config.read(b"recognize: {minimum_count: 2}", "x")
+
+
+def test_faults_of_the_table_and_of_the_model_are_told_together(check, model):
+    """In the order of lines, each once; what is broken already is not held against the model too."""
+    code, out, err = check(
+        "modle: x\nrecognize:\n  mode: foo\n  clip_stride_ms: 33\n  thresholds: {stopp: 0.5, go: 2}\nonly: [nope, 5]\n"
+    )
+    assert (code, out) == (78, "")
+    wheres = [line.split(" ", 3)[:3] for line in err.splitlines()]
+    assert wheres == [
+        ["FILE:1:", "key", "'modle':"],
+        ["FILE:3:", "key", "'mode':"],
+        ["FILE:4:", "key", "'clip_stride_ms':"],
+        ["FILE:5:", "key", "'go':"],
+        ["FILE:5:", "key", "'stopp':"],
+        ["FILE:6:", "key", "'only':"],
+        ["FILE:6:", "key", "'only':"],
+    ], err
+
+
+def test_a_file_with_faults_may_name_no_model_and_another_file(check, tmp_path):
+    """Neither ends in anything but faults."""
+    code, _, err = check("model: 5\nonly: [nope]\n")
+    assert code == 78 and len(err.splitlines()) == 1, err
+    (tmp_path / "m.tflite").write_bytes((FIXTURES / "foreign.tflite").read_bytes())
+    code, _, err = check(f"modle: 5\nmodel: {tmp_path}/m.tflite\nfrontend: {tmp_path}/no.yaml\n")
+    assert code == 78 and len(err.splitlines()) == 2 and "no.yaml:1: cannot be read" in err, err
