@@ -3,7 +3,7 @@ VENV ?= .venv
 export VENV
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench models clean
+.PHONY: help run test lint bench models fuzz lock audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,5 +32,16 @@ models: ## train the shipped models again from $$KWSD_DATA (hours)
 	@tools/setup.sh test
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" models/default.recipe.sh
 
+FUZZ_SECONDS ?= 60
+fuzz: ## feed every parser of foreign bytes with malformed input for FUZZ_SECONDS (60) in all
+	@tools/setup.sh fuzz
+	@$(VENV)-fuzz/bin/python -m tests.fuzz $(FUZZ_SECONDS)
+
+lock: ## pin the newest dependencies of development, with hashes, in tools/locks
+	@tools/lock.sh
+
+audit: ## ask for known vulnerabilities of what is pinned (needs the network)
+	@tools/lock.sh audit
+
 clean: ## remove the virtual environment and what tools left behind
-	@rm -rf $(VENV) $(VENV)-tflite .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	@rm -rf $(VENV) $(VENV)-tflite $(VENV)-fuzz $(VENV)-lock .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist

@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh run    what `make run` needs
 #   tools/setup.sh test   what `make test` needs as well
+#   tools/setup.sh fuzz   what `make fuzz` needs, in an environment of its own
 #
 # Says everything on standard error. Where system packages are missing and cannot be installed it prints the one
 # apt line to type; `run` then goes on (the demo needs no PortAudio), `test` fails.
@@ -61,22 +62,49 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-extras=""
-[ "$goal" = run ] || extras="[test,lint,train]"
-stamp=$venv/.installed-$goal
-if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-    echo "kwsd: installing into $venv (the first time takes a minute or more) ..."
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input -e ".$extras"
-    touch "$stamp"
-    [ "$goal" = run ] || touch "$venv/.installed-run"
+# current STAMP FILE...: whether what STAMP stands for was installed after the last change of the files.
+current() {
+    stamp=$1
+    [ -e "$stamp" ] || return 1
+    shift
+    for file; do
+        if [ "$file" -nt "$stamp" ]; then return 1; fi
+    done
+}
+# install VENV WHAT...
+install() {
+    [ -x "$1/bin/python" ] || "$python" -m venv "$1"
+    venv_python=$1/bin/python
+    shift
+    "$venv_python" -m pip install -q --disable-pip-version-check --no-input "$@"
+}
+
+# Users get the newest that fits, as from `pip install kwsd`; tests and tools get what tools/lock.sh has pinned.
+locks=tools/locks
+if [ "$goal" = run ] && ! current "$venv/.installed-run" pyproject.toml; then
+    echo "kwsd: installing into $venv (the first time takes a minute) ..."
+    install "$venv" -e .
+    touch "$venv/.installed-run"
+elif [ "$goal" = test ] && ! current "$venv/.installed-test" pyproject.toml $locks/development.txt; then
+    echo "kwsd: installing into $venv (the first time takes some minutes) ..."
+    case $(uname -m) in
+        x86_64 | aarch64)
+            install "$venv" --require-hashes -r $locks/development.txt
+            install "$venv" --no-deps --no-build-isolation -e .
+            ;;
+        *) install "$venv" -e '.[test,lint,train]' ;; # nothing is pinned for other machines
+    esac
+    touch "$venv/.installed-run" "$venv/.installed-test"
 fi
 
 # The second runtime, with the numpy it needs, for the tests that run on both: its last wheels are for Python 3.11.
-if [ "$goal" = test ] && [ ! -e "$venv-tflite/.installed" ] &&
+if [ "$goal" = test ] && ! current "$venv-tflite/.installed" $locks/tflite.txt &&
     "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
-    "$python" -m venv "$venv-tflite"
-    "$venv-tflite/bin/python" -m pip install -q --disable-pip-version-check --no-input 'tflite-runtime==2.14.0' 'numpy<2' \
-        PyYAML soxr soundfile sounddevice pytest pytest-timeout hypothesis
+    install "$venv-tflite" --require-hashes -r $locks/tflite.txt
     touch "$venv-tflite/.installed"
+fi
+
+if [ "$goal" = fuzz ] && ! current "$venv-fuzz/.installed" $locks/fuzz.txt; then
+    install "$venv-fuzz" --require-hashes -r $locks/fuzz.txt
+    touch "$venv-fuzz/.installed"
 fi
