@@ -20,6 +20,7 @@ COMMANDS = (
     "generate-streaming-test-wav",
     "test-streaming-accuracy",
     "sweep",
+    "download",
     "record",
     "synthesize",
 )
