@@ -1,16 +1,12 @@
 """The networks have the reference's sizes."""
 
-import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
 from kwsd_train import architectures
-from kwsd_train.freeze import scoring, to_tflite
-from kwsd_train.metadata_writer import write
 
 from kwsd.errors import UsageError
-from kwsd.model import load
 
 REFERENCE = {  # name: frames -> parameters, multiplications, with 40 bins and 12 labels
     "single_fc": {98: (47_052, 47_040), 49: (23_532, 23_520)},
@@ -64,29 +60,3 @@ def test_the_bundled_networks_size_is_within_its_limits():
 def test_an_unknown_name_is_told_with_those_there_are():
     with pytest.raises(UsageError, match=r'argument "deep" not recognized.*"single_fc", "conv"'):
         architectures.build("deep", 49, 40, 12)
-
-
-@pytest.mark.parametrize("name", ["low_latency_svdf", "tc_resnet8", "bc_resnet_1", "res2d1d"])
-def test_kwsd_runs_what_is_exported_and_scores_as_keras_does(name, tmp_path):
-    """One of each family that is more than convolutions in a row; weights drawn at random."""
-    draw = np.random.default_rng(1)
-    network = architectures.build(name, 49, 40, 4)
-    for variable in network.trainable_variables:
-        variable.assign_add(0.02 * draw.normal(size=variable.shape))
-    scorer = scoring(network)
-    clips = draw.normal(0, 3, (5, 49, 40)).astype(np.float32)
-    front = {"type": "mfcc", "window_ms": 30, "stride_ms": 20, "lower_hz": 20, "upper_hz": 4000}
-    metadata = {
-        "format": 1,
-        "name": name,
-        "labels": ["_silence_", "_unknown_", "up", "down"],
-        "sample_rate_hz": 16000,
-        "clip_ms": 1000,
-        "frontend": {**front, "mel_bins": 40, "coefficients": 40},
-        "scores": "probabilities",
-    }
-    path = tmp_path / f"{name}.tflite"
-    path.write_bytes(write(to_tflite(scorer, "none", clips), metadata))
-    model = load(path)
-    for clip in clips:
-        np.testing.assert_allclose(model.scores(clip), np.asarray(scorer(clip[None]))[0], atol=1e-5)

@@ -36,7 +36,8 @@ def convert(saved_model: Path, quantize: str, representative: Mapping[str, Any])
         return result.read_bytes()
 
 
-def _main(saved_model: str, quantize: str, representative: str, result: str) -> None:
+def convert_here(saved_model: str, quantize: str, representative: str, result: str) -> None:
+    """Write the file ``result`` from the files named; see ``convert``, which runs this in a process of its own."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
@@ -70,4 +71,4 @@ def _clip_first(tflite: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    convert_here(*sys.argv[1:])

@@ -105,7 +105,10 @@ def run(args: argparse.Namespace) -> int:
         "scores": "probabilities",
         **extra,
     }
-    metadata["training"] = {"architecture": settings["model_architecture"], **extra.get("training", {})}
+    metadata["training"] = {
+        "architecture": architectures.title(settings["model_architecture"]),
+        **extra.get("training", {}),
+    }
     _write_whole(args.output_file, write(tflite, metadata))
     _log.info("Saved frozen graph to %s", args.output_file)
     if args.weights_file:
@@ -121,7 +124,7 @@ def scoring(model: Any) -> Any:
     import keras
 
     frames, width = model.input.shape[1:]
-    fixed = architectures.build(model.name, frames, width, model.output.shape[-1], batch_size=1)
+    fixed = architectures.build(model.architecture, frames, width, model.output.shape[-1], batch_size=1)
     fixed.set_weights(model.get_weights())
     return keras.Model(fixed.inputs[0], keras.layers.Softmax()(fixed.outputs[0]))
 

@@ -11,9 +11,7 @@ EXAMPLE = "kwsd-train models --window_stride_ms 20"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_flags(
-        parser, "features", {k: v for k, v in options.FEATURE_DEFAULTS.items() if k != "model_architecture"}
-    )
+    options.add_flags(parser, "features", {**options.FEATURE_DEFAULTS, "model_architecture": ""})
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
 
 
@@ -25,10 +23,10 @@ def run(args: argparse.Namespace) -> int:
     labels = len(options.words(settings)) + 2
     print(f"{'name':<22}{'parameters':>12}{'multiply-adds':>16}   features {frames}x{width}, {labels} labels")
     rows = []
-    for name in architectures.FAMILIES:
+    for name in [args.model_architecture] if args.model_architecture else architectures.FAMILIES:
         model = architectures.build(name, frames, width, labels)
         parameters, multiply_adds = architectures.parameters(model), architectures.multiply_adds(model)
-        print(f"{name:<22}{parameters:>12,}{multiply_adds:>16,}", flush=True)
+        print(f"{architectures.title(name):<22}{parameters:>12,}{multiply_adds:>16,}", flush=True)
         rows.append({"name": name, "parameters": parameters, "multiply_adds": multiply_adds})
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import UsageError
+from kwsd_train.architectures import absolute
 from kwsd_train.data import DEFAULT_SEED, data_root, parse_words
 
 PREPROCESS = ("mfcc", "log_mel", "average", "micro")
@@ -73,7 +74,7 @@ _HELP = {
     "upper_hz": "upper end of the mel bands, in Hz (default: 4000 for mfcc, 7600 for log_mel)",
     "mel_power": "1 for magnitudes, 2 for powers (log_mel)",
     "log_floor": "added before the logarithm (log_mel)",
-    "model_architecture": "network; `kwsd-train models` lists them",
+    "model_architecture": "network; `kwsd-train models` lists them; path/to/file.py:function for one of your own",
     "silence_percentage": "silence entries, as a percentage of the wanted clips",
     "unknown_percentage": "other words, as a percentage of the wanted clips",
     "validation_percentage": "speakers kept for validation, in percent",
@@ -106,12 +107,13 @@ def add_flags(parser: argparse.ArgumentParser, title: str, defaults: Mapping[str
     """One group of flags; every one stays None when it is not given."""
     group = parser.add_argument_group(title)
     for name, default in defaults.items():
-        text = _HELP[name] + ("" if default is None else f" (default: {_shown(default)})").replace("%", "%%")
+        text = _HELP[name] + ("" if default in (None, "") else f" (default: {_shown(default)})").replace("%", "%%")
         if isinstance(default, tuple):
             group.add_argument(f"--{name}", type=float, nargs=2, metavar=("FROM", "TO"), help=text)
         else:
             kind = float if default is None else type(default)
-            group.add_argument(f"--{name}", type=kind, metavar=_metavar(kind), help=text)
+            convert = absolute if name == "model_architecture" else kind
+            group.add_argument(f"--{name}", type=convert, metavar=_metavar(kind), help=text)
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

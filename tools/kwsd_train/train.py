@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     labels = labels_of(options.words(settings))
     try:
         args.train_dir.mkdir(parents=True, exist_ok=True)
-        labels_file = args.train_dir / f"{settings['model_architecture']}_labels.txt"
+        labels_file = args.train_dir / f"{architectures.title(settings['model_architecture'])}_labels.txt"
         labels_file.write_text("".join(f"{label}\n" for label in labels))
     except OSError as error:
         raise OutputError(
@@ -147,7 +147,7 @@ def _loop(
             line = f"Step {step}: Validation accuracy = %.1f%% (N=%d)"
             _evaluate(trainer, validation, validation_labels, line)
         if step % args.save_step_interval == 0 or last:
-            path = checkpoint.path_of(args.train_dir, settings["model_architecture"], step)
+            path = checkpoint.path_of(args.train_dir, architectures.title(settings["model_architecture"]), step)
             _log.info('Saving to "%s"', path)
             checkpoint.save(path, checkpoint.Checkpoint(step, settings, trainer.variables()))
     testing, testing_labels = examples.evaluation_set("testing")

@@ -18,11 +18,16 @@ def conv_norm(
     return layers.ReLU()(normed) if relu else normed
 
 
-def depthwise_norm(inputs: Any, kernel: tuple[int, int], strides: int = 1, dilation: tuple[int, int] = (1, 1)) -> Any:
-    """Depthwise convolution without bias, batch norm; "same" padding, kernel time x frequency."""
-    return norm(
-        layers.DepthwiseConv2D(kernel, strides=strides, dilation_rate=dilation, padding="same", use_bias=False)(inputs)
+def depthwise(inputs: Any, kernel: tuple[int, int], strides: int = 1, dilation: tuple[int, int] = (1, 1)) -> Any:
+    """Depthwise convolution without bias; "same" padding, kernel time x frequency."""
+    return layers.DepthwiseConv2D(kernel, strides=strides, dilation_rate=dilation, padding="same", use_bias=False)(
+        inputs
     )
+
+
+def depthwise_norm(inputs: Any, kernel: tuple[int, int], strides: int = 1, dilation: tuple[int, int] = (1, 1)) -> Any:
+    """The same and batch norm."""
+    return norm(depthwise(inputs, kernel, strides, dilation))
 
 
 def image(features: Any) -> Any:

@@ -1,0 +1,146 @@
+"""Every network becomes a .tflite file of builtin operators that kwsd runs, with Keras's scores."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
+
+from kwsd_train import architectures, convert, freeze
+from kwsd_train.cli import main
+from kwsd_train.metadata_writer import write
+
+from kwsd.errors import UsageError
+from kwsd.model import load
+
+EXAMPLE = f"{Path(__file__).parents[2] / 'examples' / 'own_network.py'}:two_convolutions"
+FRAMES, WIDTH, LABELS = 24, 40, ["_silence_", "_unknown_", "up", "down"]
+METADATA = {
+    "format": 1,
+    "name": "exported",
+    "labels": LABELS,
+    "sample_rate_hz": 16000,
+    "clip_ms": 1000,
+    "frontend": {
+        "type": "log_mel",
+        "window_ms": 40,
+        "stride_ms": 41,
+        "lower_hz": 20,
+        "upper_hz": 7600,
+        "mel_bins": WIDTH,
+        "power": 2,
+        "floor": 1e-6,
+    },
+    "scores": "probabilities",
+}
+"""Few frames, for each of them is a step of the unrolled recurrent networks, which take long to convert."""
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Convert here: to start TensorFlow once more for each network would take most of the time."""
+
+    def here(saved_model, quantize, representative):
+        shown, result = saved_model / "shown.npz", saved_model / "model.tflite"
+        np.savez(shown, **representative)
+        convert.convert_here(str(saved_model), quantize, str(shown), str(result))
+        return result.read_bytes()
+
+    monkeypatch.setattr(freeze, "convert", here)
+
+
+@pytest.mark.parametrize("name", [*architectures.FAMILIES, pytest.param(EXAMPLE, id="own_network.py")])
+def test_kwsd_runs_what_is_exported_and_scores_as_keras_does(name, tmp_path, in_this_process):
+    """Weights drawn at random, and large enough that each clip has scores of its own."""
+    draw = np.random.default_rng(1)
+    network = architectures.build(name, FRAMES, WIDTH, len(LABELS))
+    for variable in network.trainable_variables:
+        variable.assign_add(0.02 * draw.normal(size=variable.shape))
+    scorer = freeze.scoring(network)
+    clips = draw.normal(0, 3, (3, FRAMES, WIDTH)).astype(np.float32)
+    path = tmp_path / "exported.tflite"
+    path.write_bytes(write(freeze.to_tflite(scorer, "none", clips), METADATA))
+    model = load(path)
+    assert model.graph.subgraphs == 1
+    assert not any(operator.custom for operator in model.graph.operators)
+    for clip in clips:
+        np.testing.assert_allclose(model.scores(clip), np.asarray(scorer(clip[None]))[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "width", "thousands", "millions"),
+    [
+        ("matchboxnet_3x1x64", 98, 40, 71.6, 6.71),
+        ("matchboxnet_3x2x64", 98, 40, 87, 8.2),
+        ("matchboxnet_6x2x64", 98, 40, 133, 12.6),
+        ("crnn_s", 49, 10, 76, 1.5),
+        ("crnn_m", 49, 10, 190, 3.8),
+        ("crnn_l", 49, 10, 486, 9.6),
+        ("att_rnn", 98, 40, 180, 15.3),
+        ("mhatt_rnn", 98, 40, 757, 42.5),
+        ("gru", 49, 10, 78.6, 3.71),
+        ("lstm", 49, 10, 62.3, 2.96),
+        ("tc_resnet8_1_5", 98, 40, 144, 3.28),
+        ("tc_resnet14_1_5", 98, 40, 303, 6.68),
+        ("bc_resnet_1_5", 101, 40, 17.2, 4.7),
+        ("bc_resnet_2", 101, 40, 27.3, 7.44),
+        ("bc_resnet_6", 101, 40, 188, 50.6),
+    ],
+)
+def test_networks_have_the_sizes_of_their_papers(name, frames, width, thousands, millions):
+    """Within 1 % of published or recounted figures; recurrent cells and attention are counted too."""
+    model = architectures.build(name, frames, width, 12)
+    assert architectures.parameters(model) == pytest.approx(thousands * 1e3, rel=0.01)
+    assert architectures.multiply_adds(model) == pytest.approx(millions * 1e6, rel=0.01)
+
+
+def test_a_frozen_batch_changes_no_weights():
+    """Recurrent cells are unrolled there: the same numbers must fit."""
+    open_batch, fixed = (architectures.build("crnn_s", 49, 10, 12, batch_size) for batch_size in (None, 1))
+    assert [one.shape for one in open_batch.weights] == [one.shape for one in fixed.weights]
+
+
+class TestOwnNetwork:
+    """--model_architecture path/to/file.py:function."""
+
+    def test_trained_resumed_frozen_and_listed(self, data_dir, tmp_path, monkeypatch, capsys):
+        """From another folder too, for the checkpoint knows where the file lies; it is named by the function."""
+        flags = ["--wanted_words=up,down", "--window_stride_ms=20", f"--data_dir={data_dir}"]
+        flags += ["--unknown_percentage=100", "--validation_percentage=20"]
+        flags += [f"--cache_dir={tmp_path / 'cache'}", f"--train_dir={tmp_path}"]
+        steps = ["--learning_rate=0.01", "--batch_size=16", "--workers=0"]
+        monkeypatch.chdir(Path(__file__).parents[2])
+        own = "--model_architecture=examples/own_network.py:two_convolutions"
+        assert main(["train", *flags, *steps, own, "--how_many_training_steps=2"]) == 0
+        assert main(["train", *flags, *steps, own, "--how_many_training_steps=3", "--start_checkpoint=latest"]) == 0
+        assert (tmp_path / "two_convolutions.ckpt-3").exists()
+        assert (tmp_path / "two_convolutions_labels.txt").exists()
+        monkeypatch.chdir(tmp_path)
+        assert main(["freeze", *flags, "--start_checkpoint=latest", "--output_file=own.tflite"]) == 0
+        model = load(tmp_path / "own.tflite")
+        assert model.metadata["training"]["architecture"] == "two_convolutions"
+        assert model.labels == tuple(LABELS)
+        capsys.readouterr()
+        assert main(["models", f"--model_architecture={EXAMPLE}"]) == 0
+        assert capsys.readouterr().out.splitlines()[1].split()[0] == "two_convolutions"
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (None, "FileNotFoundError"),
+            ("def other(features, labels): pass", "has no attribute 'net'"),
+            ("import nosuch_module", "No module named 'nosuch_module'"),
+            ("def net(features, labels)", "SyntaxError"),
+            ("def net(features, labels): return features", "not (batch, 4)"),
+            ("def net(features, labels): return 1 / 0", "ZeroDivisionError"),
+        ],
+    )
+    def test_a_file_that_builds_no_network_is_told_in_one_line(self, tmp_path, content, told):
+        path = tmp_path / "mine.py"
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(UsageError) as caught:
+            architectures.build(f"{path}:net", FRAMES, WIDTH, 4)
+        assert told in str(caught.value)
+        assert "\n" not in str(caught.value)
