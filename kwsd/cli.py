@@ -20,8 +20,21 @@ COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; errors that a person can mend become one line each."""
-    _fill_standard_files()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        _fill_standard_files()
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except KwsdError as error:
+        for line in error.lines:
+            complain(line)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # whoever read our output has gone, and said so
+        return _closed_output()
+
+
+def _run(arguments: list[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         command, arguments = arguments[0], arguments[1:]
     elif arguments and arguments[0] in ("-h", "--help"):
@@ -39,17 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     log.setup()
     faulthandler.register(signal.SIGUSR1)  # "what are the threads doing?", answered on standard error
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        return int(module.run(args))
-    except KwsdError as error:
-        for line in error.lines:
-            complain(line)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 0
-    except BrokenPipeError:  # whoever read our output has gone, and said so
-        return _closed_output()
+    return int(module.run(args))
 
 
 def complain(line: str) -> None:

@@ -235,3 +235,13 @@ def test_a_slow_reader_gets_every_word(tmp_path: Path) -> None:
     heard = [json.loads(line)["seq"] for line in lines.splitlines()]
     assert kwsd.returncode == 0 and len(heard) > 20, log
     assert heard == list(range(1, len(heard) + 1)) and f"stdout: {len(heard)} sent" in log
+
+
+def test_sigterm_in_the_midst_of_starting_is_code_0() -> None:
+    """From the first line of kwsd's own on, before a command is even imported."""
+    program = (
+        "import importlib, os, signal, sys; from kwsd.cli import main;"
+        "importlib.import_module = lambda name: os.kill(os.getpid(), signal.SIGTERM); sys.exit(main([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
