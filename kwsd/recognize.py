@@ -38,7 +38,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kwsd.settings import MODES
+from kwsd.settings import MODES, CompleteRecognizeSettings
 
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
@@ -117,6 +117,19 @@ class RecognizeCommands:
         self._thresholds = [float(np.float32(thresholds.get(label, detection_threshold))) for label in labels]
         self._results = _Results(len(labels))
         self.reset()
+
+    @classmethod
+    def of(cls, labels: Sequence[str], settings: CompleteRecognizeSettings) -> "RecognizeCommands":
+        """The one that settings describe."""
+        return cls(
+            labels,
+            average_window_ms=settings.average_window_ms,
+            detection_threshold=settings.detection_threshold,
+            suppression_ms=settings.suppression_ms,
+            minimum_count=settings.minimum_count,
+            mode=settings.mode,
+            thresholds=settings.thresholds,
+        )
 
     def reset(self) -> None:
         """Forgets all results and what has fired."""

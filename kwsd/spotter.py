@@ -130,15 +130,7 @@ class Spotter:
 
     def _create_recognizer(self, settings: CompleteRecognizeSettings) -> RecognizeCommands:
         try:
-            return RecognizeCommands(
-                self.labels,
-                average_window_ms=settings.average_window_ms,
-                detection_threshold=settings.detection_threshold,
-                suppression_ms=settings.suppression_ms,
-                minimum_count=settings.minimum_count,
-                mode=settings.mode,
-                thresholds=settings.thresholds,
-            )
+            return RecognizeCommands.of(self.labels, settings)
         except ValueError as error:
             raise ConfigError(f"recognize: {error}") from error
 

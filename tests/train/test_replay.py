@@ -22,15 +22,7 @@ LABELS = ("_silence_", "_unknown_", "yes", "no")
 
 def recognised(heard, wanted):
     """The recogniser itself, clip by clip."""
-    recognizer = RecognizeCommands(
-        heard.labels,
-        average_window_ms=wanted.average_window_ms,
-        detection_threshold=wanted.detection_threshold,
-        suppression_ms=wanted.suppression_ms,
-        minimum_count=wanted.minimum_count,
-        mode=wanted.mode,
-        thresholds=wanted.thresholds,
-    )
+    recognizer = RecognizeCommands.of(heard.labels, wanted)
     found = []
     for scores, time_ms in zip(heard.scores, heard.times_ms.tolist(), strict=True):
         label, score, is_new = recognizer.process(scores, time_ms)

@@ -125,15 +125,7 @@ def _limits(labels: tuple[str, ...], settings: CompleteRecognizeSettings) -> NDA
 
 
 def _replay(heard: Heard, settings: CompleteRecognizeSettings) -> list[tuple[int, int, float]]:
-    recognizer = RecognizeCommands(
-        heard.labels,
-        average_window_ms=settings.average_window_ms,
-        detection_threshold=settings.detection_threshold,
-        suppression_ms=settings.suppression_ms,
-        minimum_count=settings.minimum_count,
-        mode=settings.mode,
-        thresholds=settings.thresholds,
-    )
+    recognizer = RecognizeCommands.of(heard.labels, settings)
     fired = []
     for clip, (scores, time_ms) in enumerate(zip(heard.scores, heard.times_ms.tolist(), strict=True)):
         label, score, is_new = recognizer.process(scores, time_ms)
