@@ -1,8 +1,11 @@
 """tests/virtual_mic.sh from Python: a microphone without a sound card."""
 
+import contextlib
 import os
 import shlex
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[1] / "virtual_mic.sh"
@@ -35,6 +38,26 @@ class VirtualMic:
     def play(self, path: Path) -> None:
         """Plays a WAV in real time; returns at its end."""
         self.do("play", path)
+
+    @contextlib.contextmanager
+    def playing(self, path: Path) -> Iterator[None]:
+        """Plays a WAV again and again meanwhile; where the server went away, as soon as it is back."""
+        stop = threading.Event()
+
+        def play() -> None:
+            while not stop.is_set():
+                command = [SCRIPT, "play", str(path)]
+                done = subprocess.run(command, env=self._env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                if done.returncode:
+                    stop.wait(0.2)
+
+        player = threading.Thread(target=play)
+        player.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            player.join()
 
 
 def missing() -> str:

@@ -1,0 +1,325 @@
+"""Endurance: does kwsd still hear after a day, in the same memory, and do all sinks get every event?
+
+    make soak        (or: python tools/reliability/soak.py [--hours 24] [--minutes 60])
+
+Two runs, told as one JSON line; a verdict on standard error; code 1 when something broke.
+
+recording   24 hours of audio through standard input, as fast as the machine allows: the demo and noise in turn, always
+            the same, so that every round must be heard alike.
+microphone  60 minutes (SOAK_MINUTES) in real time from a virtual microphone, with every sink on: standard output,
+            socket (readers, one that never reads, one that sends garbage, some that vanish) and a webhook with a spool
+            whose server answers slowly, with errors, twice, or not at all. Every sink must get the same events.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from kwsd.client import Connection  # noqa: E402
+from tests.helpers.virtual_mic import VirtualMic, missing  # noqa: E402
+from tools.reliability.peers import Hook, Readers  # noqa: E402
+
+DEMO = ROOT / "examples" / "demo.flac"
+ROUND_S = 60  # demo, then noise; a multiple of any clip stride
+GROWTH_LIMIT_MB = 3.0  # of resident memory, from the median of the second tenth to that of the last
+SAMPLE_EVERY_S = 2.0
+
+
+class Daemon:
+    """A kwsd under observation: its events, its log, its memory, threads and open files."""
+
+    def __init__(self, *arguments: str, env: dict[str, str] | None = None, stdin: Any = subprocess.DEVNULL) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kwsd", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.events: list[dict[str, Any]] = []
+        self.log: list[str] = []
+        self.rss_mb: list[float] = []
+        self.threads: list[int] = []
+        self.files: list[int] = []
+        self._readers = [
+            threading.Thread(target=self._read, args=(self.process.stdout, self._take_event)),
+            threading.Thread(target=self._read, args=(self.process.stderr, self._take_log)),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _take_event(self, line: bytes) -> None:
+        event = json.loads(line)
+        self.events.append({key: event[key] for key in ("id", "label", "audio_ms")})  # the soak's memory is finite too
+
+    def _take_log(self, line: bytes) -> None:
+        self.log.append(line.decode().rstrip())
+        print(f"  {self.log[-1]}", file=sys.stderr, flush=True)
+
+    def _read(self, stream: Any, take: Callable[[bytes], None]) -> None:
+        with stream:
+            for line in stream:
+                take(line)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def sample(self) -> None:
+        """Takes note of what the process holds now."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            proc = Path(f"/proc/{self.process.pid}")
+            pages = int((proc / "statm").read_text().split()[1])
+            if pages:
+                self.rss_mb.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+                self.threads.append(len(list((proc / "task").iterdir())))
+                self.files.append(len(list((proc / "fd").iterdir())))
+
+    @property
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self, number: int | None = None) -> int:
+        if number is not None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        for reader in self._readers:
+            reader.join()
+        return code
+
+    def holdings(self) -> dict[str, Any]:
+        """Memory, threads and files, and how much they grew once the start was over."""
+        tenth = max(1, len(self.rss_mb) // 10)
+        begin, end = (statistics.median(part) for part in (self.rss_mb[tenth : 2 * tenth], self.rss_mb[-tenth:]))
+        return {
+            "rss_begin_mb": round(begin, 2),
+            "rss_end_mb": round(end, 2),
+            "rss_max_mb": round(max(self.rss_mb), 2),
+            "rss_growth_mb": round(end - begin, 2),
+            "threads_max": max(self.threads),
+            "files_max": max(self.files),
+        }
+
+
+# A day of audio.
+
+
+def one_round() -> bytes:
+    """The demo and then noise, a minute in all, as 16-bit samples at 16 kHz."""
+    demo, rate_hz = soundfile.read(DEMO, dtype="int16")
+    noise = np.random.default_rng(6).normal(0, 300, ROUND_S * rate_hz - len(demo)).astype("<i2")
+    return demo.astype("<i2").tobytes() + noise.tobytes()
+
+
+def recording(hours: float) -> dict[str, Any]:
+    """Hours of audio, faster than they last."""
+    rounds = max(20, round(hours * 3600 / ROUND_S))
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/kwsd.sock"
+        began_s = time.monotonic()
+        daemon = Daemon("--source", "-", "--raw-rate", "16000", "--socket", path, stdin=subprocess.PIPE)
+        pipe, data = daemon.process.stdin, one_round()
+        assert pipe is not None
+        broken_pipe = False
+        try:
+            for count in range(rounds):
+                pipe.write(data)
+                if count % max(1, rounds // 400) == 0:
+                    daemon.sample()
+                if count % max(1, rounds // 10) == 0:
+                    print(f"soak: {count * ROUND_S / 3600:.1f} h of audio", file=sys.stderr, flush=True)
+            pipe.close()
+        except BrokenPipeError:
+            broken_pipe = True
+        code = daemon.end()
+    heard = words_by_round(daemon.events, rounds)
+    unlike = sum(words != heard[1] for words in heard[1:])
+    return {
+        "audio_h": round(rounds * ROUND_S / 3600, 2),
+        "took_s": round(time.monotonic() - began_s, 1),
+        "rounds": rounds,
+        "detections": len(daemon.events),
+        "rounds_heard_otherwise": unlike,
+        **daemon.holdings(),
+        "faults": faults(
+            (code != 0 or broken_pipe, f"it ended with {code}: {daemon.log[-1:]}"),
+            (not heard[1], "no word was heard"),
+            (unlike > 0, f"{unlike} rounds were not heard as the second one was"),
+            *growth(daemon),
+        ),
+    }
+
+
+def words_by_round(events: list[dict[str, Any]], rounds: int) -> list[list[tuple[str, int]]]:
+    """Word and place of every event, by the round in which it was heard."""
+    heard: list[list[tuple[str, int]]] = [[] for _ in range(rounds + 1)]
+    for event in events:
+        number, place_ms = divmod(event["audio_ms"], ROUND_S * 1000)
+        heard[number].append((event["label"], place_ms))
+    return heard[:rounds]
+
+
+# An hour in real time.
+
+
+def microphone(minutes: float) -> dict[str, Any]:
+    """Minutes in real time, with every sink on."""
+    if absent := missing():
+        raise SystemExit(f"soak: the virtual microphone needs {absent}")
+    with tempfile.TemporaryDirectory(prefix="kwsd-soak-") as name:
+        folder = Path(name)
+        demo, rate_hz = soundfile.read(DEMO, dtype="int16")
+        soundfile.write(folder / "demo.wav", demo, rate_hz)
+        hook, virtual = Hook(), VirtualMic(folder / "mic")
+        config = folder / "kwsd.yaml"
+        config.write_text(
+            f"sinks:\n  - type: stdout\n  - type: socket\n    path: {folder}/kwsd.sock\n"
+            f"  - type: webhook\n    url: {hook.url}\n    spool: {folder}/hook.db\n"
+            "    timeout_s: 1\n    max_age_s: 600\n"
+        )
+        daemon = Daemon("--config", str(config), env=virtual.env)
+        try:
+            return _observe(daemon, virtual, hook, folder, minutes)
+        finally:
+            daemon.end(signal.SIGKILL if daemon.alive else None)
+            virtual.do("stop")
+
+
+def _observe(daemon: Daemon, virtual: VirtualMic, hook: Hook, folder: Path, minutes: float) -> dict[str, Any]:
+    path = f"{folder}/kwsd.sock"
+    connection = _connected(daemon, path)
+    readers = Readers(path, lambda: daemon.alive)
+    while snapshot_of(connection)["audio_s"] == 0:
+        time.sleep(0.05)
+    first, cpu_s, began_s = snapshot_of(connection), daemon.cpu_s, time.monotonic()
+    end_s, next_change_s, refusals = began_s + 60 * minutes, began_s + 120, 0
+    with virtual.playing(folder / "demo.wav"):
+        while (now_s := time.monotonic()) < end_s and daemon.alive:
+            daemon.sample()
+            if now_s >= next_change_s:  # for twenty seconds of every four minutes nobody is there
+                hook.down()
+                time.sleep(min(20, max(0, end_s - now_s)))
+                hook.up()
+                refusals, next_change_s = refusals + 1, now_s + 240
+            time.sleep(SAMPLE_EVERY_S)
+        last, took_s, cpu_s = snapshot_of(connection), time.monotonic() - began_s, daemon.cpu_s - cpu_s
+    give_up_s = time.monotonic() + 120
+    while any(sink["queued"] for name, sink in snapshot_of(connection)["sinks"].items() if name == "webhook"):
+        if time.monotonic() > give_up_s:
+            break
+        time.sleep(0.2)
+    sinks = snapshot_of(connection)["sinks"]
+    code = daemon.end(signal.SIGTERM)
+    connection.close()
+    readers.end()
+    hook.down()
+    ids = [event["id"] for event in daemon.events]
+    lost = {f"socket reader {n}": len(ids) - len(got) for n, got in enumerate(readers.got, 1)}
+    posted = list(dict.fromkeys(hook.taken))
+    lost["webhook"] = len(ids) - len(posted)
+    audio_s = last["audio_s"] - first["audio_s"]
+    return {
+        "minutes": round(took_s / 60, 2),
+        "audio_s_per_s": round(audio_s / took_s, 5),
+        "samples_lost": last["samples_lost"],
+        "overruns": last["overruns"],
+        "detections": len(ids),
+        "events_lost": sum(lost.values()),
+        "webhook_posts": sum(hook.answers.values()),
+        "webhook_answers": dict(hook.answers),
+        "webhook_times_down": refusals,
+        "webhook_retried": sinks["webhook"]["retried"],
+        "webhook_twice": len(hook.taken) - len(posted),
+        "socket_dropped_for_the_deaf": sinks["socket"]["dropped"],
+        "socket_misbehaved": readers.misbehaved,
+        "states": dict(readers.states),
+        "cpu_s_per_audio_s": round(cpu_s / audio_s, 4),
+        **daemon.holdings(),
+        "faults": faults(
+            (code != 0, f"it ended with {code}: {daemon.log[-1:]}"),
+            (not ids, "no word was heard"),
+            (last["samples_lost"] > 0 or last["overruns"] > 0, "samples were lost"),
+            (abs(audio_s / took_s - 1) > 0.002 + 0.5 / took_s, f"{audio_s:.1f} s of audio in {took_s:.1f} s"),
+            *((got != ids, f"socket reader {n} got other events") for n, got in enumerate(readers.got, 1)),
+            (posted != ids, "the webhook got other events, or in another order"),
+            (readers.dropped > 0, "a subscriber that reads was told of dropped lines"),
+            *growth(daemon),
+        ),
+    }
+
+
+def _connected(daemon: Daemon, path: str) -> Connection:
+    while daemon.alive:
+        try:
+            connection = Connection(path)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            connection.send({"subscribe": {"types": []}})
+            return connection
+    raise SystemExit(f"soak: kwsd ended with {daemon.end()} at the start")
+
+
+def snapshot_of(connection: Connection) -> dict[str, Any]:
+    connection.send({"get": "status"})
+    while (message := connection.receive(30)) is not None:
+        if message["type"] == "snapshot":
+            return message
+    raise SystemExit("soak: no snapshot")
+
+
+def faults(*checks: tuple[bool, str]) -> list[str]:
+    return [what for broken, what in checks if broken]
+
+
+def growth(daemon: Daemon) -> Iterator[tuple[bool, str]]:
+    grown_mb = daemon.holdings()["rss_growth_mb"]
+    yield grown_mb > GROWTH_LIMIT_MB, f"memory grew by {grown_mb} MiB"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=24, help="of audio from a recording; 0 for none (default: 24)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=float(os.environ.get("SOAK_MINUTES", "60")),
+        help="in real time; 0 for none (default: SOAK_MINUTES or 60)",
+    )
+    arguments = parser.parse_args()
+    runs: dict[str, Any] = {}
+    if arguments.hours > 0:
+        runs["recording"] = recording(arguments.hours)
+    if arguments.minutes > 0:
+        runs["microphone"] = microphone(arguments.minutes)
+    print(json.dumps(runs), flush=True)
+    broken = [f"{name}: {what}" for name, run in runs.items() for what in run["faults"]]
+    print("soak: " + ("; ".join(broken) if broken else "nothing broke"), file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
