@@ -26,6 +26,7 @@ Samples = NDArray[np.float32]
 BLOCK_MS = 20  # of a paced source: what a microphone would deliver
 DECODE_MS = 100  # of any other: fewer, longer calls
 TAIL_DBFS = -90
+LOUDEST = np.float32(1000)  # 60 dB above full scale: what a recording in floating point may hold before its gain
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,10 @@ class FileSource:
         else:
             if self._resampler is None:
                 self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
-            decoded = self._resampler.push(decoded)
-        self._waiting = np.clip(np.nan_to_num(decoded) * self._gain, -1.0, 1.0)
+            # What is no number, or endless, must not get into the filter, where it would spread.
+            sound = np.nan_to_num(decoded, posinf=LOUDEST, neginf=-LOUDEST)
+            decoded = self._resampler.push(np.clip(sound, -LOUDEST, LOUDEST))
+        self._waiting = np.clip(decoded * self._gain, -1.0, 1.0)
         return True
 
     def _paced_block(self, deadline_s: float) -> Block | None:

@@ -182,7 +182,8 @@ def decode_pcm(frames: bytes, fmt: Format, channel: int) -> Samples:
     width = fmt.sample_bytes
     columns = np.frombuffer(frames, np.uint8).reshape(-1, fmt.channels, width)[:, channel]
     if fmt.kind == "f":
-        return np.ascontiguousarray(columns).view(f"<f{width}")[:, 0].astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # a double may be too large for a float: infinite, then
+            return np.ascontiguousarray(columns).view(f"<f{width}")[:, 0].astype(np.float32)
     if fmt.kind == "u":
         return (columns[:, 0].astype(np.float32) - np.float32(128)) / np.float32(128)
     # The bytes of a sample at the upper end of 32 bits: its sign and scale come right by themselves.

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -105,6 +106,28 @@ def test_samples_that_are_no_numbers_become_silence(tmp_path):
     path = tmp_path / "nan.wav"
     path.write_bytes(wav_bytes(np.array([0.5, np.nan, np.inf, -np.inf], np.float32), subtype="FLOAT"))
     assert drain(open_source(str(path), RATE_HZ)).tolist() == [0.5, 0, 1, -1]
+
+
+def test_a_sample_that_is_no_number_does_not_silence_its_neighbours_when_resampled(tmp_path):
+    """One broken sample of a second at 48 kHz: the rest is heard as if it were not there."""
+    samples = noise(1, rate_hz=48_000).astype(np.float64)
+    clean, broken = tmp_path / "clean.wav", tmp_path / "broken.wav"
+    clean.write_bytes(wav_bytes(samples, 48_000, "DOUBLE"))
+    samples[24_000:24_004] = [np.nan, np.inf, -np.inf, 1e300]
+    broken.write_bytes(wav_bytes(samples, 48_000, "DOUBLE"))
+    heard = drain(open_source(str(broken), RATE_HZ))
+    expected = drain(open_source(str(clean), RATE_HZ))
+    apart = np.flatnonzero(np.abs(heard - expected) > 0.01)
+    assert len(apart) and apart[0] > 7000 and apart[-1] < 9000
+    assert np.isfinite(heard).all()
+
+
+def test_doubles_too_large_for_a_float_come_through_a_pipe_without_a_warning():
+    data = wav_bytes(np.array([0.5, 1e300, -1e300]), subtype="DOUBLE")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, heard = pipe_decoder(data, [len(data)])
+    assert heard.tolist() == [0.5, np.inf, -np.inf]
 
 
 BAD_FILES = {
