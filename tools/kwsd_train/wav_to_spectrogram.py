@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kwsd.errors import InputError, UsageError
+from kwsd.errors import InputError, UnavailableError, UsageError
 
 HELP = "draw the spectrogram of a recording as a grey PNG picture"
 EXAMPLE = "kwsd-train wav-to-spectrogram --input_wav stop.wav --output_image stop.png --brightness 64"
@@ -51,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--stride", "must be at least 1 sample")
     if not (math.isfinite(args.brightness) and args.brightness >= 0):
         raise UsageError("--brightness", "must be a number from 0")
-    from PIL import Image
+    try:
+        from PIL import Image
+    except ModuleNotFoundError as error:
+        raise UnavailableError("Pillow", "it is not installed", "Install it: pip install 'kwsd[train]'.") from error
 
     from kwsd_train.files import write_whole
 
