@@ -6,14 +6,15 @@ import, are loaded when they are asked for.
 
 import faulthandler
 import importlib
+import io
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kwsd import __version__, log
 from kwsd.arguments import Parser
-from kwsd.errors import KwsdError
+from kwsd.errors import KwsdError, OutputError
 
 COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter")
 
@@ -23,15 +24,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _interrupt)
         _fill_standard_files()
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        _name_output_errors()
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except KwsdError as error:
         for line in error.lines:
             complain(line)
+        if isinstance(error, OutputError):
+            _forget_output()
         return error.exit_code
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # whoever read our output has gone, and said so
-        return _closed_output()
+        _forget_output()
+        return 0
 
 
 def _run(arguments: list[str]) -> int:
@@ -75,9 +83,33 @@ def _interrupt(_signum: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _closed_output() -> int:
-    """Keeps the interpreter's flush at exit from complaining about a closed standard output."""
+class _Output(io.FileIO):
+    """Standard output; what goes wrong with it is an OutputError, except that its reader has gone."""
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError("standard output", error.strerror or str(error)) from error
+
+
+def _name_output_errors() -> None:
+    """Puts an _Output beneath Python's standard output, unless a test has put something of its own there."""
+    before = sys.__stdout__
+    if before is None or sys.stdout is not before:
+        return
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(1, "w", closefd=False)),
+        encoding=before.encoding,
+        errors=before.errors,
+        line_buffering=before.line_buffering or before.write_through,
+    )
+
+
+def _forget_output() -> None:
+    """Keeps the interpreter's flush at exit from complaining about a standard output that nothing can be written to."""
     import os
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

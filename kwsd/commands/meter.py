@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         source = Microphone(audio, rate_hz)
     else:
         source = open_source(args.source, rate_hz, realtime=True, channel=audio.channel, gain_db=audio.gain_db)
-    meter = Meter(source, model, on_terminal=sys.stdout.isatty())
+    meter = Meter(source, model, on_terminal=sys.stdout is not None and sys.stdout.isatty())
     try:
         meter.run(args.seconds)
     finally:
