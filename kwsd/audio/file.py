@@ -141,7 +141,7 @@ class FileSource:
             if self._resampler is None:
                 self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
             # What is no number, or endless, must not get into the filter, where it would spread.
-            sound = np.nan_to_num(decoded, posinf=LOUDEST, neginf=-LOUDEST)
+            sound = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
             decoded = self._resampler.push(np.clip(sound, -LOUDEST, LOUDEST))
         self._waiting = np.clip(decoded * self._gain, -1.0, 1.0)
         return True
