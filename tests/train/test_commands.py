@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kwsd_train import checkpoint
-from kwsd_train.cli import main
+from kwsd_train.cli import COMMANDS, main
 
 from kwsd.model.graph import read
 
@@ -43,7 +43,7 @@ def test_help_is_quick_because_tensorflow_is_not_imported():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("command", ["train", "freeze", "evaluate", "models"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
