@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, finetune, options
+from kwsd_train import architectures, checkpoint, distribute, finetune, options, progress
 from kwsd_train.data import labels_of
 from kwsd_train.schedule import Schedule, parse_schedule
+from kwsd_train.summaries import Summaries
 
 HELP = "train a network on folders of clips"
 EXAMPLE = "kwsd-train train --data_dir data/speech_commands --model_architecture tiny_conv --window_stride_ms 20"
@@ -63,12 +64,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make features (0: none)")
     group.add_argument("--check_nans", action="store_true", help="stop at the first number that is none")
+    group.add_argument(
+        "--distribute",
+        choices=distribute.NAMES,
+        default="none",
+        help="share each batch: mirrored, this machine's GPUs; multi_worker, the machines of TF_CONFIG, each of which "
+        "runs this command with the same data",
+    )
+    group.add_argument("--summaries_dir", type=Path, metavar="DIR", help="write accuracy and loss for TensorBoard here")
     group.add_argument("--verbosity", type=str.upper, choices=VERBOSITY, default="INFO", help="how much is logged")
 
 
 def run(args: argparse.Namespace) -> int:
+    train(args)
+    return 0
+
+
+def train(args: argparse.Namespace) -> float:
+    """Train as the flags say. The last validation's accuracy, 0..1."""
     level = {"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(args.verbosity, args.verbosity)
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    bar = progress.log_to(sys.stderr)
     _log.setLevel(level)
     schedule = parse_schedule(
         args.how_many_training_steps, args.learning_rate, args.learning_rate_schedule, args.warmup_steps
@@ -98,8 +113,10 @@ def run(args: argparse.Namespace) -> int:
         raise OutputError(
             str(args.train_dir), f"cannot be written: {error.strerror}", "Name it by --train_dir."
         ) from error
-    _loop(args, settings, schedule, data, start, donor)
-    return 0
+    try:
+        return _loop(args, settings, schedule, data, start, donor, bar)
+    finally:
+        bar.end()
 
 
 def _loop(
@@ -109,12 +126,15 @@ def _loop(
     data: Any,
     start: checkpoint.Checkpoint | None,
     donor: finetune.Donor | None,
-) -> None:
+    bar: progress.Progress,
+) -> float:
     from kwsd_train import features
     from kwsd_train.batches import batches
     from kwsd_train.examples import Examples
     from kwsd_train.trainer import Trainer
 
+    strategy = distribute.strategy(args.distribute)
+    distribute.check_batch(strategy, args.batch_size)
     examples = Examples(data, settings)
     validation, validation_labels = examples.evaluation_set("validation")
     trainer = Trainer(
@@ -125,6 +145,7 @@ def _loop(
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
         average_decay=args.average_decay,
+        strategy=strategy,
     )
     done = 0
     if start is not None:
@@ -135,30 +156,40 @@ def _loop(
         trainer.reset_averages()
         _log.info("Backbone from %s; new labels: %s", donor.weights, ", ".join(new) or "none")
     _log.info("Training from step: %d ", done + 1)
+    chief = distribute.is_chief(args.distribute)
+    summaries = Summaries(args.summaries_dir if chief else None)
+    validated = 0.0
     steps = batches(data, settings, done + 1, schedule.total, args.workers)
     for step, (rows, targets) in enumerate(steps, done + 1):
         rate = schedule.rate(step)
         accuracy, loss = trainer.step(rows, targets, rate, step)
         _log.info("Step #%d: rate %f, accuracy %.1f%%, cross entropy %f", step, rate, accuracy * 100, loss)
+        summaries.write("train", step, accuracy=accuracy, cross_entropy=loss)
+        bar.step(step, schedule.total)
         if args.check_nans and not math.isfinite(loss):
             raise KwsdError(f"step {step}", "the loss is no finite number", "Lower --learning_rate.")
         last = step == schedule.total
         if step % args.eval_step_interval == 0 or last:
             line = f"Step {step}: Validation accuracy = %.1f%% (N=%d)"
-            _evaluate(trainer, validation, validation_labels, line)
-        if step % args.save_step_interval == 0 or last:
+            validated = _evaluate(trainer, validation, validation_labels, line)
+            summaries.write("validation", step, accuracy=validated)
+        if chief and (step % args.save_step_interval == 0 or last):
             path = checkpoint.path_of(args.train_dir, architectures.title(settings["model_architecture"]), step)
             _log.info('Saving to "%s"', path)
             checkpoint.save(path, checkpoint.Checkpoint(step, settings, trainer.variables()))
+    summaries.close()
     testing, testing_labels = examples.evaluation_set("testing")
     _log.info("set_size=%d", len(testing_labels))
     _evaluate(trainer, testing, testing_labels, "Final test accuracy = %.1f%% (N=%d)")
+    return validated
 
 
-def _evaluate(trainer: Any, rows: Any, labels: Any, line: str) -> None:
-    """Log how the clips of a set are named."""
+def _evaluate(trainer: Any, rows: Any, labels: Any, line: str) -> float:
+    """Log how the clips of a set are named; the accuracy, 0..1."""
     from kwsd_train import confusion
 
     counts = confusion.matrix(labels, trainer.predict(rows), trainer.labels)
     _log.info("Confusion Matrix:\n %s", confusion.as_text(counts))
-    _log.info(line, confusion.accuracy(counts) * 100, len(labels))
+    accuracy = confusion.accuracy(counts)
+    _log.info(line, accuracy * 100, len(labels))
+    return accuracy

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kwsd.errors import ModelError
-from kwsd_train import architectures
+from kwsd.errors import KwsdError, ModelError
+from kwsd_train import architectures, distribute
 
 _CLIP_NORM = 5.0
 
@@ -22,6 +22,7 @@ class Trainer:
         shape: (frames, width) of a clip's features.
         labels: number of labels.
         average_decay: decay of the moving average of the weights, which is what predicts; 0 for none.
+        strategy: the tf.distribute.Strategy whose replicas share each batch; None for one replica.
     """
 
     def __init__(
@@ -34,25 +35,38 @@ class Trainer:
         weight_decay: float = 0.0,
         label_smoothing: float = 0.0,
         average_decay: float = 0.0,
+        strategy: Any = None,
     ) -> None:
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(settings["seed"])
         self.labels = labels
-        self.model = architectures.build(settings["model_architecture"], *shape, labels)
-        self._optimizer = _optimizer(optimizer, weight_decay)
-        self._optimizer.build(self.model.trainable_variables)
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._replicas = self._strategy.num_replicas_in_sync
+        with self._strategy.scope():
+            self.model = architectures.build(settings["model_architecture"], *shape, labels)
+            self._optimizer = _optimizer(optimizer, weight_decay, _CLIP_NORM / self._replicas)
+            self._optimizer.build(self.model.trainable_variables)
+            self._averages = [tf.Variable(weight) for weight in self.model.trainable_variables] if average_decay else []
         self._smoothing = label_smoothing
         self._decay = average_decay
-        self._averages = [tf.Variable(weight) for weight in self.model.trainable_variables] if average_decay else []
-        self._step = tf.function(self._train_step)
+        self._step = tf.function(self._shared_step)
 
     def step(
         self, features: NDArray[np.float32], targets: NDArray[np.float32], rate: float, step: int
     ) -> tuple[float, float]:
-        """One update. Accuracy (0..1) and mean cross entropy of the batch, under dropout."""
+        """One update. Accuracy (0..1) and mean cross entropy of the batch, under dropout.
+
+        KwsdError when another worker has gone.
+        """
         decay = min(self._decay, (1 + step) / (10 + step))
-        accuracy, loss = self._step(tf.constant(features), tf.constant(targets), tf.constant(rate), tf.constant(decay))
-        return float(accuracy), float(loss)
+        parts = distribute.share(self._strategy, features, targets)
+        try:
+            accuracy, loss = self._step(*parts, tf.constant(rate), tf.constant(decay))
+            return float(accuracy), float(loss)
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            raise KwsdError(
+                "--distribute", "another worker has gone", "Start all of them again with --start_checkpoint latest."
+            ) from error
 
     def predict(self, features: NDArray[np.float32], batch_size: int = 500) -> NDArray[np.int64]:
         """The most likely label of each clip, (n,), by the averaged weights where there are some."""
@@ -93,16 +107,23 @@ class Trainer:
             weight.assign(average)
             average.assign(held)
 
-    def _train_step(self, features: Any, targets: Any, rate: Any, decay: Any) -> tuple[Any, Any]:
+    def _shared_step(self, features: Any, targets: Any, rate: Any, decay: Any) -> tuple[Any, ...]:
+        self._optimizer.learning_rate.assign(rate)
+        told = self._strategy.run(self._train_step, (features, targets))
+        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
+            average.assign(average * decay + weight * (1 - decay))
+        return tuple(self._strategy.reduce(tf.distribute.ReduceOp.MEAN, number, None) for number in told)
+
+    def _train_step(self, features: Any, targets: Any) -> tuple[Any, Any]:
         smoothed = targets * (1 - self._smoothing) + self._smoothing / self.labels
         with tf.GradientTape() as tape:
             logits = self.model(features, training=True)
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smoothed, logits))
         gradients = tape.gradient(loss, self.model.trainable_variables)
-        self._optimizer.learning_rate.assign(rate)
+        if self._replicas > 1:  # all clip the mean of their gradients, then Keras adds up what they apply
+            mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+            gradients = [gradient / self._replicas for gradient in mean]
         self._optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
-        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
-            average.assign(average * decay + weight * (1 - decay))
         right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
         return tf.reduce_mean(tf.cast(right, tf.float32)), loss
 
@@ -122,8 +143,8 @@ def averaged_model(settings: Mapping[str, Any], shape: Sequence[int], labels: in
     return model
 
 
-def _optimizer(name: str, weight_decay: float) -> Any:
+def _optimizer(name: str, weight_decay: float, clip_norm: float) -> Any:
     if name == "adam":
-        return keras.optimizers.AdamW(1e-3, weight_decay=weight_decay, clipnorm=None, global_clipnorm=_CLIP_NORM)
+        return keras.optimizers.AdamW(1e-3, weight_decay=weight_decay, clipnorm=None, global_clipnorm=clip_norm)
     momentum = 0.9 if name == "momentum" else 0.0
     return keras.optimizers.SGD(1e-3, momentum=momentum, nesterov=bool(momentum))
