@@ -313,7 +313,7 @@ def retry_after_s(value: str | None, now_s: float) -> float:
         return float(value[:10])
     try:
         moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second for numbers that fit no date at all
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -37,18 +37,19 @@ def supervise(name: str, seconds: int, folder: Path) -> bool:
     corpus.mkdir()
     for number, seed in enumerate(TARGETS[name].seeds()):
         (corpus / str(number)).write_bytes(seed)
-    words = folder / f"{name}.words"
-    words.write_text("".join(f'"{_escaped(word)}"\n' for word in TARGETS[name].words))
     flags = [
         str(corpus),
         f"-max_total_time={seconds}",
         f"-timeout={HANG_S}",
         f"-rss_limit_mb={MEMORY_MB}",
         f"-max_len={INPUT_BYTES_MAX}",
-        f"-dict={words}",
         f"-exact_artifact_path={artifact}",
         "-print_final_stats=1",
     ]
+    if TARGETS[name].words:
+        words = folder / f"{name}.words"
+        words.write_text("".join(f'"{_escaped(word)}"\n' for word in TARGETS[name].words))
+        flags.append(f"-dict={words}")
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--one", name, *flags],
         stdout=subprocess.PIPE,
@@ -65,8 +66,14 @@ def supervise(name: str, seconds: int, folder: Path) -> bool:
     kept = Path(f"kwsd-fuzz-{name}.found")
     if artifact.exists():
         shutil.copyfile(artifact, kept)
-    print(f"{name}: {count} inputs, and then a finding (kept in {kept}):\n{done.stdout[-4000:]}", flush=True)
+    print(f"{name}: {count} inputs, and then a finding (kept in {kept}):\n{_last_words(done.stdout)}", flush=True)
     return False
+
+
+def _last_words(output: str) -> str:
+    """The traceback, if there is one, and what follows it."""
+    _, mark, rest = output.rpartition("=== Uncaught Python exception: ===")
+    return (mark + rest)[-4000:]
 
 
 def _escaped(word: bytes) -> str:

@@ -479,6 +479,8 @@ NOW = datetime(2026, 11, 21, 9, 30, 0, tzinfo=UTC).timestamp()
         ("", 0),
         ("9" * 400, 9_999_999_999),
         ("Sat, 99 Nov 2026 09:30:07 GMT", 0),
+        ("Fri, 31 Dec 999 9999999999923:9 GMT", 0),
+        ("Fri, 31 Dec 1999 23:59:59 +99999999999999999999", 0),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
