@@ -45,3 +45,12 @@ def test_a_broken_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"broken\.wav: cannot be read"):
         recordings.load([path], 16000, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_samples_kept_as_floats_are_as_loud_as_those_kept_as_integers(tmp_path):
+    """A float WAV, as editors write it, decodes to what the 16-bit one of the same sound does."""
+    tone = np.sin(np.arange(1600) / 5).astype(np.float32) * 0.5
+    for name, subtype in (("float.wav", "FLOAT"), ("whole.wav", "PCM_16")):
+        soundfile.write(tmp_path / name, tone, 16000, subtype=subtype)
+    floats, whole = (recordings.decode(tmp_path / name, 16000) for name in ("float.wav", "whole.wav"))
+    assert np.abs(floats.astype(int) - whole).max() <= 1 and np.abs(whole).max() > 16000

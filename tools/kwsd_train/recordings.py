@@ -28,7 +28,13 @@ def decode(path: Path, rate_hz: int) -> NDArray[np.int16]:
     import soundfile
 
     try:
-        samples, file_rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            file_rate_hz = file.samplerate
+            if file.subtype in ("FLOAT", "DOUBLE"):  # which libsndfile would cast to integers without scaling
+                loud = np.nan_to_num(file.read(dtype="float64", always_2d=True)) * 32768
+                samples = np.clip(np.rint(loud), -32768, 32767).astype(np.int16)
+            else:
+                samples = file.read(dtype="int16", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise InputError(str(path), f"cannot be read: {error}", "Repair or remove it.") from error
     first: NDArray[np.int16] = samples[:, 0]
