@@ -7,6 +7,7 @@ it, it looks after the microphone, tells the state, feeds the watchdog, and noti
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -64,16 +65,35 @@ class Daemon:
                 wake=self._signals.wake,
             )
             self._plan = plan
-            self._bus.start()
-            self._listening.start()
-            code, last_words = self._supervise()
-            self._shut_down(last_words)
+            code, last_words = self._listen()
         for line in last_words:
             logger.error("%s", line)
         if self._listening.hung:  # PortAudio would hang the interpreter's own exit too
             sys.stderr.flush()
             os._exit(code)
         return code
+
+    def _listen(self) -> tuple[int, tuple[str, ...]]:
+        """From the start of the threads to their end; the exit code, and what to say about it last."""
+        hook_before, threading.excepthook = threading.excepthook, self._thread_died
+        try:
+            try:
+                self._bus.start()
+                self._listening.start()
+            except KwsdError as error:  # a sink that cannot be opened
+                self._listening.stop(0.0)
+                return _end_by(error)
+            code, last_words = self._supervise()
+            try:
+                self._shut_down(last_words)
+                if self._failure is not None:  # what was delivered last may have killed its sink
+                    raise self._failure
+            except BaseException as error:
+                if code == 0:
+                    return _end_by(error)
+            return code, last_words
+        finally:
+            threading.excepthook = hook_before
 
     # While it runs.
 
@@ -95,11 +115,8 @@ class Daemon:
                     self._drain_at_the_end()
                     return 0, ()
                 self._look()
-            except KwsdError as error:
-                return error.exit_code, tuple(error.lines)
-            except Exception as error:
-                logger.debug("what died", exc_info=error)
-                return KwsdError.exit_code, (f"internal: {type(error).__name__}: {error}",)
+            except BaseException as error:
+                return _end_by(error)
 
     def _look(self) -> None:
         """One look at everything."""
@@ -175,11 +192,13 @@ class Daemon:
 
     def _shut_down(self, last_words: tuple[str, ...]) -> None:
         deadline_s = time.monotonic() + STOP_S
-        self._notifier.stopping()
-        self._listening.stop(0.3)
-        self._tell("stopping", _why(self._signals.stop, last_words), time.time())
-        self._bus.drain(deadline_s)
-        self._bus.stop()
+        try:
+            self._notifier.stopping()
+            self._listening.stop(0.3)
+            self._tell("stopping", _why(self._signals.stop, last_words), time.time())
+        finally:
+            self._bus.drain(deadline_s)
+            self._bus.stop()
         if self._listening.first_block or not last_words:
             self._tell_totals()
 
@@ -206,6 +225,12 @@ class Daemon:
         )
         self._signals.wake()
 
+    def _thread_died(self, arguments: threading.ExceptHookArgs) -> None:
+        """A thread that has nobody to tell its error to."""
+        name = arguments.thread.name if arguments.thread else "thread"
+        self._failure = KwsdError(name, f"{arguments.exc_type.__name__}: {arguments.exc_value}")
+        self._signals.wake()
+
     def _output_broke(self, _sink: Sink, error: OSError) -> None:
         """Standard output, the only sink, cannot be written: a closed pipe is a quiet end, all else an error."""
         if isinstance(error, BrokenPipeError):
@@ -228,6 +253,14 @@ class Daemon:
 
     def _snapshot(self) -> dict[str, Any]:
         return health.snapshot(self._state, self._started_s, self._listening, self._bus)
+
+
+def _end_by(error: BaseException) -> tuple[int, tuple[str, ...]]:
+    """The exit code that an error stands for, and its words."""
+    if isinstance(error, KwsdError):
+        return error.exit_code, tuple(error.lines)
+    logger.debug("what died", exc_info=error)
+    return KwsdError.exit_code, (f"internal: {type(error).__name__}: {error}",)
 
 
 def _why(asked: bool, last_words: tuple[str, ...]) -> str:

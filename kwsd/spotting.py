@@ -92,7 +92,8 @@ class Spotting:
     def stop(self, timeout_s: float) -> bool:
         """Asks the thread to end after the block at hand; whether it did within ``timeout_s``."""
         self._stop.set()
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     @property
