@@ -55,11 +55,15 @@ def listen(path: str, group: str | None = None) -> Listener:
 
 def set_access(path: str, identity: Identity, group: str | None) -> None:
     """Gives the file the mode and group that `listen` would; leaves it alone if it is another file by now."""
-    if identify(path) == identity:
-        try:
-            _set_access(Path(path), None if group is None else group_id(path, group))
-        except OSError as error:
-            raise _refusal(path, f"its group cannot be changed: {error.strerror}") from error
+    gid = None if group is None else group_id(path, group)
+    try:
+        with _held(path) as (file, found):
+            if found == identity:
+                _set_access(file, gid)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _refusal(path, f"its group cannot be changed: {error.strerror}") from error
 
 
 def remove(path: str, identity: Identity) -> None:
@@ -96,8 +100,12 @@ def _make_folder(folder: Path, gid: int | None) -> None:
     except FileExistsError:
         return
     if gid is not None:
-        os.chown(folder, -1, gid)
-        folder.chmod(0o750)
+        folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchown(folder_fd, -1, gid)
+            os.fchmod(folder_fd, 0o750)
+        finally:
+            os.close(folder_fd)
 
 
 @contextlib.contextmanager
@@ -120,17 +128,15 @@ def _locked(path: str, folder: Path) -> Iterator[int]:
 
 
 def _place(path: str, folder_fd: int, name: str, gid: int | None) -> Listener:
-    passing_name = f".{name[:200]}.{os.getpid()}"
-    passing = Path(path).with_name(passing_name)
+    passing = Path(path).with_name(f".{name[:200]}.{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        passing.unlink(missing_ok=True)  # of a process of the same number that was killed right here
+        _clear(path, passing)
         _bind(listener, passing, folder_fd)
         try:
-            _set_access(passing, gid)
+            with _held(str(passing)) as (file, identity):
+                _set_access(file, gid)
             listener.listen(socket.SOMAXCONN)
-            identity = identify(str(passing))
-            assert identity is not None, passing
             _make_way(path)
             passing.rename(path)
         except BaseException:
@@ -142,6 +148,17 @@ def _place(path: str, folder_fd: int, name: str, gid: int | None) -> Listener:
     return Listener(listener, identity)
 
 
+def _clear(path: str, passing: Path) -> None:
+    """Removes what a process of the same number left that was killed before its socket was in place."""
+    try:
+        found = passing.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+        raise _refusal(path, f"{passing} is in the way", "Remove it, or choose another path")
+    passing.unlink()
+
+
 def _bind(listener: socket.socket, passing: Path, folder_fd: int) -> None:
     """Binds to a name that may be longer than a socket's may: by way of the open folder, then."""
     address = str(passing)
@@ -150,12 +167,25 @@ def _bind(listener: socket.socket, passing: Path, folder_fd: int) -> None:
     listener.bind(address)
 
 
-def _set_access(file: Path, gid: int | None) -> None:
+@contextlib.contextmanager
+def _held(path: str) -> Iterator[tuple[str, Identity]]:
+    """A name that goes on meaning the socket ``path``, whatever somebody puts there meanwhile, and which file it is."""
+    file_fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file_fd)
+        if not stat.S_ISSOCK(found.st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        yield f"/proc/self/fd/{file_fd}", Identity(found.st_dev, found.st_ino)
+    finally:
+        os.close(file_fd)
+
+
+def _set_access(file: str, gid: int | None) -> None:
     """The mode is closed first and opened last, so that at no moment another group has access."""
-    file.chmod(0o600)
+    os.chmod(file, 0o600)  # noqa: PTH101 - a name of the kernel's, no path
     os.chown(file, -1, os.getegid() if gid is None else gid)
     if gid is not None:
-        file.chmod(0o660)
+        os.chmod(file, 0o660)  # noqa: PTH101
 
 
 def _make_way(path: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kwsd.errors import ConfigError
+from kwsd.sinks import socket_file
 from kwsd.sinks.socket_file import PATH_MAX_BYTES, identify, listen, remove, set_access
 
 
@@ -147,6 +148,71 @@ def test_a_symlink_is_refused_and_left_alone(tmp_path, listening, target):
         listening(path)
     assert path.is_symlink()
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_whoever_swaps_the_file_for_a_symlink_gets_at_nothing(tmp_path, listening, group, monkeypatch):
+    """Between its making and its mode: what the link leads to keeps its mode and group."""
+    precious, path = tmp_path / "precious", tmp_path / "run" / "kwsd.sock"
+    precious.write_text("precious")
+    precious.chmod(0o644)
+    before = precious.stat()
+    bind = socket_file._bind
+
+    def bound_and_swapped(listener, passing, folder_fd):
+        bind(listener, passing, folder_fd)
+        passing.unlink()
+        passing.symlink_to(precious)
+
+    monkeypatch.setattr(socket_file, "_bind", bound_and_swapped)
+    with pytest.raises(ConfigError, match="it cannot be made: Socket operation on non-socket"):
+        listening(path, group.gr_name)
+    after = precious.stat()
+    assert (after.st_mode, after.st_gid, after.st_uid) == (before.st_mode, before.st_gid, before.st_uid)
+    assert precious.read_text() == "precious" and not path.exists()
+
+
+def test_a_reload_gives_no_access_to_what_took_the_files_place(tmp_path, listening, group):
+    path, precious = tmp_path / "kwsd.sock", tmp_path / "precious"
+    listener = listening(path)
+    precious.write_text("precious")
+    precious.chmod(0o600)
+    path.unlink()
+    path.symlink_to(precious)
+    with pytest.raises(ConfigError, match="its group cannot be changed"):
+        set_access(str(path), listener.identity, group.gr_name)
+    assert mode(precious) == 0o600 and precious.stat().st_gid == os.getegid()
+    path.unlink()
+    second = listening(path)
+    set_access(str(path), listener.identity, group.gr_name)  # another socket: not ours to open
+    assert mode(path) == 0o600
+    second.socket.close()
+    path.unlink()
+    set_access(str(path), listener.identity, group.gr_name)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("leftover", ["file", "folder", "symlink"])
+def test_nothing_is_removed_to_make_room_but_a_socket_of_ours(tmp_path, listening, leftover):
+    """The name that a socket passes through may be taken, too: by a killed process, or by others."""
+    in_the_way = tmp_path / f".kwsd.sock.{os.getpid()}"
+    if leftover == "file":
+        in_the_way.write_text("precious")
+    elif leftover == "folder":
+        in_the_way.mkdir()
+    else:
+        in_the_way.symlink_to(tmp_path / "nowhere")
+    before = identify(str(in_the_way))
+    with pytest.raises(ConfigError, match="is in the way"):
+        listening(tmp_path / "kwsd.sock")
+    assert identify(str(in_the_way)) == before
+
+
+def test_a_socket_left_on_the_way_by_a_killed_process_is_replaced(tmp_path, listening):
+    in_the_way = tmp_path / f".kwsd.sock.{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(in_the_way))
+    listening(tmp_path / "kwsd.sock")
+    assert os.listdir(tmp_path) == ["kwsd.sock"]  # noqa: PTH208
 
 
 def test_what_is_no_socket_is_refused_and_left_alone(tmp_path, listening):
