@@ -23,6 +23,7 @@ COMMANDS = (
     "download",
     "record",
     "synthesize",
+    "tune",
 )
 
 
