@@ -33,3 +33,28 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = draw.normal(0, 0.1, 2 * RATE_HZ)
     soundfile.write(root / "_background_noise_" / "hiss.flac", noise, RATE_HZ, subtype="PCM_16")
     return root
+
+
+CLIPS = Path(__file__).parents[1] / "data" / "clips"
+
+
+@pytest.fixture(scope="session")
+def real_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Word folders with the repository's recordings, four or one of each word, and ``_background_noise_`` made up.
+
+    Each recording is there under a name of the training, the validation and the testing set: three sets that are the
+    same show that words are learnt, and not how well the words of others are.
+    """
+    from kwsd_train.data import SETS, which_set
+
+    root = tmp_path_factory.mktemp("real_clips")
+    for path in sorted(CLIPS.glob("*/*.flac")):
+        (root / path.parent.name).mkdir(exist_ok=True)
+        for name in SETS:
+            names = (f"{path.name.partition('_')[0]}{number}_nohash_0.flac" for number in range(1000))
+            chosen = next(one for one in names if which_set(one, 10, 10) == name)
+            (root / path.parent.name / chosen).symlink_to(path)
+    (root / "_background_noise_").mkdir()
+    noise = np.random.default_rng(2).normal(0, 0.05, 10 * RATE_HZ)
+    soundfile.write(root / "_background_noise_" / "hiss.flac", noise, RATE_HZ, subtype="PCM_16")
+    return root
