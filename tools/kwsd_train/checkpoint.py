@@ -55,7 +55,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(
-            str(path), f"cannot be written: {error.strerror}", "Make room or choose another folder."
+            str(path), f"cannot be written: {error.strerror or error}", "Make room or choose another folder."
         ) from error
     prefix = _NAME.sub("", path.name)
     for old in _complete(path.parent, prefix)[:-KEPT]:

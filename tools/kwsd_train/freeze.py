@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     settings = {**stored.settings, **settings, **options.given(args, options.DATA_DEFAULTS)}
     extra = _extra_metadata(args.metadata)
 
+    import tensorflow as tf
+
     from kwsd_train import features
     from kwsd_train.metadata_writer import write
     from kwsd_train.trainer import averaged_model
@@ -83,9 +85,14 @@ def run(args: argparse.Namespace) -> int:
     rows = compared
     if args.input == "waveform":
         rows = np.stack([features.create(settings).compute(signal) for signal in compared])
-        tflite = waveform.to_tflite(scorer, settings, args.quantize, shown)
-    else:
-        tflite = to_tflite(scorer, args.quantize, shown)
+    try:
+        if args.input == "waveform":
+            tflite = waveform.to_tflite(scorer, settings, args.quantize, shown)
+        else:
+            tflite = to_tflite(scorer, args.quantize, shown)
+    except (OSError, tf.errors.OpError) as error:
+        why = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise OutputError(tempfile.gettempdir(), f"cannot be written: {why}", "Make room, or set TMPDIR.") from error
     expected = np.concatenate([scorer(clip[None]) for clip in rows])
     difference = _difference(tflite, compared, expected, settings["sample_rate"])
     _log.info("Scores differ from Keras by %f (mean over %d clips)", difference, len(compared))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.errors import InputError
+from kwsd.errors import InputError, OutputError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus"})
 
@@ -90,7 +90,6 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     stem = cache_dir / key.hexdigest()[:20]
     bounds_file = stem.with_name(stem.name + ".bounds.npy")
     if not bounds_file.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             decoded = list(pool.map(lambda path: decode(path, rate_hz), paths))
         bounds = np.cumsum([0, *(len(samples) for samples in decoded)], dtype=np.int64)
@@ -101,8 +100,18 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
 
 
 def save_whole(path: Path, array: NDArray[Any]) -> None:
-    """Write ``array`` as .npy under a temporary name, then rename, so that no half file is ever seen."""
+    """Write ``array`` as .npy under a temporary name, then rename, so that no half file is ever seen.
+
+    OutputError says why not.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.save(file, array)
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.save(file, array)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            str(path), f"cannot be written: {error.strerror or error}", "Make room or name another folder."
+        ) from error
