@@ -190,7 +190,7 @@ class Microphone:
                 stream = opening.result()
             except NoDeviceError as error:
                 self._failed(error)
-            except ConfigError as error:
+            except (ConfigError, UnavailableError) as error:
                 if not self._opened_once:
                     raise
                 self._failed(error)
