@@ -18,17 +18,21 @@ LIMIT_S = 60.0
 
 
 class Kwsd:
-    """``python -m kwsd ARGUMENTS``, its output read as it comes."""
+    """``python -m kwsd ARGUMENTS``, its output read as it comes unless it goes elsewhere."""
 
     def __init__(
-        self, *arguments: str | Path, env: dict[str, str] | None = None, stdin: Any = subprocess.DEVNULL
+        self,
+        *arguments: str | Path,
+        env: dict[str, str] | None = None,
+        stdin: Any = subprocess.DEVNULL,
+        stdout: Any = subprocess.PIPE,
     ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kwsd", *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -37,6 +41,7 @@ class Kwsd:
         self._readers = [
             threading.Thread(target=self._read, args=(stream, into), daemon=True)
             for stream, into in ((self.process.stdout, self.lines), (self.process.stderr, self.log))
+            if stream is not None
         ]
         for reader in self._readers:
             reader.start()
