@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 CACHE = Path("/var/cache/kwsd-nspawn")
-SYSTEM, WHEELS, MICROPHONE = CACHE / "root", CACHE / "wheels", CACHE / "mic"
+SYSTEM, WHEELS = CACHE / "root", CACHE / "wheels"
+MICROPHONE, CLIENT = CACHE / "mic", CACHE / "client"  # the sound server's folder, and what leads kwsd to it
 PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,libportaudio2,libasound2-plugins"
 CONFIG, SOCKET, DROP_INS = "/etc/kwsd/kwsd.yaml", "/run/kwsd/kwsd.sock", "/etc/systemd/system/kwsd.service.d"
 
@@ -73,6 +74,7 @@ def make_system() -> None:
         path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
         if left in ("etc/kwsd", DROP_INS[1:], "etc/sysusers.d"):
             path.mkdir(parents=True)
+    subprocess.run(["chroot", SYSTEM, "userdel", "kwsd"], stderr=subprocess.DEVNULL)  # what an earlier run left
     shutil.copy(ROOT / "systemd/kwsd.service", SYSTEM / "etc/systemd/system/kwsd.service")
     (SYSTEM / "opt/kwsd/breakable.py").write_text(BREAKABLE)
 
@@ -81,10 +83,9 @@ class Container:
     """A booted system."""
 
     def __init__(self) -> None:
+        options = f"-q -D {SYSTEM} --register=no --keep-unit -b --console=passive --bind={MICROPHONE} --bind={CLIENT}"
         self._nspawn = subprocess.Popen(
-            f"systemd-nspawn -q -D {SYSTEM} --register=no --keep-unit -b --console=passive --bind={MICROPHONE}".split(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            ["systemd-nspawn", *options.split()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         self._leader = ""
         wait_for(self._booted, "the container boots", 60)

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 from tests.helpers.virtual_mic import VirtualMic, missing  # noqa: E402
 from tools.reliability.container import (  # noqa: E402
     CACHE,
+    CLIENT,
     CONFIG,
     DROP_INS,
     MICROPHONE,
@@ -278,7 +279,11 @@ def microphone() -> Iterator[VirtualMic]:
     shutil.rmtree(MICROPHONE, ignore_errors=True)
     mic = VirtualMic(MICROPHONE)
     open_up()
-    variables = "".join(f"Environment={name}={value}\n" for name, value in mic.env.items())
+    CLIENT.mkdir(exist_ok=True)  # copies, for the server writes its own anew at each start
+    for name in ("asound.conf", "client.conf"):
+        shutil.copy(MICROPHONE / name, CLIENT / name)
+    files = {"ALSA_CONFIG_PATH": CLIENT / "asound.conf", "PULSE_CLIENTCONFIG": CLIENT / "client.conf"}
+    variables = "".join(f"Environment={name}={value}\n" for name, value in {**mic.env, **files}.items())
     (SYSTEM / DROP_INS[1:] / "microphone.conf").write_text(f"[Service]\n{variables}")
     demo, rate_hz = soundfile.read(ROOT / "examples/demo.flac", dtype="int16")
     soundfile.write(CACHE / "demo.wav", demo, rate_hz)
