@@ -71,7 +71,7 @@ class TestSpectrogram:
             (["--window_size", "20000"], 66, "less than a window"),
             (["--stride", "0"], 2, "--stride: must be at least 1"),
             (["--brightness", "-1"], 2, "--brightness: must be a number from 0"),
-            (["--output_image", "/nonexistent/a.png"], 74, "/nonexistent/a.png: cannot be written"),
+            (["--output_image", "/dev/null/a.png"], 74, "/dev/null/a.png: cannot be written"),
         ],
     )
     def test_what_cannot_be_drawn_is_one_line(self, tmp_path, wav, capsys, flags, code, told):
@@ -139,7 +139,7 @@ class TestFeatures:
         ("flags", "code", "told"),
         [
             ([], 2, "no file to write"),
-            (["--output_c_file=/nonexistent/a.c"], 74, "/nonexistent/a.c: cannot be written"),
+            (["--output_c_file=/dev/null/a.c"], 74, "/dev/null/a.c: cannot be written"),
             (["--output_c_file=a.c", "--preprocess=log_mel", "--quantize"], 2, "log_mel has no range"),
             (["--output_c_file=a.c", "--input_wav=nosuch.wav"], 66, "nosuch.wav"),
             (["--output_c_file=a.c", "--feature_bin_count=41"], 2, "1 to 40 coefficients"),

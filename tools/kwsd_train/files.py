@@ -6,15 +6,20 @@ from pathlib import Path
 from kwsd.errors import OutputError
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename, so that no half file is ever seen. OutputError says why not."""
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write under a temporary name, then rename, so that no half file is ever seen. A missing folder is made.
+
+    Raises:
+        OutputError: why not.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(
-            str(path), f"cannot be written: {error.strerror}", "Make room or name another file."
-        ) from error
+        mend = "Make room or name another file."
+        raise OutputError(str(path), f"cannot be written: {error.strerror or error}", mend) from error
     finally:  # after Ctrl-C too
-        temporary.unlink(missing_ok=True)
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)

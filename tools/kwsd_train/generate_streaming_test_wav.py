@@ -15,7 +15,7 @@ from kwsd.errors import InputError, UsageError
 from kwsd_train import data, options, recordings, stream
 from kwsd_train.augment import Signal
 from kwsd_train.data import SETS, UNKNOWN, UNKNOWN_INDEX, Clip
-from kwsd_train.output import write_whole
+from kwsd_train.files import write_whole
 
 HELP = "put clips and background together into a long recording, and say when which word is spoken"
 EXAMPLE = "kwsd-train generate-streaming-test-wav --preset clean --seed 7 --output_audio_file /tmp/clean.wav"

@@ -23,8 +23,8 @@ from kwsd.model import Model
 from kwsd.settings import CompleteRecognizeSettings
 from kwsd_train import curves, layers, score
 from kwsd_train.curves import Counts, Curve
+from kwsd_train.files import write_whole
 from kwsd_train.hearing import Heard, audio_files, hear_all
-from kwsd_train.output import write_whole
 from kwsd_train.replay import Replayer
 from kwsd_train.score import Row
 

@@ -13,7 +13,7 @@ from typing import Any
 from kwsd.errors import InputError, UsageError
 from kwsd_train import layers, score
 from kwsd_train.data import UNKNOWN
-from kwsd_train.output import write_whole
+from kwsd_train.files import write_whole
 from kwsd_train.score import Found, Row
 
 HELP = "hear recordings as the daemon does, and count hits, misses and false alarms"

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
                 "command": best.user_attrs["command"],
             },
         }
-        write_whole(args.json, (json.dumps(figures, indent=1) + "\n").encode())
+        write_whole(args.json, json.dumps(figures, indent=1) + "\n")
     return 0
 
 
