@@ -76,13 +76,14 @@ def run(args: argparse.Namespace) -> int:
         study.tell(trial, accuracy)
         told = ", ".join(f"{name} {value}" for name, value in sampled.items())
         _log.info("Trial %d: Validation accuracy = %.1f%% (%s)", trial.number, accuracy * 100, told)
-    best = study.best_trial
-    print(f"best of {len(study.trials)} trials: {best.number}, validation accuracy {best.value * 100:.1f}%")
+    done = _done(study)  # those that other processes are still at do not count
+    best = max(done, key=lambda trial: trial.value)
+    print(f"best of {len(done)} trials: {best.number}, validation accuracy {best.value * 100:.1f}%")
     print(shlex.join(best.user_attrs["command"]))
     if args.json:
         figures = {
             "study": study.study_name,
-            "trials": len(study.trials),
+            "trials": len(done),
             "best": {
                 "number": best.number,
                 "validation_accuracy": best.value,
@@ -92,6 +93,12 @@ def run(args: argparse.Namespace) -> int:
         }
         write_whole(args.json, json.dumps(figures, indent=1) + "\n")
     return 0
+
+
+def _done(study: Any) -> list[Any]:
+    from optuna.trial import TrialState
+
+    return list(study.get_trials(states=(TrialState.COMPLETE,)))
 
 
 def _study(args: argparse.Namespace) -> Any:
