@@ -108,6 +108,8 @@ class Poster:
                 raise TimeoutError
             answer = Answer(response.status, response.headers.get("Retry-After"))
             # The status has decided. The body is read only because some servers complain of a caller who hangs up.
+            # As it comes, not chunk by chunk: a chunk's size may be a lie, negative or without end.
+            response.chunked = False
             with suppress(OSError, http.client.HTTPException), _cut_after(BODY_LIMIT_S, connection):
                 response.read(BODY_LIMIT_BYTES)
             response.close()

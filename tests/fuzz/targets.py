@@ -128,11 +128,11 @@ def run_pipe(data: bytes) -> None:
     decoder = PipeDecoder("-", reader, RATE_HZ, 1 + channel, channel)
     source = FileSource("-", decoder, RATE_HZ, realtime=False, gain_db=20)
     try:
-        for at in range(0, min(len(data), 200 * piece), piece):
-            os.write(writer, data[at : at + piece])
-            source.read(0)
-        os.write(writer, data[200 * piece :])
-        os.close(writer)
+        with os.fdopen(writer, "wb", buffering=0) as speaker:
+            for at in range(0, min(len(data), 200 * piece), piece):
+                speaker.write(data[at : at + piece])
+                source.read(0)
+            speaker.write(data[200 * piece :])
         _drain(source)
     except InputError as error:
         one_line(error)

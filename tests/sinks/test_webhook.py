@@ -351,6 +351,14 @@ def test_what_is_no_http_is_a_connection_error(answer, caplog):
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"nonsense", b"f" * 5000])
+def test_a_chunk_of_an_impossible_size_does_not_unmake_a_delivery(size):
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nhello"
+    with raw_server(answer) as url, running(url) as sink:
+        sink.put(detection())
+        assert settled(sink) == {"queued": 0, "sent": 1, "dropped": 0, "retried": 0}
+
+
 def test_stop_cuts_a_request_short_and_counts_it():
     with Receiver() as receiver:
         receiver._answers = iter([receiver.hang])
