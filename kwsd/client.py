@@ -19,6 +19,7 @@ Message = dict[str, Any]
 HELLO_S = 5.0  # within this a kwsd greets who connects
 LOOK_S = 1.0  # longest sleep in one piece: a signal that comes just before it would not end it
 RETRY_S = 0.2  # between two looks for a kwsd that is not there
+LINE_MAX_BYTES = 2**20  # of a server's line; kwsd's longest, the greeting of a model with 1000 words, is a quarter
 
 
 def watch(
@@ -136,6 +137,8 @@ class Connection:
             raise ConnectionError("it closed the connection")
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._lines.extend(lines)
+        if len(self._rest) > LINE_MAX_BYTES:
+            raise ConnectionError("what answers there is no kwsd")
 
     def _greeting(self) -> Message:
         hello = self.receive(HELLO_S) or {}
@@ -145,6 +148,9 @@ class Connection:
             raise ConnectionError("what answers there is no kwsd")
         if hello.get("protocol") != PROTOCOL:
             raise ConnectionError(f"it speaks protocol {hello.get('protocol')}, this client {PROTOCOL}")
+        words = hello.get("labels")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ConnectionError("what answers there is no kwsd")
         return hello
 
 
@@ -196,7 +202,7 @@ def _connect(
 def _subscribe(connection: Connection, labels: Sequence[str] | None, types: frozenset[str]) -> None:
     wishes: Message = {"types": sorted(types)}
     if labels is not None:
-        known = connection.hello.get("labels", [])
+        known = connection.hello["labels"]
         if unknown := [label for label in labels if label not in known]:
             words = ", ".join(map(repr, unknown))
             raise ConfigError(f"labels: the model has no word {words}. Its words are {', '.join(known)}")

@@ -127,6 +127,9 @@ def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) ->
     except OSError as error:
         log.warning("%s cannot be run: %s", command[0], error.strerror)
         return
+    except ValueError as error:  # a NUL, from a server that is no kwsd
+        log.warning("%s cannot be run: %s", command[0], error)
+        return
     except KeyboardInterrupt:
         if child is not None:
             child.terminate()

@@ -137,11 +137,27 @@ def impostor(tmp_path, when):
         (b'{"type":"pong"}\n', "what answers there is no kwsd"),
         (b"", "it closed the connection"),
         (b'{"type":"hello","protocol":2}\n', "it speaks protocol 2, this client 1"),
+        (b'{"type":"hello","protocol":1,"labels":[1]}\n', "what answers there is no kwsd"),
+        (b'{"type":"hello","protocol":1}\n', "what answers there is no kwsd"),
     ],
 )
 def test_who_does_not_speak_the_protocol_is_refused(impostor, data, why):
     with pytest.raises(UnavailableError, match=why):
         next(watch(impostor(data), wait=False))
+
+
+def test_a_line_without_end_is_not_gathered_for_ever(monkeypatch):
+    monkeypatch.setattr(client, "LINE_MAX_BYTES", 100_000)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = client.Connection.__new__(client.Connection)
+        connection._socket, connection._rest, connection._lines = ours, b"", client.deque()
+        sent = 0
+        with pytest.raises(ConnectionError, match="no kwsd"):
+            while sent < 1_000_000:
+                sent += theirs.send(b"x" * 50_000)
+                connection._read()
+    assert sent <= 200_000
 
 
 def test_who_says_nothing_is_not_waited_for(impostor, monkeypatch):
