@@ -25,6 +25,7 @@ from kwsd.sinks.bus import Bus, Sink
 
 LOOK_S = 0.2
 STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
+LOSSES_EVERY_S = 10.0  # a machine that is overloaded loses samples all the time
 START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, prolonged while the microphone is waited for
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Daemon:
         self._started_s = time.monotonic()
         self._state = _status("starting", "starting", time.time())
         self._ready = False
+        self._losses = (0, 0)  # samples and overruns, told so far
+        self._next_losses_s = 0.0
         self._failure: BaseException | None = None
         self._output_closed = False
 
@@ -129,6 +132,7 @@ class Daemon:
             self._notifier.ready()
         if not self._ready:
             self._notifier.extend(START_LIMIT_S)
+        self._tell_losses(now)
         if self._watchdog is not None and self._watchdog.due(
             now, self._listening.samples, self._listening.strides, self._state.state, self._listening.recovery_steps
         ):
@@ -146,6 +150,17 @@ class Daemon:
             logger.log(level, "%s: %s", state, reason)
         self._notifier.status(f"{state}: {reason}")
         self._bus.publish(self._state)
+
+    def _tell_losses(self, now: float) -> None:
+        """Says what audio was lost since it was said last."""
+        losses = self._listening.samples_lost, self._listening.overruns
+        if losses == self._losses or now < self._next_losses_s:
+            return
+        (lost, overruns), self._losses, self._next_losses_s = self._losses, losses, now + LOSSES_EVERY_S
+        lost_s = (losses[0] - lost) / self._listening.model.sample_rate_hz
+        logger.warning(
+            "%.2f s of audio lost, %d overruns; words are not joined across it", lost_s, losses[1] - overruns
+        )
 
     def _reload(self) -> None:
         """Takes the configuration as it is now, or says why not and goes on as before."""

@@ -64,6 +64,12 @@ class StreamClock:
         self.late_s = max(0.0, offset_s - self._baseline_s)
         return self._watching is not None and self.late_s > LATE_S, missing
 
+    def skip(self, count: int) -> None:
+        """Takes note of samples that arrived in time and were dropped, so that they do not count as missing too."""
+        self._audio_s += count / self._rate_hz
+        if self._arrived_s is not None:
+            self._arrived_s += count / self._rate_hz
+
     @property
     def fault(self) -> str | None:
         """In words, where the rate is not what the device says."""

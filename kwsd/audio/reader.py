@@ -55,6 +55,9 @@ class Reader:
                 self._begin(item.rate_hz)
                 self._reopened = self._heard_s is not None
             elif isinstance(item, Gap):
+                self._clock.skip(item.lost)
+                if self._heard_s is not None:
+                    self._heard_s += item.lost / self._device_hz
                 return self._gap(item.lost)
             elif (lost := self._take(item)) is not None:
                 self._held = item

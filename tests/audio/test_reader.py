@@ -72,6 +72,24 @@ def test_an_overrun_becomes_a_gap_in_its_place_at_the_rate_handed_out():
     assert device.reader.samples_lost == 1600
 
 
+def test_an_overrun_is_not_taken_for_a_stall_as_well():
+    """The blocks that found no room are missing from the clock's count, too."""
+    device = Device().deliver(1)
+    device.now_s += 3
+    device.ring.mark(Gap(3 * RATE_HZ))
+    items = device.deliver(2).read()
+    assert lost(items) == [3 * RATE_HZ] and len(heard(items)) == 3 * RATE_HZ
+
+
+def test_an_overrun_before_a_stream_is_reopened_is_counted_once():
+    device = Device().deliver(1)
+    device.now_s += 5
+    device.ring.mark(Opened(RATE_HZ))
+    device.ring.mark(Gap(2 * RATE_HZ))  # the ring tells it with the next block that finds room
+    items = device.deliver(1).read()
+    assert sum(lost(items)) == pytest.approx(5 * RATE_HZ, abs=2)
+
+
 def test_a_reopened_stream_follows_a_gap_as_long_as_the_silence():
     device = Device().deliver(1)
     device.now_s += 7.5
