@@ -45,7 +45,7 @@ class Spool:
         self.unspooled = 0
         self._refused: set[str] = set()
         try:
-            _make_private(Path(path))
+            _make(Path(path))
             # check_same_thread: opened by the main thread, then used by the sink's.
             self._database = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
         except OSError as error:
@@ -60,6 +60,9 @@ class Spool:
                 raise ConfigError(f"spool {path}: {_explain(error)}") from None
             self._roll_back()
             self._complain(error)
+        except OSError as error:
+            self._database.close()
+            raise ConfigError(f"spool {path}: {error.strerror or error}") from None
         except ConfigError:
             self._database.close()
             raise
@@ -88,7 +91,7 @@ class Spool:
             self._database.executemany("DELETE FROM events WHERE id = ?", gone)
             self._database.executemany("INSERT INTO events (id, body) VALUES (?, ?)", new)
             self._database.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._roll_back()
             self._complain(error)
             refused = {id for id, _ in new}
@@ -116,6 +119,9 @@ class Spool:
         (check,) = execute("PRAGMA quick_check").fetchone()
         if check != "ok":
             raise sqlite3.DatabaseError("malformed")
+        # It is ours, so its owner's alone; SQLite gives its side files the same mode.
+        if stat.S_IMODE(Path(self._path).stat().st_mode) != 0o600:
+            Path(self._path).chmod(0o600)
         # WAL and NORMAL: a commit hands the rows to the kernel, which outlives SIGKILL, without waiting for the disk,
         # which an SD card would make felt. Only a power cut can lose the last rows (never the file), and after one a
         # word is too old to be delivered anyway.
@@ -134,23 +140,23 @@ class Spool:
         if self._database.in_transaction:  # SQLite has done it by itself after some errors
             self._database.execute("ROLLBACK")
 
-    def _complain(self, error: sqlite3.Error) -> None:
+    def _complain(self, error: sqlite3.Error | OSError) -> None:
         if not self._full:
             log.warning("spool %s: %s; events wait in memory only, until it takes them again", self._path, error)
         self._full = True
 
 
-def _make_private(path: Path) -> None:
-    """Makes the file, or an existing one, readable for its owner alone. SQLite gives its side files the same mode."""
+def _make(path: Path) -> None:
+    """Makes the file, readable for its owner alone; one that is there must be a regular file, and no link to one."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         # Not opened, for closing it again would drop the locks that this process holds on it.
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise OSError(None, "is a symbolic link. Name the file itself") from None
+        if not stat.S_ISREG(mode):
             raise OSError(None, "is no regular file") from None
-        if stat.S_IMODE(status.st_mode) != 0o600:
-            path.chmod(0o600)
 
 
 def _body(event: DetectionEvent) -> str:

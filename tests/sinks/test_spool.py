@@ -127,6 +127,12 @@ def _foreign(path):
     database.execute("CREATE TABLE cookies (name TEXT)")
     database.commit()
     database.close()
+    os.chmod(path, 0o644)  # noqa: PTH101
+
+
+def _link(path):
+    (Path(path).parent / "precious").write_bytes(b"")
+    Path(path).symlink_to("precious")
 
 
 @pytest.mark.parametrize(
@@ -138,17 +144,20 @@ def _foreign(path):
         (_foreign, "somebody else"),
         (Path.mkdir, "no regular file"),
         (os.mkfifo, "no regular file"),
+        (_link, "symbolic link"),
     ],
 )
 def test_what_is_no_spool_is_refused_and_left_alone(path, make, why):
     make(Path(path))
     before = Path(path).read_bytes() if Path(path).is_file() else None
+    mode = Path(path).stat().st_mode
     with pytest.raises(ConfigError, match=why) as caught:
         Spool(path)
     assert "\n" not in str(caught.value)
     assert path in str(caught.value)
     if before is not None:
         assert Path(path).read_bytes() == before
+    assert Path(path).stat().st_mode == mode
 
 
 def test_a_spool_in_a_folder_that_is_not_there_is_refused(tmp_path):
