@@ -135,23 +135,6 @@ def test_a_server_that_is_killed_and_started_again(microphone, listen):
     assert gap_s == pytest.approx(away_s, abs=1.5)
 
 
-def test_an_alsa_configuration_that_is_away_for_a_while(microphone, listen):
-    """As while its package is upgraded: at the start that ends kwsd, later it is waited for."""
-    listener = listen()
-    listener.wait_for_state("listening", "degraded")
-    microphone.do("kill")
-    Path(microphone.env["ALSA_CONFIG_PATH"]).write_text("")
-    try:
-        listener.wait_for(
-            lambda: next((line for line in list(listener.told) if "ALSA" in line.get("reason", "")), None), "it is told"
-        )
-    finally:
-        microphone.do("start")  # writes it anew
-        begun_s = time.monotonic()
-    assert listener.wait_for_state("listening", since_s=begun_s - 1)["at"] - begun_s < PROMISED_S
-    assert listener.end() == 0
-
-
 def test_a_microphone_that_is_unloaded_and_loaded_again(microphone, listen):
     _, gap_s, away_s = goes_and_comes(listen(), microphone, "unload", "load", ("recovering", "waiting"))
     assert gap_s == pytest.approx(away_s, abs=1.5)
