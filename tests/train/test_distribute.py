@@ -71,6 +71,21 @@ def test_two_workers_reach_the_loss_of_one_process(data_dir, tmp_path, caplog):
             np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_a_worker_that_is_killed_ends_the_others_with_one_line(data_dir, tmp_path):
+    endless = ["100000" if flag == "5" else flag for flag in flags(data_dir, tmp_path, "killed")]
+    first, second = workers(endless, 2)
+    with first, second:
+        try:
+            assert any(line.startswith("Step #3: ") for line in first.stderr)
+            second.kill()
+            last = first.communicate(timeout=240)[1].splitlines()[-1]
+        finally:
+            first.kill()
+            second.kill()
+    assert first.returncode == 70
+    assert last.startswith("kwsd-train: --distribute: another worker has gone.")
+
+
 def test_mirrored_on_one_device_is_training_as_ever(data_dir, tmp_path):
     assert main(flags(data_dir, tmp_path, "alone")) == 0
     assert main([*flags(data_dir, tmp_path, "mirrored"), "--distribute", "mirrored"]) == 0
