@@ -10,6 +10,8 @@ LATE_S = 2.0  # audio older than this is of no use
 NEAR_S = 0.1  # jitter
 PACE_S = 0.4  # how long a pace is watched before it is believed
 RATE_WINDOW_S = 10.0
+RATE_LOOK_S = 2.5  # a rate that is far off is seen sooner
+RATE_FAR = 0.25  # 48 kHz as 16, 44.1 as 16, 48 as 32; jitter that long would be a stall
 RATE_TOLERANCE = 0.04  # 44.1 kHz for 48 is off by 0.08; a busy machine delays an end of the window by 0.2 s
 
 
@@ -99,7 +101,11 @@ class StreamClock:
         if self._rate_from is None:
             self._rate_from = arrived_s, self._audio_s
         elapsed_s = arrived_s - self._rate_from[0]
+        if elapsed_s < RATE_LOOK_S:
+            return
+        ratio = (self._audio_s - self._rate_from[1]) / elapsed_s
+        if abs(ratio - 1) > RATE_FAR:
+            self._off_hz = ratio * self._rate_hz
         if elapsed_s >= RATE_WINDOW_S:
-            ratio = (self._audio_s - self._rate_from[1]) / elapsed_s
             self._off_hz = ratio * self._rate_hz if abs(ratio - 1) > RATE_TOLERANCE else None
             self._rate_from = arrived_s, self._audio_s

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-SILENT_S = 3.0  # noise gates give short stretches of zeros; no microphone that hears gives this
-CLIP_WINDOW_S = 3.0
+SILENT_S = 2.5  # noise gates give short stretches of zeros; no microphone that hears gives this
+CLIP_WINDOW_S = 1.4  # told within two of them, whenever it begins
 CLIP_SHARE = 0.01
+CLIP_CALM_S = 10.0  # forgiven after so long, so that loud words with pauses between are one fault
 FULL_SCALE = 32_767
 
 
@@ -25,6 +26,7 @@ class SignalCheck:
         self._value: int | None = None
         self._constant = 0
         self._window = self._full = 0
+        self._calm = 0
         self._clipping: str | None = None
 
     def take(self, samples: NDArray[np.int16]) -> None:
@@ -55,10 +57,11 @@ class SignalCheck:
             self._full += int(np.count_nonzero((samples >= FULL_SCALE) | (samples <= -FULL_SCALE)))
         if self._window >= CLIP_WINDOW_S * self._rate_hz:
             share = self._full / self._window
-            self._clipping = (
-                f"clipping: {share:.0%} of the samples are at full scale (lower the gain)"
-                if share > CLIP_SHARE
-                else None
-            )
+            self._calm += self._window
+            if share > CLIP_SHARE:
+                self._calm = 0
+                self._clipping = f"clipping: {share:.0%} of the samples are at full scale (lower the gain)"
+            elif self._calm >= CLIP_CALM_S * self._rate_hz:
+                self._clipping = None
             self._window = self._full = 0
         return self._clipping

@@ -78,6 +78,18 @@ def test_a_rate_that_is_not_what_the_device_says_is_told_and_taken_back(true_hz,
     assert device.clock.fault is None
 
 
+@pytest.mark.parametrize(
+    ("said_hz", "true_hz"), [(16_000, 48_000), (48_000, 16_000), (16_000, 44_100), (16_000, 8_000)]
+)
+def test_a_rate_far_off_is_told_within_three_seconds(said_hz, true_hz):
+    device = Device(rate_hz=said_hz)
+    while device.clock.fault is None:
+        device.now_s += BLOCK / true_hz
+        device.clock.take(BLOCK, device.now_s)
+        assert device.now_s < 103
+    assert f"{said_hz} Hz" in device.clock.fault
+
+
 def test_jitter_is_no_fault():
     """Blocks that come five at a time, as with a long latency, and a machine that pauses for 0.2 s now and then."""
     device = Device()
