@@ -3,7 +3,7 @@ VENV ?= .venv
 export VENV
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench models fuzz lock audit clean
+.PHONY: help run test lint bench models soak nspawn fuzz lock audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,15 @@ bench: ## cost of listening, as one JSON line (docs/performance.md names its key
 models: ## train the shipped models again from $$KWSD_DATA (hours)
 	@tools/setup.sh test
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" models/default.recipe.sh
+
+soak: ## endurance: 24 h of audio, SOAK_MINUTES (60) of a microphone with every sink on, 10 minutes with busy cores
+	@tools/setup.sh test
+	@$(VENV)/bin/python tools/reliability/soak.py
+
+nspawn: ## try the system unit under a real systemd in a container (root; about six minutes, the first time more)
+	@tools/setup.sh test
+	@tools/setup.sh nspawn
+	@$(VENV)/bin/python tools/reliability/nspawn.py
 
 FUZZ_SECONDS ?= 60
 fuzz: ## feed every parser of foreign bytes with malformed input for FUZZ_SECONDS (60) in all

@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh run    what `make run` needs
 #   tools/setup.sh test   what `make test` needs as well
+#   tools/setup.sh nspawn what `make nspawn` needs beyond that
 #   tools/setup.sh fuzz   what `make fuzz` needs, in an environment of its own
 #
 # Says everything on standard error. Where system packages are missing and cannot be installed it prints the one
@@ -48,6 +49,10 @@ if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, t
     add socat have socat
     add openssl have openssl
     add espeak-ng have espeak-ng
+fi
+if [ "$goal" = nspawn ]; then
+    add debootstrap have debootstrap
+    add systemd-container have systemd-nspawn
 fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # the list is meant to be split
