@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kwsd.audio.microphone import Microphone
+from kwsd.audio.microphone import Microphone, _CannotOpenError
 from kwsd.config import AudioSettings
 from kwsd.errors import ConfigError, UnavailableError
 
@@ -68,3 +68,21 @@ def test_at_the_start_it_is_raised(opens, error):
     microphone = opens(error)
     with pytest.raises(type(error)):
         step_until(microphone, lambda: False)
+
+
+class Busy(Exception):
+    """As PortAudio says it: a text, and a code among the arguments."""
+
+    def __str__(self):
+        return f"{self.args[0]} [PaErrorCode {self.args[1]}]"
+
+
+def test_a_busy_device_is_told_and_heard_when_it_is_free(opens):
+    """PortAudio's error for it, in words with a mend."""
+    error = Busy("Error opening InputStream: Device unavailable", -9985)
+    free = stream()
+    microphone = opens(_CannotOpenError("USB Audio", error), free)
+    step_until(microphone, lambda: microphone.state.state == "waiting")
+    assert "Device unavailable" in microphone.state.reason
+    assert microphone.state.reason.endswith("Another program may be using it.")
+    step_until(microphone, lambda: microphone._stream is free)

@@ -1,0 +1,83 @@
+"""A hook whose server is away for an hour, on a clock that the test moves."""
+
+import pytest
+
+from kwsd.config import WebhookSettings
+from kwsd.events import DetectionEvent, rfc3339
+from kwsd.sinks import webhook
+from kwsd.sinks.post import Answer, PostError
+from kwsd.sinks.webhook import WebhookSink
+
+HOUR_S = 3600.0
+
+
+class Clock:
+    """Stands in for the module time."""
+
+    def __init__(self):
+        self.now_s = 1_800_000_000.0
+
+    def time(self):
+        return self.now_s
+
+    monotonic = time
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(webhook, "time", clock)
+    return clock
+
+
+class Server:
+    """Refuses connections until ``back_s``; keeps when it was tried."""
+
+    def __init__(self, clock, back_s):
+        self.clock, self.back_s, self.tried_s = clock, back_s, []
+
+    def post(self, body, headers, limit_s):
+        self.tried_s.append(self.clock.now_s)
+        if self.clock.now_s < self.back_s:
+            raise PostError("Connection refused")
+        return Answer(204, None)
+
+
+def hook(clock, monkeypatch, max_age_s):
+    """A hook that no thread runs, and whose pauses move the clock."""
+    sink = WebhookSink(WebhookSettings(url="http://127.0.0.1:9/", max_age_s=max_age_s))
+    server = Server(clock, clock.now_s + HOUR_S)
+    monkeypatch.setattr(sink, "_poster", server)
+
+    def pause(seconds):
+        clock.now_s += seconds
+        return False
+
+    monkeypatch.setattr(sink, "pause", pause)
+    return sink, server
+
+
+def said(clock, seq):
+    return DetectionEvent(f"5f2c9a1e7b3d-{seq}", seq, rfc3339(clock.now_s), "stop", 0.9, 52340, 31.4, "m", "d")
+
+
+def test_an_event_that_may_be_that_old_is_delivered_within_a_minute_of_the_return(clock, monkeypatch):
+    """And the server is not hammered meanwhile."""
+    sink, server = hook(clock, monkeypatch, 2 * HOUR_S)
+    assert sink._deliver_in_time(said(clock, 1)) is True
+    assert server.back_s <= clock.now_s <= server.back_s + webhook.BACKOFF_MAX_S
+    assert 60 < len(server.tried_s) < 400
+
+
+def test_with_the_usual_age_each_is_dropped_in_time_and_the_first_one_after_is_delivered_at_once(clock, monkeypatch):
+    """A "go" from an hour ago is never delivered, and nobody waits for the back-off of words long past."""
+    sink, server = hook(clock, monkeypatch, 10.0)
+    delivered = []
+    for seq in range(1, 200):
+        event, said_s = said(clock, seq), clock.now_s
+        delivered.append(sink._deliver_in_time(event))
+        assert clock.now_s <= said_s + 10.0
+        assert not delivered[-1] or said_s + 10.0 >= server.back_s
+        clock.now_s = said_s + 20.0
+    first = delivered.index(True)
+    assert all(delivered[first:]) and 175 < first < 185
