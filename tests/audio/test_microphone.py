@@ -70,7 +70,7 @@ def test_at_the_start_it_is_raised(opens, error):
         step_until(microphone, lambda: False)
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """As PortAudio says it: a text, and a code among the arguments."""
 
     def __str__(self):
@@ -79,7 +79,7 @@ class Busy(Exception):
 
 def test_a_busy_device_is_told_and_heard_when_it_is_free(opens):
     """PortAudio's error for it, in words with a mend."""
-    error = Busy("Error opening InputStream: Device unavailable", -9985)
+    error = BusyError("Error opening InputStream: Device unavailable", -9985)
     free = stream()
     microphone = opens(_CannotOpenError("USB Audio", error), free)
     step_until(microphone, lambda: microphone.state.state == "waiting")
