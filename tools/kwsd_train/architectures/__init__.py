@@ -20,7 +20,7 @@ _NAMES = {
     "matchboxnet": "matchboxnet_3x1x64 matchboxnet_3x2x64 matchboxnet_6x2x64",
     "bc_resnet": "bc_resnet_1 bc_resnet_1_5 bc_resnet_2 bc_resnet_3 bc_resnet_6 bc_resnet_8",
     "recurrent": "gru lstm crnn_s crnn_m crnn_l att_rnn mhatt_rnn",
-    "res2d1d": "res2d1d",
+    "res2d1d": "res2d1d_tiny res2d1d res2d1d_large",
 }
 
 FAMILIES = {name: family for family, names in _NAMES.items() for name in names.split()}

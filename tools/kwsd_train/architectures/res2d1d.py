@@ -39,4 +39,8 @@ def res2d1d(features: Any, labels: int, *, maps: tuple[int, int, int], channels:
     return layers.Dense(labels)(pooled)
 
 
-BUILDERS = {"res2d1d": partial(res2d1d, maps=(16, 24, 32), channels=88, kernels=(9, 9, 9))}
+BUILDERS = {
+    "res2d1d_tiny": partial(res2d1d, maps=(7, 11, 16), channels=42, kernels=(9, 9, 9)),
+    "res2d1d": partial(res2d1d, maps=(16, 24, 32), channels=88, kernels=(9, 9, 9)),
+    "res2d1d_large": partial(res2d1d, maps=(24, 40, 56), channels=160, kernels=(9, 11, 13, 15)),
+}
