@@ -40,11 +40,13 @@ def per_label(counts: Matrix, labels: Sequence[str]) -> dict[str, dict[str, floa
 
 
 def as_table(counts: Matrix, labels: Sequence[str]) -> str:
-    """The matrix with labels, and the recall of each row in percent."""
+    """The matrix with labels, and in percent the recall and the precision of each."""
     width = max(5, *(len(label) for label in labels)) + 1
-    lines = [" " * width + "".join(f"{label[: width - 1]:>{width}}" for label in labels) + f"{'right %':>9}"]
-    for label, row in zip(labels, counts, strict=True):
-        total = int(row.sum())
-        right = f"{100 * row[labels.index(label)] / total:9.1f}" if total else f"{'-':>9}"
-        lines.append(f"{label:<{width}}" + "".join(f"{count:>{width}}" for count in row) + right)
+    head = "".join(f"{label:>{width}}" for label in labels)
+    lines = [" " * width + head + f"{'recall %':>10}{'precision %':>13}"]
+    for place, (label, row) in enumerate(zip(labels, counts, strict=True)):
+        right, there, told = row[place], row.sum(), counts[:, place].sum()
+        recall, precision = (f"{100 * right / total:.1f}" if total else "-" for total in (there, told))
+        squares = "".join(f"{count:>{width}}" for count in row)
+        lines.append(f"{label:<{width}}{squares}{recall:>10}{precision:>13}")
     return "\n".join(lines)

@@ -1,8 +1,9 @@
 """Detection-error trade-off curves as a picture."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from kwsd_train import pictures
 
 
 def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, Any] | None) -> bytes:
@@ -14,12 +15,7 @@ def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, A
 
     Raises ModuleNotFoundError where matplotlib is not installed.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = pictures.empty(8, 5.5)
     words = list(points[0]["per_word"])
     for word in words:
         line = [point["per_word"][word] for point in points]
@@ -45,6 +41,4 @@ def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, A
     axes.set_title(title, fontsize=8)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, ncols=2)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return buffer.getvalue()
+    return pictures.as_png(figure)

@@ -1,4 +1,4 @@
-"""``kwsd-train evaluate``: how many clips of a set a frozen model names rightly."""
+"""``kwsd-train evaluate``: how many clips of a set a frozen model names rightly, and which it does not."""
 
 import argparse
 import json
@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kwsd_train import confusion, options
+from kwsd_train import confusion, mistakes, options, pictures
 from kwsd_train.data import DEFAULT_SEED, SETS
+from kwsd_train.files import write_whole
 
 HELP = "measure a model on the clips of a set"
-EXAMPLE = "kwsd-train evaluate --model default --data_dir data/speech_commands"
+EXAMPLE = "kwsd-train evaluate --model default --data_dir data/speech_commands --png matrix.png --errors errors.tsv"
+
+_SHOWN = 5
+"""Mistakes that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--set", choices=SETS, default="testing", help="which clips (default: testing)")
     group.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    group.add_argument("--png", type=Path, metavar="FILE", help="draw the confusion matrix")
+    group.add_argument(
+        "--errors", type=Path, metavar="FILE", help="list the clips named wrongly, the surest mistakes first (TSV)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from kwsd import model as models
     from kwsd_train.examples import Examples, load_data
 
+    if args.png:
+        pictures.need_matplotlib()
     model = models.load(args.model)
     settings = options.FEATURE_DEFAULTS | options.AUGMENT_DEFAULTS | {"batch_size": 1, "seed": DEFAULT_SEED}
     settings |= options.resolve(args, options.DATA_DEFAULTS)
@@ -36,13 +46,17 @@ def run(args: argparse.Namespace) -> int:
         "sample_rate": model.sample_rate_hz,
         "clip_duration_ms": model.clip_ms,
     }
-    examples = Examples(load_data(settings, options.folders(args)), settings, model.frontend)
+    data = load_data(settings, options.folders(args))
+    examples = Examples(data, settings, model.frontend)
     rows, labels = examples.evaluation_set(args.set)
-    predicted = np.array([int(np.argmax(model.scores(clip))) for clip in rows], np.int64)
     names = examples.names
     # a model may order its labels as it likes: its numbers are brought into the order of the sets
     order = np.array([names.index(label) for label in model.labels])
-    counts = confusion.matrix(labels, order[predicted], len(names))
+    scores = np.zeros((len(rows), len(names)), np.float32)
+    for place, clip in enumerate(rows):
+        scores[place, order] = model.scores(clip)
+    predicted = scores.argmax(axis=1)
+    counts = confusion.matrix(labels, predicted, len(names))
     figures = {
         "accuracy": confusion.accuracy(counts),
         "n": len(labels),
@@ -50,8 +64,19 @@ def run(args: argparse.Namespace) -> int:
         "confusion": counts.tolist(),
         "per_label": confusion.per_label(counts, names),
     }
+    total = f"accuracy {figures['accuracy'] * 100:.2f}% (N={len(labels)}, {args.set})"
+    files = [data.clips.paths[number] if number >= 0 else None for number in data.sets[args.set].numbers]
+    wrong = mistakes.find(files, labels, predicted, scores, names)
     print(confusion.as_table(counts, names))
-    print(f"accuracy {figures['accuracy'] * 100:.2f}% (N={len(labels)}, {args.set})")
+    print(total)
+    if wrong:
+        print(f"\nThe surest of {len(wrong)} mistakes with a recording:\n{mistakes.as_text(wrong[:_SHOWN])}")
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        write_whole(args.json, json.dumps(figures, indent=1) + "\n")
+    if args.errors:
+        write_whole(args.errors, mistakes.as_tsv(wrong))
+    if args.png:
+        from kwsd_train import confusion_plot
+
+        write_whole(args.png, confusion_plot.draw(counts, names, f"{model.name}: {total}"))
     return 0

@@ -51,10 +51,12 @@ class Recordings:
     Args:
         stem: path of the cache without its endings ``.samples.npy`` (all samples, int16, shape (total,)) and
             ``.bounds.npy`` (int64, shape (count + 1,): recording i is samples[bounds[i]:bounds[i + 1]]).
+        paths: the file of each recording. They are not pickled: workers do without.
     """
 
-    def __init__(self, stem: str) -> None:
+    def __init__(self, stem: str, paths: Sequence[Path] = ()) -> None:
         self.stem = stem
+        self.paths = paths
         self.bounds: NDArray[np.int64] = np.load(f"{stem}.bounds.npy")
         self.samples: NDArray[np.int16] = np.load(f"{stem}.samples.npy", mmap_mode="r")
 
@@ -96,7 +98,7 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
         joined = np.concatenate(decoded) if decoded else np.zeros(0, np.int16)
         save_whole(stem.with_name(stem.name + ".samples.npy"), joined)
         save_whole(bounds_file, bounds)
-    return Recordings(str(stem))
+    return Recordings(str(stem), paths)
 
 
 def save_whole(path: Path, array: NDArray[Any]) -> None:

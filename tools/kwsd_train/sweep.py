@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from kwsd import config
-from kwsd.errors import UnavailableError, UsageError
+from kwsd.errors import UsageError
 from kwsd.model import Model
 from kwsd.settings import CompleteRecognizeSettings
-from kwsd_train import curves, layers, score
+from kwsd_train import curves, layers, pictures, score
 from kwsd_train.curves import Counts, Curve
 from kwsd_train.files import write_whole
 from kwsd_train.hearing import Heard, audio_files, hear_all
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from kwsd import model as models
 
     if args.png:
-        _need_matplotlib()
+        pictures.need_matplotlib()
     negatives = audio_files(args.negatives, "--negatives")
     if len(args.wav) != len(args.ground_truth):
         raise UsageError("--ground_truth", f"{len(args.ground_truth)} files for {len(args.wav)} recordings")
@@ -130,13 +130,6 @@ def run(args: argparse.Namespace) -> int:
     print(_as_text(recommended, figures))
     _write(args, model, swept, words, hours, recommended, figures)
     return 0
-
-
-def _need_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UnavailableError("--png", "matplotlib is not there", "Install it: pip install matplotlib") from error
 
 
 def _values(setting: str, flag: str, text: str) -> list[Any]:

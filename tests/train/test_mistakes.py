@@ -1,0 +1,82 @@
+"""What evaluate tells of a model's mistakes."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from kwsd_train import confusion, mistakes
+from kwsd_train.cli import main
+
+MODEL = Path(__file__).parents[1] / "fixtures" / "models" / "rows.tflite"
+LABELS = ["_silence_", "_unknown_", "up", "down"]
+
+
+@pytest.fixture
+def folder(tmp_path, data_dir):
+    """The words of the fixture's model, "yes" and "no", spoken by the tones of "up" and "down"."""
+    root = tmp_path / "words"
+    root.mkdir()
+    for word, tones in {"yes": "up", "no": "down", "bird": "bird", "_background_noise_": "_background_noise_"}.items():
+        (root / word).symlink_to(data_dir / tones)
+    return root
+
+
+def test_the_surest_mistakes_come_first_and_silence_is_left_out():
+    files = [Path("/a.wav"), Path("/b.wav"), None, Path("/c.wav"), Path("/d.wav")]
+    truth, predicted = np.array([2, 2, 0, 3, 3]), np.array([3, 2, 2, 2, 2])
+    scores = np.zeros((5, 4), np.float32)
+    scores[:, 2:] = [[0.4, 0.6], [1, 0], [1, 0], [0.9, 0.1], [0.9, 0.05]]
+    found = mistakes.find(files, truth, predicted, scores, LABELS)
+    assert [(one.file.name, one.said, one.heard) for one in found] == [
+        ("d.wav", "down", "up"),
+        ("c.wav", "down", "up"),
+        ("a.wav", "up", "down"),
+    ]
+    assert found[2][3:] == pytest.approx((0.6, 0.4))
+
+
+def test_recall_and_precision_stand_beside_the_matrix():
+    table = confusion.as_table(np.array([[0, 0, 0], [0, 3, 1], [0, 0, 4]]), ["_silence_", "up", "down"])
+    lines = [line.split() for line in table.splitlines()]
+    assert lines[0] == ["_silence_", "up", "down", "recall", "%", "precision", "%"]
+    assert lines[1:] == [
+        ["_silence_", "0", "0", "0", "-", "-"],
+        ["up", "0", "3", "1", "75.0", "100.0"],
+        ["down", "0", "0", "4", "100.0", "80.0"],
+    ]
+
+
+def test_evaluate_writes_a_picture_and_files_that_can_be_played(folder, tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install 'kwsd[train]')")
+    results = [tmp_path / name for name in ("figures.json", "errors.tsv", "matrix.png")]
+    flags = ["--json", str(results[0]), "--errors", str(results[1]), "--png", str(results[2])]
+    flags += ["--set", "training", "--data_dir", str(folder), "--cache_dir", str(tmp_path / "cache")]
+    assert main(["evaluate", "--model", str(MODEL), *flags]) == 0
+    printed = capsys.readouterr().out
+    counts = np.array(json.loads(results[0].read_text())["confusion"])
+    rows = list(csv.DictReader(io.StringIO(results[1].read_text()), delimiter="\t"))
+    assert list(rows[0]) == ["file", "said", "heard", "heard_score", "said_score"]
+    assert len(rows) == counts[1:].sum() - np.trace(counts[1:, 1:])
+    for row in rows:
+        assert row["said"] != row["heard"]
+        assert Path(row["file"]).parent.name == {"_unknown_": "bird"}.get(row["said"], row["said"])
+        assert soundfile.info(row["file"]).frames
+    sure = [float(row["heard_score"]) for row in rows]
+    assert sure == sorted(sure, reverse=True)
+    assert f"{rows[0]['file']}: said {rows[0]['said']}" in printed
+    assert results[2].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("flag", ["--json", "--errors", "--png"])
+def test_a_result_that_cannot_be_written_is_one_line(folder, tmp_path, capsys, flag):
+    if flag == "--png":
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install 'kwsd[train]')")
+    flags = ["--data_dir", str(folder), "--cache_dir", str(tmp_path / "cache"), "--testing_percentage", "50"]
+    assert main(["evaluate", "--model", str(MODEL), *flags, flag, "/dev/null/result"]) == 74
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "/dev/null/result: cannot be written" in lines[0]
