@@ -47,7 +47,7 @@ class Daemon:
         self._started_s = time.monotonic()
         self._state = _status("starting", "starting", time.time())
         self._ready = False
-        self._losses = (0, 0)  # samples and overruns, told so far
+        self._lost_told = 0  # samples
         self._next_losses_s = 0.0
         self._failure: BaseException | None = None
         self._output_closed = False
@@ -153,14 +153,12 @@ class Daemon:
 
     def _tell_losses(self, now: float) -> None:
         """Says what audio was lost since it was said last."""
-        losses = self._listening.samples_lost, self._listening.overruns
-        if losses == self._losses or now < self._next_losses_s:
+        lost = self._listening.samples_lost - self._lost_told
+        if lost == 0 or now < self._next_losses_s:
             return
-        (lost, overruns), self._losses, self._next_losses_s = self._losses, losses, now + LOSSES_EVERY_S
-        lost_s = (losses[0] - lost) / self._listening.model.sample_rate_hz
-        logger.warning(
-            "%.2f s of audio lost, %d overruns; words are not joined across it", lost_s, losses[1] - overruns
-        )
+        self._lost_told, self._next_losses_s = self._lost_told + lost, now + LOSSES_EVERY_S
+        lost_s = lost / self._listening.model.sample_rate_hz
+        logger.warning("%.2f s of audio lost; no word is joined across it", lost_s)
 
     def _reload(self) -> None:
         """Takes the configuration as it is now, or says why not and goes on as before."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kwsd.commands.run import Plan, SourceOptions
 
 
+STILL_S = 2.0  # without a block heard although there is audio to hear
+
+
 class Prepared(NamedTuple):
     """What a plan comes to once its model is known."""
 
@@ -133,6 +136,7 @@ class Listening:
             wake=wake,
         )
         self._began_s = self._slow_or_not_since_s = time.time()
+        self._moved = 0, 0.0  # samples heard at the last look, and when that became so (monotonic)
         self._slow: str | None = None  # at the last look, in words, if scoring could not keep up
 
     def start(self) -> None:
@@ -146,10 +150,18 @@ class Listening:
         """
         if (microphone := self._microphone) is not None:
             microphone.step(now)
-        slow = self._spotting.pacing.reason
+        slow = self._stands_still(now) or self._spotting.pacing.reason
         if (slow is None) != (self._slow is None):
             self._slow_or_not_since_s = time.time()
         self._slow = slow
+
+    def _stands_still(self, now: float) -> str | None:
+        """In words, where the spotter thread hears nothing of the audio that is waiting for it."""
+        if self._moved[0] != self.samples or self._count("waiting") < self.model.sample_rate_hz / 2:
+            self._moved = self.samples, now
+        if now - self._moved[1] < STILL_S:
+            return None
+        return f"scoring stands still: no audio was heard for {STILL_S:g} s although it flows"
 
     def change(self, prepared: Prepared, source: Source | None) -> None:
         """Goes on with other settings, another model, another source, between two blocks of audio.

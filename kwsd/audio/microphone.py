@@ -136,12 +136,16 @@ class Microphone:
 
     @property
     def counters(self) -> dict[str, float]:
-        """``samples_lost`` (at ``rate_hz``), ``overruns`` (blocks that found no room), ``audio_s`` handed out."""
+        """``samples_lost`` (at ``rate_hz``), ``overruns`` (blocks that found no room), ``audio_s`` handed out.
+
+        And ``waiting``: samples that nobody has read yet, at the device's rate.
+        """
         overruns = self._ring.overruns + self._overflows + (self._stream.overflows if self._stream else 0)
         return {
             "samples_lost": self._reader.samples_lost,
             "overruns": overruns,
             "audio_s": round(self._reader.samples / self.rate_hz, 3),
+            "waiting": self._ring.waiting,
         }
 
     def close(self) -> None:

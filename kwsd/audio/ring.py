@@ -55,6 +55,11 @@ class Ring:
         self._reading = 0
         self._unsaid = 0
 
+    @property
+    def waiting(self) -> int:
+        """Samples that are written and not yet done with by the reader; for any thread."""
+        return self._written - self._freed
+
     def write(self, samples: Samples, captured_s: float, arrived_s: float) -> None:
         """Appends a block, or drops it whole where it finds no room. Runs in the audio callback.
 

@@ -72,7 +72,7 @@ class Device(Source, Protocol):
 
     @property
     def counters(self) -> Mapping[str, float]:
-        """``samples_lost`` (at ``rate_hz``) and ``overruns``."""
+        """``samples_lost`` (at ``rate_hz``), ``overruns``, and ``waiting``, samples that are there and not read yet."""
 
     @property
     def hung(self) -> bool:
