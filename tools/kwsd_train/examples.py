@@ -26,7 +26,7 @@ from kwsd_train.data import (
     listed_files,
 )
 from kwsd_train.options import Folders, words
-from kwsd_train.recordings import Recordings
+from kwsd_train.recordings import Recordings, Windows, is_audio
 
 Rows = NDArray[np.float32]
 
@@ -53,6 +53,14 @@ class Set:
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Windows of recordings without labels, and what teachers say of them: targets (n, labels)."""
+
+    windows: Windows
+    targets: Rows
+
+
+@dataclass(frozen=True)
 class Data:
     """All recordings that a run draws from, decoded. Small to pickle: the samples are mapped, not copied."""
 
@@ -62,9 +70,12 @@ class Data:
     noise: Recordings | None
     speech: Recordings | None
     responses: Recordings | None
+    unlabelled: Unlabelled | None = None
 
 
-def load_data(settings: Mapping[str, Any], where: Folders, teachers: Sequence[str] = ()) -> Data:
+def load_data(
+    settings: Mapping[str, Any], where: Folders, teachers: Sequence[str] = (), unlabelled_dir: Path | None = None
+) -> Data:
     """Find, decode and check what ``settings`` ask for; ask the ``teachers``. InputError names what is missing."""
     rate_hz = settings["sample_rate"]
     index = build_index(
@@ -111,9 +122,18 @@ def load_data(settings: Mapping[str, Any], where: Folders, teachers: Sequence[st
     if teachers:
         learnt = sets["training"]
         targets = teacher.blend(
-            teachers, settings["teacher_weight"], clips, learnt.numbers, learnt.targets, names, where.cache
+            teachers, settings["teacher_weight"], clips, rate_hz, learnt.numbers, learnt.targets, names, where.cache
         )
         sets["training"] = replace(learnt, targets=targets)
+    unlabelled = None
+    if unlabelled_dir is not None:
+        files = sorted(path for path in unlabelled_dir.rglob("*") if is_audio(path))
+        windows = Windows(decoded(files), clip_samples)
+        if not len(windows):
+            raise InputError(
+                str(unlabelled_dir), "no recording (WAV, FLAC or Ogg) there", "Name another folder by --unlabelled_dir."
+            )
+        unlabelled = Unlabelled(windows, teacher.of_unlabelled(teachers, windows, rate_hz, names, where.cache))
     return Data(
         sets,
         clips,
@@ -121,11 +141,12 @@ def load_data(settings: Mapping[str, Any], where: Folders, teachers: Sequence[st
         optional("noise_frequency", where.noise, "--noise_dir", split="train"),
         optional("speech_percentage", where.speech, "--speech_dir", contains="", homophones=""),
         optional("reverberation_frequency", where.impulse, "--impulse_dir", split="train"),
+        unlabelled,
     )
 
 
 class Word(NamedTuple):
-    """One example on its way: samples, the label's index, and the target row (labels,)."""
+    """One example on its way: samples, the label's index (-1: none is known), and the target row (labels,)."""
 
     signal: Signal
     label: int
@@ -158,10 +179,13 @@ class Examples:
         draw = np.random.default_rng((self.settings["seed"], step))
         size = self.settings["batch_size"]
         speech = round(size * self.settings["speech_percentage"] / 100)
+        unlabelled = round(size * self.settings["unlabelled_percentage"] / 100) if self.data.unlabelled else 0
+        sources = [self._speech] * speech + [self._unlabelled] * unlabelled
+        sources += [self._clip] * (size - len(sources))
         targets = np.zeros((size, self.labels), np.float32)
         signals = np.zeros((size, self.clip_samples), np.float32)
-        for place in range(size):
-            word = self._speech(draw) if place < speech else self._clip(draw)
+        for place, source in enumerate(sources[:size]):
+            word = source(draw)
             signals[place] = self._surroundings(word, draw)
             targets[place] = word.target
         batch = self.features(signals)
@@ -203,8 +227,11 @@ class Examples:
         word = self._word(draw)
         if word.label != SILENCE_INDEX and draw.random() < self.settings["stream_frequency"]:
             return self._stream_window(word, draw)
+        return word._replace(signal=self._shifted(word.signal, draw))
+
+    def _shifted(self, signal: Signal, draw: np.random.Generator) -> Signal:
         moved = int(draw.integers(-self.shift_samples, self.shift_samples)) if self.shift_samples else 0
-        return word._replace(signal=augment.shift(word.signal, moved))
+        return augment.shift(signal, moved)
 
     def _word(self, draw: np.random.Generator) -> Word:
         chosen = self.data.sets["training"]
@@ -212,11 +239,11 @@ class Examples:
         number, label, target = int(chosen.numbers[entry]), int(chosen.labels[entry]), chosen.targets[entry]
         if number < 0:
             return Word(np.zeros(self.clip_samples, np.float32), label, target)
-        signal = augment.fit(self.data.clips[number], self.clip_samples)
-        if self.settings["speed_percentage"]:
-            spread = self.settings["speed_percentage"] / 100
-            signal = augment.speed(signal, float(draw.uniform(1 - spread, 1 + spread)))
-        return Word(signal, label, target)
+        return Word(self._paced(augment.fit(self.data.clips[number], self.clip_samples), draw), label, target)
+
+    def _paced(self, signal: Signal, draw: np.random.Generator) -> Signal:
+        spread = self.settings["speed_percentage"] / 100
+        return augment.speed(signal, float(draw.uniform(1 - spread, 1 + spread))) if spread else signal
 
     def _stream_window(self, first: Word, draw: np.random.Generator) -> Word:
         """A window at any offset from ``first`` to another clip after a pause: a word, parts of words, or neither."""
@@ -254,6 +281,13 @@ class Examples:
         """A window of running speech that holds none of the words."""
         assert self.data.speech is not None
         return self._plain(UNKNOWN_INDEX, self._piece(self.data.speech, draw))
+
+    def _unlabelled(self, draw: np.random.Generator) -> Word:
+        """A window that only teachers have named."""
+        assert self.data.unlabelled is not None
+        windows, targets = self.data.unlabelled.windows, self.data.unlabelled.targets
+        entry = int(draw.integers(len(windows)))
+        return Word(self._shifted(self._paced(windows[entry], draw), draw), -1, targets[entry])
 
     def _surroundings(self, word: Word, draw: np.random.Generator) -> Signal:
         """Room, microphone, noise and loudness. Silence gets background noise in any case."""

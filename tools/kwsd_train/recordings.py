@@ -80,6 +80,36 @@ class Recordings:
         return np.asarray(self.samples[begin:end], np.float32) / np.float32(32768)
 
 
+class Windows:
+    """Recordings of any length in pieces of one clip: ``windows[i]`` is float32 in -1..1, shape (clip_samples,).
+
+    They begin half a clip apart, so that a word which one of them cuts is whole in the next; the last of a recording,
+    or the only one, is padded with zeros.
+    """
+
+    def __init__(self, recordings: Recordings, clip_samples: int) -> None:
+        self.stem = f"{recordings.stem}.{clip_samples}"
+        self._recordings = recordings
+        self._clip_samples = clip_samples
+        stride = clip_samples // 2
+        lengths = np.diff(recordings.bounds).tolist()
+        self._places = [
+            (number, start)
+            for number, length in enumerate(lengths)
+            if length
+            for start in range(0, max(length - stride, 1), stride)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> NDArray[np.float32]:
+        window = np.zeros(self._clip_samples, np.float32)
+        samples = self._recordings.excerpt(*self._places[number], self._clip_samples)
+        window[: len(samples)] = samples
+        return window
+
+
 def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     """The recordings of ``paths`` in that order, decoded now or found in ``cache_dir``.
 

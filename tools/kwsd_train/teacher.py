@@ -1,6 +1,6 @@
 """What other models say of the training clips, so that a small network can learn from larger ones.
 
-Targets are blended once, on the clips as they are; the student then hears them shifted, noisy and far away
+Targets are made once, of the clips as they are; the student then hears them shifted, noisy and far away
 (Hinton et al., arXiv 1503.02531).
 """
 
@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kwsd.errors import UsageError
 from kwsd_train import augment
-from kwsd_train.data import UNKNOWN
-from kwsd_train.recordings import Recordings, save_whole
+from kwsd_train.data import SILENCE, UNKNOWN
+from kwsd_train.recordings import Recordings, Windows, save_whole
 
 Scores = NDArray[np.float32]
 
@@ -24,6 +25,7 @@ def blend(
     teachers: Sequence[str],
     weight: float,
     clips: Recordings,
+    rate_hz: int,
     numbers: NDArray[np.int64],
     targets: Scores,
     labels: Sequence[str],
@@ -38,11 +40,8 @@ def blend(
     asked = np.flatnonzero(numbers >= 0)
     total, count = np.zeros_like(targets), np.zeros(len(targets), np.float32)
     for teacher in teachers:
-        known, scores = _scores(teacher, clips, numbers[asked], cache_dir)
-        columns = [labels.index(label if label in labels else UNKNOWN) for label in known]
-        folded = np.zeros((len(asked), len(labels)), np.float32)
-        for column, score in zip(columns, scores.T, strict=True):
-            folded[:, column] += score
+        known, scores = _scores(teacher, clips, rate_hz, numbers[asked], cache_dir)
+        folded = _folded(scores, known, labels)
         able = np.isin(truth[asked], [labels.index(label) for label in known if label in labels])
         total[asked[able]] += folded[able]
         count[asked[able]] += 1
@@ -52,8 +51,38 @@ def blend(
     return blended
 
 
+def of_unlabelled(
+    teachers: Sequence[str], windows: Windows, rate_hz: int, labels: Sequence[str], cache_dir: Path
+) -> Scores:
+    """Targets (n, labels) of ``windows`` that have no label: the mean of the teachers' scores, folded as in `blend`.
+
+    A teacher that lacks one of the words would call it unknown, so it is not asked. UsageError where all do.
+    """
+    from kwsd import model as models
+
+    wanted = set(labels) - {SILENCE, UNKNOWN}
+    able = [teacher for teacher in teachers if wanted <= set(models.load(teacher).labels)]
+    if not able:
+        raise UsageError(
+            "--unlabelled_dir", "no teacher knows all of the wanted words", "Name one by --teacher, or leave it out."
+        )
+    total = np.zeros((len(windows), len(labels)), np.float32)
+    for teacher in able:
+        known, scores = _scores(teacher, windows, rate_hz, np.arange(len(windows)), cache_dir)
+        total += _folded(scores, known, labels)
+    return total / np.float32(len(able))
+
+
+def _folded(scores: Scores, known: Sequence[str], labels: Sequence[str]) -> Scores:
+    """Scores (n, known) as scores (n, labels); what is none of ``labels`` counts as ``_unknown_``."""
+    folded = np.zeros((len(scores), len(labels)), np.float32)
+    for label, score in zip(known, scores.T, strict=True):
+        folded[:, labels.index(label if label in labels else UNKNOWN)] += score
+    return folded
+
+
 def _scores(
-    teacher: str, clips: Recordings, numbers: NDArray[np.int64], cache_dir: Path
+    teacher: str, clips: Recordings | Windows, rate_hz: int, numbers: NDArray[np.int64], cache_dir: Path
 ) -> tuple[tuple[str, ...], Scores]:
     """The labels of a model and its scores of the clips (n, its labels), computed once and kept in ``cache_dir``."""
     from kwsd import model as models
@@ -67,10 +96,19 @@ def _scores(
         loaded = [first, *(models.load(teacher) for _ in parts[1:])]
 
         def ask(model: models.Model, part: NDArray[np.int64]) -> list[Scores]:
-            signals = (augment.fit(clips[int(number)], model.clip_samples) for number in part)
+            at_its_rate = (_resampled(clips[int(number)], rate_hz, model.sample_rate_hz) for number in part)
+            signals = (augment.fit(signal, model.clip_samples) for signal in at_its_rate)
             return [model.scores(model.features(signal)) for signal in signals]
 
         with ThreadPoolExecutor(len(parts)) as pool:
             answers = list(pool.map(ask, loaded, parts))
         save_whole(cached, np.array([row for part in answers for row in part], np.float32))
     return first.labels, np.load(cached)
+
+
+def _resampled(signal: augment.Signal, rate_hz: int, wanted_hz: int) -> augment.Signal:
+    if rate_hz == wanted_hz:
+        return signal
+    import soxr
+
+    return np.asarray(soxr.resample(signal, rate_hz, wanted_hz), np.float32)

@@ -41,6 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
     )
+    group.add_argument(
+        "--unlabelled_dir",
+        type=Path,
+        metavar="DIR",
+        help="recordings without labels, of any length, in its folders too: learn what the teachers say of them",
+    )
+    group.add_argument(
+        "--unlabelled_percentage",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="their windows, in percent of each batch",
+    )
     group.add_argument("--batch_size", type=int, default=100, metavar="N", help="clips a step")
     group.add_argument(
         "--optimizer", choices=("gradient_descent", "momentum", "adam"), default="gradient_descent", help="update rule"
@@ -91,6 +104,7 @@ def train(args: argparse.Namespace) -> float:
     for flag in ("batch_size", "eval_step_interval", "save_step_interval"):
         if getattr(args, flag) < 1:
             raise UsageError(f"--{flag}", "must be at least 1")
+    _check_unlabelled(args)
     donor = finetune.find(args.start_checkpoint)
     start = None
     if args.start_checkpoint and donor is None:
@@ -98,12 +112,12 @@ def train(args: argparse.Namespace) -> float:
     stored = finetune.stored_settings(donor, args.wanted_words) if donor else start.settings if start else None
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored)
     settings |= options.resolve(args, options.DATA_DEFAULTS) | options.resolve(args, options.AUGMENT_DEFAULTS)
-    settings["batch_size"] = args.batch_size
+    settings |= {"batch_size": args.batch_size, "unlabelled_percentage": args.unlabelled_percentage}
     architectures.check(settings["model_architecture"])
 
     from kwsd_train.examples import load_data
 
-    data = load_data(settings, options.folders(args), args.teacher)
+    data = load_data(settings, options.folders(args), args.teacher, args.unlabelled_dir)
     labels = labels_of(options.words(settings))
     try:
         args.train_dir.mkdir(parents=True, exist_ok=True)
@@ -117,6 +131,17 @@ def train(args: argparse.Namespace) -> float:
         return _loop(args, settings, schedule, data, start, donor, bar)
     finally:
         bar.end()
+
+
+def _check_unlabelled(args: argparse.Namespace) -> None:
+    share = args.unlabelled_percentage
+    most = 100 - (args.speech_percentage or 0)
+    if share and not 0 < share <= most:
+        raise UsageError("--unlabelled_percentage", f"{share:g} is not between 0 and {most:g}, all but running speech")
+    if (args.unlabelled_dir is None) != (share == 0):
+        raise UsageError("--unlabelled_dir", "it goes with --unlabelled_percentage above 0", "Give both, or neither.")
+    if args.unlabelled_dir and not args.teacher:
+        raise UsageError("--unlabelled_dir", "without a teacher nobody says what is in it", "Add --teacher MODEL.")
 
 
 def _loop(
