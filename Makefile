@@ -16,9 +16,11 @@ run: ## listen to the microphone and print what is heard; without a microphone, 
 
 test: ## the tests, and all that they need
 	@tools/setup.sh test
-	@if [ -e $(VENV)-tflite/.installed ]; then $(VENV)-tflite/bin/python -m pytest -q tests/model; \
-	  else echo 'skipped: tests/model on tflite-runtime, whose last wheels are for Python 3.11' >&2; fi
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@if [ -e $(VENV)-tflite/.installed ]; then \
+	    $(VENV)-tflite/bin/python -m pytest -q tests/model && \
+	    export KWSD_TFLITE_PYTHON=$(abspath $(VENV)-tflite/bin/python); \
+	  else echo 'skipped: what needs tflite-runtime, whose last wheels are for Python 3.11' >&2; fi && \
+	  $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: ## ruff, and mypy --strict on kwsd
 	@tools/setup.sh test

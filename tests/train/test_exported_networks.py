@@ -13,6 +13,7 @@ from kwsd_train.metadata_writer import write
 
 from kwsd.errors import UsageError
 from kwsd.model import load
+from tests.helpers import other_runtime
 
 EXAMPLE = f"{Path(__file__).parents[2] / 'examples' / 'own_network.py'}:two_convolutions"
 FRAMES, WIDTH, LABELS = 24, 40, ["_silence_", "_unknown_", "up", "down"]
@@ -66,6 +67,9 @@ def test_kwsd_runs_what_is_exported_and_scores_as_keras_does(name, tmp_path, in_
     assert not any(operator.custom for operator in model.graph.operators)
     for clip in clips:
         np.testing.assert_allclose(model.scores(clip), np.asarray(scorer(clip[None]))[0], atol=1e-5)
+    if other_runtime.PYTHON:  # set by `make test` where tflite-runtime can be had
+        here = [model.scores(clip) for clip in clips]
+        np.testing.assert_allclose(other_runtime.scores(path, clips, tmp_path), here, atol=1e-5)
 
 
 @pytest.mark.parametrize(

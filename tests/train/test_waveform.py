@@ -1,7 +1,5 @@
 """freeze --input waveform: the front end inside the file."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from kwsd.audio.clip import read_clip
 from kwsd.errors import UsageError
 from kwsd.frontend import create
 from kwsd.model import load
+from tests.helpers import other_runtime
 
 RATE_HZ = 16000
 LABELS = ["_silence_", "_unknown_", "up", "down"]
@@ -79,22 +78,12 @@ def test_inputs_are_those_of_the_android_app(frozen):
     assert [(one["shape"], one["type"]) for one in outputs] == [([1, len(LABELS)], "float32")]
 
 
-def test_the_other_runtime_scores_the_same(frozen):
-    """tflite-runtime lives in an environment of its own, with numpy 1: $KWSD_TFLITE_PYTHON is its interpreter."""
-    other = os.environ.get("KWSD_TFLITE_PYTHON")
-    if not other:
-        pytest.skip("KWSD_TFLITE_PYTHON does not name a Python that has tflite-runtime")
-    script = (
-        "import sys, numpy as np; from kwsd.model import load; m = load(sys.argv[1], backend='tflite-runtime'); "
-        "t = np.arange(16000) / 16000; print(*m.scores((0.5 * np.sin(5000 * t * t)).astype(np.float32)))"
-    )
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        [other, "-c", script, str(frozen[2])], env=environment, capture_output=True, text=True, check=True
-    )
+@pytest.mark.skipif(other_runtime.PYTHON is None, reason=other_runtime.MISSING)
+def test_the_other_runtime_scores_the_same(frozen, tmp_path):
     t = np.arange(RATE_HZ) / RATE_HZ
-    expected = load(frozen[2]).scores((0.5 * np.sin(5000 * t * t)).astype(np.float32))
-    np.testing.assert_allclose([float(number) for number in done.stdout.split()], expected, atol=1e-5)
+    chirp = (0.5 * np.sin(5000 * t * t)).astype(np.float32)
+    expected = load(frozen[2]).scores(chirp)
+    np.testing.assert_allclose(other_runtime.scores(frozen[2], chirp[None], tmp_path)[0], expected, atol=1e-5)
 
 
 def test_micro_has_no_operator():
