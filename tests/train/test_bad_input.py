@@ -1,5 +1,6 @@
 """What goes wrong with data, disks and checkpoints is one line, and leaves nothing half-written behind."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -32,16 +33,16 @@ def steps(count):
     ]
 
 
-@pytest.fixture
-def small_files():
-    """A disk that takes 100 kB a file, for writing to a full one."""
+@contextlib.contextmanager
+def small_files(size=100_000):
+    """A disk that takes so many bytes a file, for writing to a full one; for no longer than the program runs, since
+    the tests' own output may go to a file too."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size=100_000):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def one_line(capsys):
@@ -73,42 +74,43 @@ def test_a_word_whose_folder_is_empty_is_told(data_dir, tmp_path, capsys):
     assert "Expected to find left in labels but only found bird, down, up" in one_line(capsys)
 
 
-def test_a_full_disk_for_the_cache_is_told(data_dir, tmp_path, capsys, small_files):
-    small_files()
-    assert main(["train", *flags(data_dir, tmp_path), *steps(1)]) == 74
+def test_a_full_disk_for_the_cache_is_told(data_dir, tmp_path, capsys):
+    with small_files():
+        assert main(["train", *flags(data_dir, tmp_path), *steps(1)]) == 74
     assert "cannot be written: " in one_line(capsys)
     assert not left_over(tmp_path / "cache")
 
 
-def test_a_full_disk_for_a_checkpoint_is_told_and_the_last_one_stays(data_dir, tmp_path, capsys, small_files):
+def test_a_full_disk_for_a_checkpoint_is_told_and_the_last_one_stays(data_dir, tmp_path, capsys):
     assert main(["train", *flags(data_dir, tmp_path), *steps(2)]) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     capsys.readouterr()
-    small_files()
-    assert main(["train", *flags(data_dir, tmp_path), *steps(4), "--start_checkpoint", "latest"]) == 74
+    with small_files():
+        assert main(["train", *flags(data_dir, tmp_path), *steps(4), "--start_checkpoint", "latest"]) == 74
     line = one_line(capsys)
     assert "tiny_conv.ckpt-4: cannot be written: File too large" in line
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 
-def test_a_full_disk_for_a_model_is_told(data_dir, tmp_path, capsys, small_files, monkeypatch):
+def test_a_full_disk_for_a_model_is_told(data_dir, tmp_path, capsys, monkeypatch):
     """First where the converter works, then where the model is to be."""
     assert main(["train", *flags(data_dir, tmp_path), *steps(2)]) == 0
     capsys.readouterr()
     output = tmp_path / "out" / "words.tflite"
     output.parent.mkdir()
     command = ["freeze", *flags(data_dir, tmp_path), "--start_checkpoint", "latest", "--output_file", str(output)]
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, contextlib.ExitStack() as full:
         written = metadata_writer.write
 
         def write(*arguments):
-            small_files(10_000)
+            full.enter_context(small_files(10_000))
             return written(*arguments)
 
         patch.setattr(metadata_writer, "write", write)
         assert main(command) == 74
     assert f"{output}: cannot be written: File too large" in capsys.readouterr().err.splitlines()[-1]
-    assert main(command) == 74
+    with small_files(10_000):
+        assert main(command) == 74
     assert f"{tempfile.gettempdir()}: cannot be written: " in one_line(capsys)
     assert not list(output.parent.iterdir())
 
