@@ -30,6 +30,7 @@ _log = logging.getLogger("kwsd_train")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
+    parser.add_argument("--data_url", metavar="URL", help="taken for train's sake; nothing is fetched here")
     options.add_flags(parser, "features and network, by default the checkpoint's", options.FEATURE_DEFAULTS)
     options.add_flags(parser, "data, by default the checkpoint's", options.DATA_DEFAULTS)
     group = parser.add_argument_group("freezing")

@@ -103,6 +103,17 @@ _HELP = {
 }
 
 
+def add_boolean(group: Any, flag: str, text: str) -> None:
+    """A switch that also takes true or false, as the tutorial's did (where "False" was true, too)."""
+
+    def truth(value: str) -> bool:
+        if value.lower() not in ("true", "false"):
+            raise argparse.ArgumentTypeError(f"got {value!r}; allowed is true or false")
+        return value.lower() == "true"
+
+    group.add_argument(flag, nargs="?", type=truth, const=True, default=False, metavar="BOOL", help=text)
+
+
 def add_flags(parser: argparse.ArgumentParser, title: str, defaults: Mapping[str, Any]) -> None:
     """One group of flags; every one stays None when it is not given."""
     group = parser.add_argument_group(title)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, distribute, finetune, options, progress
+from kwsd_train import architectures, checkpoint, distribute, download, finetune, options, progress
 from kwsd_train.data import labels_of
 from kwsd_train.schedule import Schedule, parse_schedule
 from kwsd_train.summaries import Summaries
@@ -76,7 +76,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fine-tune it",
     )
     group.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make features (0: none)")
-    group.add_argument("--check_nans", action="store_true", help="stop at the first number that is none")
+    options.add_boolean(group, "--check_nans", "stop at the first number that is none")
+    options.add_boolean(group, "--quantize", "refused when true: weights are quantised after training, by freeze")
+    group.add_argument(
+        "--data_url",
+        default="",
+        metavar="URL",
+        help="fetch this archive of word folders first, where --data_dir has none (default: fetch nothing)",
+    )
     group.add_argument(
         "--distribute",
         choices=distribute.NAMES,
@@ -104,7 +111,13 @@ def train(args: argparse.Namespace) -> float:
     for flag in ("batch_size", "eval_step_interval", "save_step_interval"):
         if getattr(args, flag) < 1:
             raise UsageError(f"--{flag}", "must be at least 1")
+    if args.quantize:
+        raise UsageError(
+            "--quantize", "training in 8 bits went with TensorFlow 1", "Use kwsd-train freeze --quantize int8."
+        )
     _check_unlabelled(args)
+    if args.data_url:
+        _fetch(args)
     donor = finetune.find(args.start_checkpoint)
     start = None
     if args.start_checkpoint and donor is None:
@@ -131,6 +144,14 @@ def train(args: argparse.Namespace) -> float:
         return _loop(args, settings, schedule, data, start, donor, bar)
     finally:
         bar.end()
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    """As the tutorial's --data_url: what is there is not fetched again."""
+    folder = options.folders(args).data
+    if not any(path.is_dir() for path in folder.glob("*")):
+        fetch = argparse.Namespace(data_url=args.data_url, data_dir=folder, sha256=None, keep_archive=False)
+        download.run(fetch)
 
 
 def _check_unlabelled(args: argparse.Namespace) -> None:

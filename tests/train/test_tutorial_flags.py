@@ -1,0 +1,66 @@
+"""Every flag of the tutorial's train.py is there, under its name; those that mean nothing any more say so."""
+
+import pytest
+from kwsd_train import train
+from kwsd_train.cli import main
+
+from kwsd.arguments import Parser
+
+TUTORIAL = [
+    "data_url",
+    "data_dir",
+    "background_volume",
+    "background_frequency",
+    "silence_percentage",
+    "unknown_percentage",
+    "time_shift_ms",
+    "testing_percentage",
+    "validation_percentage",
+    "sample_rate",
+    "clip_duration_ms",
+    "window_size_ms",
+    "window_stride_ms",
+    "feature_bin_count",
+    "how_many_training_steps",
+    "eval_step_interval",
+    "learning_rate",
+    "batch_size",
+    "summaries_dir",
+    "wanted_words",
+    "train_dir",
+    "save_step_interval",
+    "start_checkpoint",
+    "model_architecture",
+    "check_nans",
+    "quantize",
+    "preprocess",
+    "verbosity",
+    "optimizer",
+]
+
+
+def test_every_flag_of_the_tutorial_is_there():
+    parser = Parser()
+    train.add_arguments(parser)
+    assert {f"--{name}" for name in TUTORIAL} <= set(parser._option_string_actions)
+
+
+def test_training_in_eight_bits_is_refused_in_one_line(capsys):
+    """Real booleans: ``--quantize=False`` is false, unlike the tutorial's."""
+    assert main(["train", "--quantize=true", "--data_dir=/nonexistent"]) == 2
+    assert "freeze --quantize int8" in capsys.readouterr().err
+    assert main(["train", "--quantize=False", "--check_nans", "false", "--data_dir=/nonexistent"]) == 66
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--quantize=maybe"])
+    assert ended.value.code == 2
+
+
+def test_a_url_is_fetched_where_there_are_no_words_and_only_there(tmp_path, monkeypatch, capsys):
+    """As the tutorial does it; with an empty URL, or words at hand, nothing is fetched."""
+    asked = []
+    monkeypatch.setattr("kwsd_train.download.run", lambda args: asked.append((args.data_url, args.data_dir)))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full" / "yes").mkdir(parents=True)
+    for folder, url in (("empty", ""), ("full", "http://host/a.tar.gz"), ("empty", "http://host/a.tar.gz")):
+        assert main(["train", f"--data_url={url}", f"--data_dir={tmp_path / folder}"]) == 66
+    assert asked == [("http://host/a.tar.gz", tmp_path / "empty")]
