@@ -30,9 +30,9 @@ bench: ## cost of listening, as one JSON line (docs/performance.md names its key
 	@tools/setup.sh test
 	@$(VENV)/bin/python tools/bench.py
 
-models: ## train the shipped models again from $$KWSD_DATA (hours)
+models: ## train the shipped models again from $$KWSD_DATA (two hours)
 	@tools/setup.sh test
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" models/default.recipe.sh
+	@for recipe in models/*.recipe.sh; do PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $$recipe || exit; done
 
 soak: ## endurance: 24 h of audio, SOAK_MINUTES (60) of a microphone with every sink on, 10 minutes with busy cores
 	@tools/setup.sh test
