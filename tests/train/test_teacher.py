@@ -79,12 +79,15 @@ def words_dir(tmp_path, data_dir):
 
 SETTINGS = options.FEATURE_DEFAULTS | options.DATA_DEFAULTS | options.AUGMENT_DEFAULTS
 SETTINGS |= {"wanted_words": "yes,no", "window_stride_ms": 20.0, "batch_size": 20}
+HEARD_ALIKE = {"window_size_ms": 40.0, "feature_bin_count": 10}
+"""Features of the first."""
+
 QUIET = {"background_frequency": 0.0, "time_shift_ms": 0.0}
 
 
-def data_of(words_dir, tmp_path, settings, *more):
+def data_of(words_dir, tmp_path, settings, *more, **how):
     where = options.Folders(words_dir, words_dir, words_dir, words_dir, tmp_path / "cache")
-    return load_data(settings, where, *more)
+    return load_data(settings, where, *more, **how)
 
 
 def test_windows_begin_half_a_clip_apart_and_miss_nothing(heap, tmp_path):
@@ -133,6 +136,27 @@ def test_teachers_are_asked_once(heap, words_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(teacher, "_resampled", asked)
     again = data_of(words_dir, tmp_path, SETTINGS, TEACHERS, heap)
     np.testing.assert_array_equal(again.unlabelled.targets, first.unlabelled.targets)
+
+
+def test_teachers_that_hear_batches_are_asked_about_the_very_features(words_dir, tmp_path):
+    settings = SETTINGS | HEARD_ALIKE | {"stream_frequency": 0.5, "time_masks": 1, "teacher_weight": 0.75}
+    plain = Examples(data_of(words_dir, tmp_path, settings), settings).batch(2)
+    data = data_of(words_dir, tmp_path, settings, TEACHERS[:1], teachers_hear_batches=True)
+    rows, targets = Examples(data, settings).batch(2)
+    np.testing.assert_array_equal(rows, plain[0])
+    said = np.array([models.load(TEACHERS[0]).scores(clip) for clip in rows])
+    np.testing.assert_allclose(targets, 0.25 * plain[1] + 0.75 * said, atol=1e-6)
+
+
+def test_a_teacher_of_other_features_or_labels_cannot_hear_batches(words_dir, tmp_path):
+    for teacher_file, settings in (
+        (TEACHERS[1], SETTINGS | HEARD_ALIKE),
+        (TEACHERS[0], SETTINGS | HEARD_ALIKE | {"window_stride_ms": 10.0}),
+        (TEACHERS[0], SETTINGS | HEARD_ALIKE | {"wanted_words": "no,yes"}),
+    ):
+        data = data_of(words_dir, tmp_path, settings, [teacher_file], teachers_hear_batches=True)
+        with pytest.raises(UsageError, match="other features or labels"):
+            Examples(data, settings)
 
 
 def test_a_teacher_hears_at_its_own_rate(heap, tmp_path):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kwsd import frontend
 from kwsd.errors import InputError, UsageError
-from kwsd_train import augment, features, recordings, teacher
+from kwsd_train import augment, features, options, recordings, teacher
 from kwsd_train.augment import Signal
 from kwsd_train.data import (
     SETS,
@@ -71,12 +71,23 @@ class Data:
     speech: Recordings | None
     responses: Recordings | None
     unlabelled: Unlabelled | None = None
+    listeners: Sequence[str] = ()
+    """Teachers that are asked about every batch."""
 
 
 def load_data(
-    settings: Mapping[str, Any], where: Folders, teachers: Sequence[str] = (), unlabelled_dir: Path | None = None
+    settings: Mapping[str, Any],
+    where: Folders,
+    teachers: Sequence[str] = (),
+    unlabelled_dir: Path | None = None,
+    *,
+    teachers_hear_batches: bool = False,
 ) -> Data:
-    """Find, decode and check what ``settings`` ask for; ask the ``teachers``. InputError names what is missing."""
+    """Find, decode and check what ``settings`` ask for; ask the ``teachers``. InputError names what is missing.
+
+    Args:
+        teachers_hear_batches: leave the training clips' targets as they are; `Examples` asks the teachers.
+    """
     rate_hz = settings["sample_rate"]
     index = build_index(
         where.data,
@@ -119,7 +130,7 @@ def load_data(
 
     sets = {name: numbered(index[name]) for name in SETS}
     clips = decoded(paths)
-    if teachers:
+    if teachers and not teachers_hear_batches:
         learnt = sets["training"]
         targets = teacher.blend(
             teachers, settings["teacher_weight"], clips, rate_hz, learnt.numbers, learnt.targets, names, where.cache
@@ -142,6 +153,7 @@ def load_data(
         optional("speech_percentage", where.speech, "--speech_dir", contains="", homophones=""),
         optional("reverberation_frequency", where.impulse, "--impulse_dir", split="train"),
         unlabelled,
+        tuple(teachers) if teachers_hear_batches else (),
     )
 
 
@@ -171,6 +183,8 @@ class Examples:
         self.names = labels_of(words(settings))
         self.labels = len(self.names)
         self.frontend = frontend.create(front) if front else features.create(settings)
+        described = front or {**options.frontend_params(settings), "sample_rate_hz": self.rate_hz}
+        self._listeners = teacher.listeners(data.listeners, described, self.clip_samples, self.names)
         if self.shift_samples > self.clip_samples:
             raise UsageError("--time_shift_ms", f"{settings['time_shift_ms']:g} ms is longer than the clip")
 
@@ -191,6 +205,9 @@ class Examples:
         batch = self.features(signals)
         for rows in batch:
             self._mask(rows, draw)
+        if self._listeners:
+            weight = np.float32(self.settings["teacher_weight"])
+            targets += weight * (teacher.said_of(batch, self._listeners) - targets)
         if self.settings["mixup"]:
             share = draw.beta(self.settings["mixup"], self.settings["mixup"], size).astype(np.float32)
             other = draw.permutation(size)
@@ -280,7 +297,7 @@ class Examples:
     def _speech(self, draw: np.random.Generator) -> Word:
         """A window of running speech that holds none of the words."""
         assert self.data.speech is not None
-        return self._plain(UNKNOWN_INDEX, self._piece(self.data.speech, draw))
+        return self._plain(UNKNOWN_INDEX, self._paced(self._piece(self.data.speech, draw), draw))
 
     def _unlabelled(self, draw: np.random.Generator) -> Word:
         """A window that only teachers have named."""

@@ -1,18 +1,20 @@
 """What other models say of the training clips, so that a small network can learn from larger ones.
 
-Targets are made once, of the clips as they are; the student then hears them shifted, noisy and far away
-(Hinton et al., arXiv 1503.02531).
+Either once, of the clips as they are, and the student then hears them shifted, noisy and far away (Hinton et al., arXiv
+1503.02531); or of each clip of each batch, just as the student hears it (Beyer et al., arXiv 2106.05237).
 """
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kwsd import model as models
 from kwsd.errors import UsageError
 from kwsd_train import augment
 from kwsd_train.data import SILENCE, UNKNOWN
@@ -58,8 +60,6 @@ def of_unlabelled(
 
     A teacher that lacks one of the words would call it unknown, so it is not asked. UsageError where all do.
     """
-    from kwsd import model as models
-
     wanted = set(labels) - {SILENCE, UNKNOWN}
     able = [teacher for teacher in teachers if wanted <= set(models.load(teacher).labels)]
     if not able:
@@ -71,6 +71,26 @@ def of_unlabelled(
         known, scores = _scores(teacher, windows, rate_hz, np.arange(len(windows)), cache_dir)
         total += _folded(scores, known, labels)
     return total / np.float32(len(able))
+
+
+def listeners(
+    teachers: Sequence[str], front: Mapping[str, Any], clip_samples: int, labels: Sequence[str]
+) -> list[models.Model]:
+    """The teachers, to be asked about features (`said_of`). UsageError for one with other features or labels."""
+    loaded = [models.load(teacher) for teacher in teachers]
+    for teacher, model in zip(teachers, loaded, strict=True):
+        if (model.frontend, model.clip_samples, model.labels) != (front, clip_samples, tuple(labels)):
+            raise UsageError(
+                "--teacher_hears",
+                f"batches, but {teacher} has other features or labels than the network to be trained",
+                "Leave it out, so that the teacher hears clips.",
+            )
+    return loaded
+
+
+def said_of(rows: Scores, listening: Sequence[models.Model]) -> Scores:
+    """The mean scores (n, labels) that ``listeners`` give features (n, frames, width)."""
+    return np.array([np.mean([model.scores(clip) for model in listening], axis=0) for clip in rows], np.float32)
 
 
 def _folded(scores: Scores, known: Sequence[str], labels: Sequence[str]) -> Scores:
@@ -85,8 +105,6 @@ def _scores(
     teacher: str, clips: Recordings | Windows, rate_hz: int, numbers: NDArray[np.int64], cache_dir: Path
 ) -> tuple[tuple[str, ...], Scores]:
     """The labels of a model and its scores of the clips (n, its labels), computed once and kept in ``cache_dir``."""
-    from kwsd import model as models
-
     first = models.load(teacher)
     key = hashlib.sha256(f"{first.sha256} {first.metadata} {Path(clips.stem).name}".encode() + numbers.tobytes())
     cached = cache_dir / f"{key.hexdigest()[:20]}.scores.npy"

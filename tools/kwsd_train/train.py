@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
     )
     group.add_argument(
+        "--teacher_hears",
+        choices=("clips", "batches"),
+        default="clips",
+        help="each training clip once, as it was recorded, or all that the network hears, as it hears it, noise, "
+        "speech and half-heard words too; for teachers of the same features and labels",
+    )
+    group.add_argument(
         "--unlabelled_dir",
         type=Path,
         metavar="DIR",
@@ -115,7 +122,7 @@ def train(args: argparse.Namespace) -> float:
         raise UsageError(
             "--quantize", "training in 8 bits went with TensorFlow 1", "Use kwsd-train freeze --quantize int8."
         )
-    _check_unlabelled(args)
+    _check_teachers(args)
     if args.data_url:
         _fetch(args)
     donor = finetune.find(args.start_checkpoint)
@@ -130,7 +137,8 @@ def train(args: argparse.Namespace) -> float:
 
     from kwsd_train.examples import load_data
 
-    data = load_data(settings, options.folders(args), args.teacher, args.unlabelled_dir)
+    live = args.teacher_hears == "batches"
+    data = load_data(settings, options.folders(args), args.teacher, args.unlabelled_dir, teachers_hear_batches=live)
     labels = labels_of(options.words(settings))
     try:
         args.train_dir.mkdir(parents=True, exist_ok=True)
@@ -154,13 +162,15 @@ def _fetch(args: argparse.Namespace) -> None:
         download.run(fetch)
 
 
-def _check_unlabelled(args: argparse.Namespace) -> None:
+def _check_teachers(args: argparse.Namespace) -> None:
     share = args.unlabelled_percentage
     most = 100 - (args.speech_percentage or 0)
     if share and not 0 < share <= most:
         raise UsageError("--unlabelled_percentage", f"{share:g} is not between 0 and {most:g}, all but running speech")
     if (args.unlabelled_dir is None) != (share == 0):
         raise UsageError("--unlabelled_dir", "it goes with --unlabelled_percentage above 0", "Give both, or neither.")
+    if args.teacher_hears == "batches" and not args.teacher:
+        raise UsageError("--teacher_hears", "batches, but there is no teacher", "Add --teacher MODEL.")
     if args.unlabelled_dir and not args.teacher:
         raise UsageError("--unlabelled_dir", "without a teacher nobody says what is in it", "Add --teacher MODEL.")
 
