@@ -49,10 +49,13 @@ def main() -> int:
     parser.add_argument("--set", choices=("validation", "testing"), default="testing", help="speakers of the words")
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the table in this page; else it is printed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    parser.add_argument("--streams_dir", type=Path, metavar="DIR", help="keep the streams here, for the next model")
     parser.add_argument("settings", nargs="*", help="further flags of test-streaming-accuracy, after --")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(args.model, args.set, Path(folder), args.settings)
+        streams_dir = args.streams_dir or Path(folder)
+        streams_dir.mkdir(parents=True, exist_ok=True)
+        figures = measure(args.model, args.set, Path(folder), streams_dir, args.settings)
     text = as_markdown(figures)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
@@ -68,7 +71,7 @@ def main() -> int:
     return 0
 
 
-def measure(name: str, subset: str, folder: Path, settings: Sequence[str]) -> dict[str, Any]:
+def measure(name: str, subset: str, folder: Path, streams_dir: Path, settings: Sequence[str]) -> dict[str, Any]:
     """All figures of a model."""
     model = models.load(name)
     command(
@@ -76,8 +79,8 @@ def measure(name: str, subset: str, folder: Path, settings: Sequence[str]) -> di
     )
     clips = json.loads((folder / "clips.json").read_text())
     streams = {}
-    for kind, flags in STREAMS.items():
-        pairs = [make_stream(folder, [*flags, "--set", subset], seed) for seed in SEEDS]
+    for kind in STREAMS:
+        pairs = [make_stream(streams_dir, kind, subset, seed) for seed in SEEDS]
         wav, rows = ([str(path) for path in paths] for paths in zip(*pairs, strict=True))
         truth = ["--ground_truth", *rows]
         streams[kind] = {
@@ -104,12 +107,13 @@ def measure(name: str, subset: str, folder: Path, settings: Sequence[str]) -> di
     }
 
 
-def make_stream(folder: Path, flags: Sequence[str], seed: int) -> tuple[Path, Path]:
-    """A stream of ten minutes and its rows."""
-    stem = f"{len(list(folder.iterdir()))}"
+def make_stream(folder: Path, kind: str, subset: str, seed: int, *more: Any) -> tuple[Path, Path]:
+    """A stream of ten minutes and its rows; what is there is not made again."""
+    stem = re.sub(r"\W+", "-", f"{kind} {subset} {seed}")
     wav, rows = folder / f"{stem}.wav", folder / f"{stem}.txt"
-    where = ["--seed", seed, "--output_audio_file", wav, "--output_labels_file", rows]
-    command("generate-streaming-test-wav", *flags, *where)
+    if not rows.exists():
+        where = ["--set", subset, "--seed", seed, *more, "--output_audio_file", wav, "--output_labels_file", rows]
+        command("generate-streaming-test-wav", *STREAMS[kind], *where)
     return wav, rows
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accuracy_table import STREAMS, command  # which puts the packages of this repository on the path
+from accuracy_table import command, make_stream  # which puts the packages of this repository on the path
 from kwsd_train import architectures, checkpoint, options, pictures, train
 from kwsd_train.data import data_root, labels_of
 from kwsd_train.schedule import parse_schedule
@@ -54,7 +54,8 @@ def main() -> int:
     wishes = recipe.parse_args(args.train)
     names = args.networks.split(",")
     train_side_by_side(names, wishes, args.work_dir)
-    streams = [make_stream(args.work_dir, kind, wishes) for kind in KINDS]
+    cache = ["--cache_dir", options.folders(wishes).cache]
+    streams = [make_stream(args.work_dir, kind, "validation", SEED, *cache) for kind in KINDS]
     rows = [measure(name, args.work_dir / name, wishes, streams) for name in names]
     text = as_markdown(rows)
     if args.write:
@@ -124,23 +125,6 @@ def train_side_by_side(names: Sequence[str], wishes: argparse.Namespace, work_di
                 _log.info("step %d: %s, cross entropy %.3f", step, name, loss)
                 path = checkpoint.path_of(work_dir / name, architectures.title(name), step)
                 checkpoint.save(path, checkpoint.Checkpoint(step, settings_of(wishes, name), trainer.variables()))
-
-
-def make_stream(work_dir: Path, kind: str, wishes: argparse.Namespace) -> tuple[Path, Path]:
-    """Ten minutes of words of the validation speakers, and their rows."""
-    wav, rows = (work_dir / f"{kind.replace(' ', '')}.{ending}" for ending in ("wav", "txt"))
-    if not rows.exists():
-        where = ["--set", "validation", "--seed", SEED, "--cache_dir", options.folders(wishes).cache]
-        command(
-            "generate-streaming-test-wav",
-            *STREAMS[kind],
-            *where,
-            "--output_audio_file",
-            wav,
-            "--output_labels_file",
-            rows,
-        )
-    return wav, rows
 
 
 def measure(name: str, folder: Path, wishes: argparse.Namespace, streams: Sequence[tuple[Path, Path]]) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kwsd import frontend
 from kwsd.errors import InputError, UsageError
-from kwsd_train import augment, features, options, recordings, teacher
+from kwsd_train import augment, features, made_noise, options, recordings, teacher
 from kwsd_train.augment import Signal
 from kwsd_train.data import (
     SETS,
@@ -197,17 +197,19 @@ class Examples:
         sources = [self._speech] * speech + [self._unlabelled] * unlabelled
         sources += [self._clip] * (size - len(sources))
         targets = np.zeros((size, self.labels), np.float32)
+        taught = np.zeros(size, bool)
         signals = np.zeros((size, self.clip_samples), np.float32)
         for place, source in enumerate(sources[:size]):
             word = source(draw)
             signals[place] = self._surroundings(word, draw)
             targets[place] = word.target
+            taught[place] = word.label != SILENCE_INDEX
         batch = self.features(signals)
         for rows in batch:
             self._mask(rows, draw)
         if self._listeners:
             weight = np.float32(self.settings["teacher_weight"])
-            targets += weight * (teacher.said_of(batch, self._listeners) - targets)
+            targets[taught] += weight * (teacher.said_of(batch[taught], self._listeners) - targets[taught])
         if self.settings["mixup"]:
             share = draw.beta(self.settings["mixup"], self.settings["mixup"], size).astype(np.float32)
             other = draw.permutation(size)
@@ -314,6 +316,8 @@ class Examples:
             return draw.normal(0, 1, self.clip_samples).astype(np.float32) * np.float32(level)
         if word.label == SILENCE_INDEX:
             signal = signal + np.float32(draw.uniform(0, 1)) * self._background(draw)
+            if draw.random() < settings["made_noise_frequency"]:
+                signal = signal + made_noise.make(self.clip_samples, self.rate_hz, draw)
         else:
             signal = self._noisy(self._coloured(signal, draw), draw)
         low_db, high_db = settings["gain_db"]

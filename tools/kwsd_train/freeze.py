@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--weights_file", "must end in .weights.h5")
     stored = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored.settings)
-    settings = {**stored.settings, **settings, **options.given(args, options.DATA_DEFAULTS)}
+    settings = {**options.AUGMENT_DEFAULTS, **stored.settings, **settings}
+    settings |= options.given(args, options.DATA_DEFAULTS)
     extra = _extra_metadata(args.metadata)
 
     import tensorflow as tf

@@ -54,6 +54,7 @@ AUGMENT_DEFAULTS: dict[str, Any] = {
     "stream_frequency": 0.0,
     "speech_percentage": 0.0,
     "quiet_frequency": 0.0,
+    "made_noise_frequency": 0.0,
     "time_masks": 0,
     "time_mask_rows": 10,
     "band_masks": 0,
@@ -94,6 +95,7 @@ _HELP = {
     "speech_percentage": "windows of running speech without the words, as _unknown_, in percent of each batch",
     "quiet_frequency": "share of the silence entries that are what a muted microphone gives: zeros, or noise below "
     "-70 dBFS, 0 to 1",
+    "made_noise_frequency": "share of the other silence entries that get ticks, knocks, hum, beeps or rustle, 0 to 1",
     "time_masks": "masks over time (SpecAugment)",
     "time_mask_rows": "widest mask over time, in windows",
     "band_masks": "masks over bands (SpecAugment)",
