@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from kwsd_train.data import data_root, listed_files  # noqa: E402
+from kwsd_train.augment import fit  # noqa: E402
+from kwsd_train.data import build_index, data_root, listed_files  # noqa: E402
 from kwsd_train.generate_streaming_test_wav import encode_wav  # noqa: E402
 
 from kwsd import model as models  # noqa: E402
@@ -38,6 +40,7 @@ STREAMS = {
     "clean, in rooms": ["--preset", "clean", "--reverberation"],
 }
 MADE_S = 300
+PEAKS_DBFS = (0, -20, -40)
 LEVELS_DBFS = (-90, -60, -40, -20)
 TUTORIAL = ["--mode=tensorflow", "--average_window_ms=500", "--suppression_ms=500", "--detection_threshold=0.7"]
 MARKS = "<!-- table: tools/accuracy_table.py -->\n", "<!-- end of the table -->\n"
@@ -74,10 +77,11 @@ def main() -> int:
 def measure(name: str, subset: str, folder: Path, streams_dir: Path, settings: Sequence[str]) -> dict[str, Any]:
     """All figures of a model."""
     model = models.load(name)
-    command(
-        "evaluate", "--model", name, "--set", subset, "--unknown_percentage", "100", "--json", folder / "clips.json"
-    )
-    clips = json.loads((folder / "clips.json").read_text())
+    clips = {}
+    for part in dict.fromkeys(("validation", subset)):
+        result = folder / "clips.json"
+        command("evaluate", "--model", name, "--set", part, "--unknown_percentage", "100", "--json", result)
+        clips[part] = json.loads(result.read_text())
     streams = {}
     for kind in STREAMS:
         pairs = [make_stream(streams_dir, kind, subset, seed) for seed in SEEDS]
@@ -101,10 +105,23 @@ def measure(name: str, subset: str, folder: Path, streams_dir: Path, settings: S
         "bytes": model.bytes,
         "set": subset,
         "settings": list(settings),
-        "clips": {"accuracy": clips["accuracy"], "n": clips["n"]},
+        "clips": clips,
+        "levels": {level: at_level(model, subset, level) for level in PEAKS_DBFS},
         "streams": streams,
         "negatives": negatives,
     }
+
+
+def at_level(model: models.Model, subset: str, peak_dbfs: float) -> float:
+    """Share of the wanted words' clips named rightly, with their peaks there, in 16 bits as a microphone gives them."""
+    words = [label for label in model.labels if not label.startswith("_")]
+    right = []
+    for clip in build_index(data_root() / "speech_commands", words, silence_percentage=0, unknown_percentage=0)[subset]:
+        signal, _ = soundfile.read(clip.path, dtype="float32")
+        scaled = np.round(fit(signal, model.clip_samples) * (10 ** (peak_dbfs / 20) * 32767 / np.abs(signal).max()))
+        scores = model.scores(model.features((scaled / 32768).astype(np.float32)))
+        right.append(model.labels[int(scores.argmax())] == words[clip.label - 2])
+    return float(np.mean(right))
 
 
 def make_stream(folder: Path, kind: str, subset: str, seed: int, *more: Any) -> tuple[Path, Path]:
@@ -153,10 +170,20 @@ def command(*words: Any) -> None:
 def as_markdown(figures: dict[str, Any]) -> str:
     """The table."""
     model = f"{figures['model']} {figures['version'] or ''}".strip()
+    both = figures["clips"].items()
+    labels = figures["clips"][figures["set"]]["per_label"]
     flags = f", with `{' '.join(figures['settings'])}`" if figures["settings"] else ""
     lines = [
         f"`{model}` ({figures['bytes']} bytes, sha256 {figures['sha256'][:12]}){flags}. "
-        f"Clips ({figures['set']}): {figures['clips']['accuracy'] * 100:.2f} % of {figures['clips']['n']} right.",
+        + "; ".join(f"{part}: {clips['accuracy'] * 100:.1f} % of {clips['n']} clips right" for part, clips in both)
+        + f". {figures['set'].capitalize()} clips of the words with their peaks at "
+        + ", ".join(f"{level} dBFS: {share * 100:.1f} %" for level, share in figures["levels"].items())
+        + ".",
+        "",
+        f"| {figures['set']} | " + " | ".join(labels) + " |",
+        "|---" * (len(labels) + 1) + "|",
+        "| recall % | " + " | ".join(f"{label['recall'] * 100:.1f}" for label in labels.values()) + " |",
+        "| precision % | " + " | ".join(f"{label['precision'] * 100:.1f}" for label in labels.values()) + " |",
         "",
         f"| stream ({figures['set']} speakers, seeds {', '.join(map(str, SEEDS))}) | words | missed % | wrong % "
         "| false alarms/h | latency p50, p95 ms | tutorial: missed % | wrong % | false alarms/h |",

@@ -315,9 +315,12 @@ class Examples:
             level = 10 ** (draw.uniform(-110, -70) / 20) * (draw.random() < 0.75)
             return draw.normal(0, 1, self.clip_samples).astype(np.float32) * np.float32(level)
         if word.label == SILENCE_INDEX:
-            signal = signal + np.float32(draw.uniform(0, 1)) * self._background(draw)
+            volume = draw.uniform(0, 1)
             if draw.random() < settings["made_noise_frequency"]:
-                signal = signal + made_noise.make(self.clip_samples, self.rate_hz, draw)
+                volume **= 3  # to be heard, it needs a quieter background
+                made = made_noise.make(self.clip_samples, self.rate_hz, draw)
+                signal = signal + self._coloured(made, draw)
+            signal = signal + np.float32(volume) * self._background(draw)
         else:
             signal = self._noisy(self._coloured(signal, draw), draw)
         low_db, high_db = settings["gain_db"]

@@ -7,12 +7,12 @@ import numpy as np
 
 from kwsd_train.augment import Signal
 
-_LEVEL_DBFS = (-50.0, -12.0)
+_LEVEL_DBFS = (-40.0, -6.0)
 _MAINS_HZ = (50.0, 60.0, 100.0, 120.0)
 
 
 def make(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
-    """One or two of these sounds, (count,) in -1..1, their loudest sample at a level drawn from -50 to -12 dBFS."""
+    """One or two of these sounds, (count,) in -1..1, their loudest sample at a level drawn from -40 to -6 dBFS."""
     kinds = (ticks, ticks, hum, whistle, rustle)
     chosen = draw.integers(len(kinds), size=draw.integers(1, 3))
     total = np.sum([kinds[kind](count, rate_hz, draw) * draw.uniform(0.3, 1) for kind in chosen], axis=0)
