@@ -63,15 +63,20 @@ def main() -> int:
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if args.write:
-        page = args.write.read_text(encoding="utf-8")
-        start, end = map(re.escape, MARKS)
-        page, count = re.subn(f"(?s){start}.*{end}", lambda _: text.join(MARKS), page)
-        if count != 1:
-            sys.exit(f"{args.write}: has no place for the table ({MARKS[0].strip()} ... {MARKS[1].strip()})")
-        args.write.write_text(page, encoding="utf-8")
+        put_table(args.write, MARKS, text)
     else:
         print(text, end="")
     return 0
+
+
+def put_table(path: Path, marks: tuple[str, str], text: str) -> None:
+    """Replace what stands between two lines of a page; end with an error where they do not stand there once."""
+    page = path.read_text(encoding="utf-8")
+    start, end = map(re.escape, marks)
+    page, count = re.subn(f"(?s){start}.*{end}", lambda _: text.join(marks), page)
+    if count != 1:
+        sys.exit(f"{path}: has no place for the table ({marks[0].strip()} ... {marks[1].strip()})")
+    path.write_text(page, encoding="utf-8")
 
 
 def measure(name: str, subset: str, folder: Path, streams_dir: Path, settings: Sequence[str]) -> dict[str, Any]:

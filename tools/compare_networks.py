@@ -10,7 +10,6 @@ What follows `--` are flags of `kwsd-train train`: one recipe for all of them. G
 import argparse
 import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accuracy_table import command, make_stream  # which puts the packages of this repository on the path
+from accuracy_table import command, make_stream, put_table  # which puts the packages of this repository on the path
 from kwsd_train import architectures, checkpoint, options, pictures, train
 from kwsd_train.data import data_root, labels_of
 from kwsd_train.schedule import parse_schedule
@@ -59,12 +58,7 @@ def main() -> int:
     rows = [measure(name, args.work_dir / name, wishes, streams) for name in names]
     text = as_markdown(rows)
     if args.write:
-        page = args.write.read_text(encoding="utf-8")
-        start, end = map(re.escape, MARKS)
-        page, count = re.subn(f"(?s){start}.*{end}", lambda _: text.join(MARKS), page)
-        if count != 1:
-            sys.exit(f"{args.write}: has no place for the table ({MARKS[0].strip()} ... {MARKS[1].strip()})")
-        args.write.write_text(page, encoding="utf-8")
+        put_table(args.write, MARKS, text)
     else:
         print(text, end="")
     if args.png:
@@ -189,38 +183,44 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         "| streams: missed % | wrong % | false alarms/h | µs a clip, float | int8 |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in sorted(rows, key=lambda row: row["miss_rate"] + row["wrong_rate"]):
-        clips = [f"{kind} {subset}" for subset in ("validation", "testing") for kind in ("float", "int8")]
-        lines.append(
-            f"| `{row['name']}` | {row['parameters']:,} | {row['multiply_adds'] / 1e6:.2f} M | "
-            + " | ".join(f"{row[key] * 100:.1f}" if key in row else "-" for key in clips)
-            + f" | {row['miss_rate'] * 100:.1f} | {row['wrong_rate'] * 100:.1f} | {row['false_alarms_per_hour']:.1f}"
-            + " | ".join(
-                ["", *(f"{row[key]:.0f}" if key in row else "-" for key in ("float us", "int8 us")), ""]
-            ).rstrip()
-        )
+    shares = [f"{kind} {subset}" for subset in ("validation", "testing") for kind in ("float", "int8")]
+    for row in sorted(rows, key=errors):
+        cells = [f"`{row['name']}`", f"{row['parameters']:,}", f"{row['multiply_adds'] / 1e6:.2f} M"]
+        cells += [f"{row[key] * 100:.1f}" if key in row else "-" for key in shares]
+        cells += [f"{row[key] * 100:.1f}" for key in ("miss_rate", "wrong_rate")]
+        cells += [f"{row['false_alarms_per_hour']:.1f}"]
+        cells += [f"{row[key]:.0f}" if key in row else "-" for key in ("float us", "int8 us")]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def errors(row: Mapping[str, Any]) -> float:
+    """Share of the words in streams that were missed or heard wrongly."""
+    return float(row["miss_rate"] + row["wrong_rate"])
+
+
 def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """A PNG: clips right (validation) and words missed or wrong in streams, both int8, against microseconds a clip."""
+    """A PNG: clips wrong (validation) and words missed or wrong in streams against microseconds a clip, as heard."""
     figure, axes = pictures.empty(11, 5)
     figure.clear()
     left, right = figure.subplots(1, 2)
-    for axes, title in ((left, "clips right, %"), (right, "words missed or wrong in streams, %")):
+    for axes, title in ((left, "clips wrong, %"), (right, "words missed or wrong in streams, %")):
         axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(labelsize=7, which="both")
         axes.set_xlabel("µs a clip, int8 (float where 8 bits do not do), one core")
         axes.set_title(title, fontsize=10)
-        axes.grid(alpha=0.3)
-        for row in rows:
-            errors = 100 * (row["miss_rate"] + row["wrong_rate"])
-            heard = row.get("heard by", "int8")
-            height = 100 * row[f"{heard} validation"] if axes is left else errors
-            axes.plot(
-                row[f"{heard} us"], height, "o", color="tab:blue", markersize=3 + (row["parameters"] / 8000) ** 0.5
-            )
-            place = (row[f"{heard} us"], height)
-            axes.annotate(row["name"], place, (4, 5), textcoords="offset points", fontsize=7)
+        axes.grid(alpha=0.3, which="both")
+        axes.margins(0.12)
+        for number, row in enumerate(sorted(rows, key=errors)):
+            heard = row["heard by"]
+            wrong = 1 - row[f"{heard} validation"] if axes is left else errors(row)
+            place = row[f"{heard} us"], 100 * wrong
+            axes.plot(*place, "o", color="tab:blue", markersize=3 + (row["parameters"] / 8000) ** 0.5)
+            side = {"ha": "right", "xytext": (-5, -10)} if number % 2 else {"ha": "left", "xytext": (5, 5)}
+            axes.annotate(row["name"], place, textcoords="offset points", fontsize=7, **side)
     figure.suptitle("size of a dot: parameters", fontsize=8)
     return pictures.as_png(figure)
 
