@@ -7,7 +7,7 @@ set -eu
 models=$(dirname "$0")
 words="$4/words"
 mkdir -p "$words"
-cp -rsn "$(realpath "$KWSD_DATA")/speech_commands/." "$words/"
+cp -rsf "$(realpath "$KWSD_DATA")/speech_commands/." "$words/"
 voices=flite,festival
 for accent in en-us en-029 en-gb-scotland en-gb-x-rp; do
   for variant in f1 f2 f3 f4 f5 m1 m2 m3 m4 m5 m6 m7; do
