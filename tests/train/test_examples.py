@@ -1,5 +1,7 @@
 """Batches: a function of the seed and the step, with the labels that were asked for."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from kwsd_train import options
@@ -50,6 +52,7 @@ def test_every_augmentation_together_keeps_rows_finite_and_targets_whole(data):
         "speed_percentage": 10.0,
         "equalizer_db": 6.0,
         "stream_frequency": 0.5,
+        "repeat_frequency": 0.5,
         "quiet_frequency": 0.5,
         "time_masks": 2,
         "band_masks": 2,
@@ -67,6 +70,17 @@ def test_windows_of_a_stream_hold_words_half_words_and_nothing(data):
     assert counts[UNKNOWN_INDEX] > 10
     assert counts[SILENCE_INDEX] > 10
     assert counts[2:].min() > 10
+
+
+def test_a_word_said_again_leaves_halves_of_itself_that_are_no_word(data):
+    examples = Examples(data, SETTINGS | {"stream_frequency": 1.0, "repeat_frequency": 1.0})
+    seen = Counter()
+    for seed in range(400):
+        draw = np.random.default_rng(seed)
+        first = examples._word(draw, label=2)
+        seen[examples._stream_window(first, draw).label] += 1
+    assert set(seen) <= {2, UNKNOWN_INDEX, SILENCE_INDEX}  # no other word was near
+    assert min(seen[2], seen[UNKNOWN_INDEX]) > 50
 
 
 def test_an_evaluation_set_is_the_same_each_time_and_in_parts(data):

@@ -182,6 +182,7 @@ class Examples:
         self.shift_samples = int(settings["time_shift_ms"] * self.rate_hz / 1000)
         self.names = labels_of(words(settings))
         self.labels = len(self.names)
+        self._entries = [np.flatnonzero(data.sets["training"].labels == label) for label in range(self.labels)]
         self.frontend = frontend.create(front) if front else features.create(settings)
         described = front or {**options.frontend_params(settings), "sample_rate_hz": self.rate_hz}
         self._listeners = teacher.listeners(data.listeners, described, self.clip_samples, self.names)
@@ -252,9 +253,13 @@ class Examples:
         moved = int(draw.integers(-self.shift_samples, self.shift_samples)) if self.shift_samples else 0
         return augment.shift(signal, moved)
 
-    def _word(self, draw: np.random.Generator) -> Word:
+    def _word(self, draw: np.random.Generator, label: int | None = None) -> Word:
+        """A clip of the training set, of any label or of this one, at any pace."""
         chosen = self.data.sets["training"]
-        entry = int(draw.integers(len(chosen)))
+        if label is None:
+            entry = int(draw.integers(len(chosen)))
+        else:
+            entry = int(self._entries[label][draw.integers(len(self._entries[label]))])
         number, label, target = int(chosen.numbers[entry]), int(chosen.labels[entry]), chosen.targets[entry]
         if number < 0:
             return Word(np.zeros(self.clip_samples, np.float32), label, target)
@@ -265,8 +270,14 @@ class Examples:
         return augment.speed(signal, float(draw.uniform(1 - spread, 1 + spread))) if spread else signal
 
     def _stream_window(self, first: Word, draw: np.random.Generator) -> Word:
-        """A window at any offset from ``first`` to another clip after a pause: a word, parts of words, or neither."""
-        second = self._word(draw)
+        """A window at any offset from ``first`` to another clip after a pause: a word, parts of words, or neither.
+
+        Where a word is said again, a network that pools over time takes the end of the first and the beginning of the
+        second for a third one, unless it has learnt that this is none.
+        """
+        again = self.settings["repeat_frequency"]
+        is_again = first.label > UNKNOWN_INDEX and again > 0 and draw.random() < again
+        second = self._word(draw, first.label if is_again else None)
         second_start = self.clip_samples + int(draw.integers(0, self.rate_hz // 2))
         joined = np.zeros(second_start + self.clip_samples, np.float32)
         joined[: self.clip_samples] = first.signal

@@ -52,6 +52,7 @@ AUGMENT_DEFAULTS: dict[str, Any] = {
     "equalizer_db": 0.0,
     "reverberation_frequency": 0.0,
     "stream_frequency": 0.0,
+    "repeat_frequency": 0.0,
     "speech_percentage": 0.0,
     "quiet_frequency": 0.0,
     "made_noise_frequency": 0.0,
@@ -92,6 +93,8 @@ _HELP = {
     "reverberation_frequency": "share of the clips that are heard in a room, 0 to 1",
     "stream_frequency": "share of the clips cut as a stream shows them, at any offset between two clips, 0 to 1; "
     "a half-heard word is _unknown_",
+    "repeat_frequency": "share of the wanted words among these whose second clip says them again, 0 to 1; the end of "
+    "the first and the beginning of the second are no word",
     "speech_percentage": "windows of running speech without the words, as _unknown_, in percent of each batch",
     "quiet_frequency": "share of the silence entries that are what a muted microphone gives: zeros, or noise below "
     "-70 dBFS, 0 to 1",
