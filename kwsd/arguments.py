@@ -46,7 +46,7 @@ def add_recognize_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("recogniser (what is left out comes from the config, the model, the defaults)")
     for name, metavar, text in (
-        ("mode", "MODE", "how averaged scores become words: rearm (default), tensorflow, android, micro"),
+        ("mode", "MODE", "how averaged scores become words: rearm (default), repeat, tensorflow, android, micro"),
         ("clip_stride_ms", "MS", "time from one scored window to the next"),
         ("average_window_ms", "MS", "scores are averaged over this time"),
         ("suppression_ms", "MS", "nothing new within this time of a word"),

@@ -1,13 +1,15 @@
 """From a stream of scores to words: each word once, when the network has been sure of it for a while.
 
 A port of RecognizeCommands of TensorFlow's speech_commands example (tensorflow/examples/speech_commands/
-recognize_commands.cc), of its two best known offspring, and a rule of kwsd's own. All average the scores of the last
+recognize_commands.cc), of its two best known offspring, and two rules of kwsd's own. All average the scores of the last
 ``average_window_ms``, and look at the label with the largest average (the first of equals). It fires when its average
 is above the threshold and
 
     tensorflow  it is not the label that fired last, and more than ``suppression_ms`` have passed since that one
     rearm       as in tensorflow; or it is the word that fired last, its score has fallen in the meantime and is up
                 again, and more than ``suppression_ms`` have passed (see below)
+    repeat      as in rearm; or it is the word that fired last, its score is still up, and more than a clip's length has
+                passed: a word that is held longer fires again and again, once a clip (see below)
     android     more than ``suppression_ms`` have passed: a held word fires again and again. Results that come less
                 than 30 ms after the last are ignored, a short span of results holds nothing back
                 (TFLite's Android app of 2022, RecognizeCommands.java)
@@ -29,6 +31,10 @@ which one word fills the clip, often not much more than 200 ms) hardly shows in 
 the window is still three or four strides, more than the wobble of a held word. Half the threshold is far below what a
 held word falls to, and far above what remains of it in a dip. ``_silence_`` and ``_unknown_`` never fire twice in a
 row: that would only suppress the word behind them. Where no word follows itself, the rule adds nothing.
+
+**repeat.** Words that follow each other closely leave no dip: before the first has left the clip, the second is whole
+in it. But a word that was in the clip when it fired is out of it a clip's length later, so what is up then was said
+again, or is held for longer than a clip, as words seldom are.
 """
 
 from collections import deque
@@ -43,6 +49,7 @@ from kwsd.settings import MODES, CompleteRecognizeSettings
 SILENCE = "_silence_"
 UNKNOWN = "_unknown_"
 
+REARMING_MODES = ("rearm", "repeat")
 REARM_WINDOW_DIVISOR = 4
 REARM_RATIO = 0.5
 
@@ -79,6 +86,7 @@ class RecognizeCommands:
         minimum_count: with fewer results in the window nothing fires.
         mode: one of `kwsd.settings.MODES`.
         thresholds: words with a threshold of their own, in every mode.
+        clip_ms: how much audio a result tells of; only mode ``repeat`` asks.
 
     Attributes:
         averages: float32, shape (labels,), of the last call; None when there were too few results.
@@ -99,6 +107,7 @@ class RecognizeCommands:
         minimum_count: int = 3,
         mode: str = "tensorflow",
         thresholds: Mapping[str, float] | None = None,
+        clip_ms: float = 1000,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}, but has to be one of {', '.join(MODES)}")
@@ -113,14 +122,15 @@ class RecognizeCommands:
         self._span_min_ms = 0 if mode == "android" else self._average_window_ms // 4
         self._suppression_ms = suppression_ms
         self._minimum_count = max(minimum_count, 1)
+        self._clip_ms = clip_ms
         # The original compares in float32, where 0.2 is not above 0.2.
         self._thresholds = [float(np.float32(thresholds.get(label, detection_threshold))) for label in labels]
         self._results = _Results(len(labels))
         self.reset()
 
     @classmethod
-    def of(cls, labels: Sequence[str], settings: CompleteRecognizeSettings) -> "RecognizeCommands":
-        """The one that settings describe."""
+    def of(cls, labels: Sequence[str], settings: CompleteRecognizeSettings, clip_ms: float) -> "RecognizeCommands":
+        """The one that settings describe, for clips of this length."""
         return cls(
             labels,
             average_window_ms=settings.average_window_ms,
@@ -129,6 +139,7 @@ class RecognizeCommands:
             minimum_count=settings.minimum_count,
             mode=settings.mode,
             thresholds=settings.thresholds,
+            clip_ms=clip_ms,
         )
 
     def reset(self) -> None:
@@ -138,7 +149,7 @@ class RecognizeCommands:
         self._held_label = SILENCE
         self._held_score = 0.0
         self._held_ms = NEVER_MS
-        # Index of the word that fired last, until rearm has seen its score fall.
+        # Index of the word that fired last, until its score has been seen to fall.
         self._falling: int | None = None
 
     def take_over(self, other: "RecognizeCommands") -> None:
@@ -185,7 +196,7 @@ class RecognizeCommands:
         self.averages = averages = results.average()
         best = int(averages.argmax())
         label, score = self.labels[best], averages.item(best)
-        if self._falling is not None and self.mode == "rearm":
+        if self._falling is not None and self.mode in REARMING_MODES:
             recent = self._recent_mean(self._falling, time_ms)
             if recent < REARM_RATIO * self._thresholds[self._falling]:
                 self._falling = None
@@ -208,8 +219,11 @@ class RecognizeCommands:
         return is_rested and (is_other or self._is_said_again(index, time_ms))
 
     def _is_said_again(self, index: int, time_ms: int) -> bool:
-        """Whether the word that fired last was gone, and is back (mode ``rearm``)."""
-        if self.mode != "rearm" or self._falling is not None or self.labels[index] in (SILENCE, UNKNOWN):
+        """Whether the word that fired last was gone and is back, or outlives its clip (modes ``rearm``, ``repeat``)."""
+        if self.mode not in REARMING_MODES or self.labels[index] in (SILENCE, UNKNOWN):
+            return False
+        outlives_clip = self.mode == "repeat" and time_ms - self._held_ms > self._clip_ms
+        if self._falling is not None and not outlives_clip:
             return False
         return self._recent_mean(index, time_ms) > self._thresholds[index]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-MODES = ("tensorflow", "rearm", "android", "micro")
+MODES = ("tensorflow", "rearm", "repeat", "android", "micro")
 """The rules by which averaged scores become words; `kwsd.recognize` describes them."""
 
 CLIP_STRIDE_MIN_MS = 30

@@ -124,8 +124,11 @@ def test_a_device_is_a_name_or_an_index(text, device):
         ("audio: {gain_db: false}", "1: key 'gain_db': got false; allowed is a number from -60 to 60 dB"),
         ("audio: {stall_s: 2 s}", "1: key 'stall_s': got '2 s'; allowed is a number from 0.5 to 60 s"),
         (f"audio: {{block_ms: {'9' * 999}}}", "1: key 'block_ms': got a number of many digits; allowed is a whole"),
-        ("recognize: {mode: Rearm}", "1: key 'mode': got 'Rearm'; allowed is tensorflow, rearm, android or micro"),
-        ("recognize: {mode: on}", "1: key 'mode': got 'on'; allowed is tensorflow, rearm, android or micro"),
+        (
+            "recognize: {mode: Rearm}",
+            "1: key 'mode': got 'Rearm'; allowed is tensorflow, rearm, repeat, android or micro",
+        ),
+        ("recognize: {mode: on}", "1: key 'mode': got 'on'; allowed is tensorflow, rearm, repeat, android or micro"),
         ("recognize: {minimum_count: 0}", "1: key 'minimum_count': got 0; allowed is a whole number from 1 to 1000"),
         (
             "recognize: {detection_threshold: 1.01}",

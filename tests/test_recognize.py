@@ -21,9 +21,11 @@ KWSD = {"mode": "rearm", "average_window_ms": 500, "suppression_ms": 700, "detec
 class Oracle:
     """The rules written down a second time, one number at a time, without a thought for speed."""
 
-    def __init__(self, labels, average_window_ms, detection_threshold, suppression_ms, minimum_count, mode, thresholds):
+    def __init__(
+        self, labels, average_window_ms, detection_threshold, suppression_ms, minimum_count, mode, thresholds, clip_ms
+    ):
         self.labels, self.window, self.suppression = labels, average_window_ms, suppression_ms
-        self.minimum, self.mode = minimum_count, mode
+        self.minimum, self.mode, self.clip = minimum_count, mode, clip_ms
         self.thresholds = [np.float32(thresholds.get(label, detection_threshold)) for label in labels]
         self.queue = []
         self.held, self.held_score, self.held_at, self.fallen = SILENCE, 0.0, None, False
@@ -50,15 +52,18 @@ class Oracle:
                 average[i] += score / np.float32(n)
         best = max(range(len(average)), key=lambda i: (average[i], -i))
         label, score = self.labels[best], average[best]
-        if self.mode == "rearm" and self.held not in (SILENCE, UNKNOWN):
+        if self.mode in ("rearm", "repeat") and self.held not in (SILENCE, UNKNOWN):
             i = self.labels.index(self.held)
             self.fallen = self.fallen or self.recent(i, now) < self.thresholds[i] / 2
         rested = self.held == SILENCE or self.held_at is None or now - self.held_at > self.suppression
         other = label != self.held
-        again = label not in (SILENCE, UNKNOWN) and self.fallen and self.recent(best, now) > self.thresholds[best]
+        outlives = self.mode == "repeat" and self.held_at is not None and now - self.held_at > self.clip
+        again = label not in (SILENCE, UNKNOWN) and (self.fallen or outlives)
+        again = again and self.recent(best, now) > self.thresholds[best]
         allowed = {
             "tensorflow": rested and other,
             "rearm": rested and (other or again),
+            "repeat": rested and (other or again),
             "android": rested,
             "micro": rested or other,
         }[self.mode]
@@ -108,6 +113,7 @@ def sequences(draw):
         "suppression_ms": draw(st.sampled_from([0, 60, 300, 700])),
         "minimum_count": draw(st.sampled_from([-1, 1, 3, 4])),
         "thresholds": draw(st.dictionaries(st.sampled_from(labels), st.sampled_from([0.1, 0.4, 0.9]), max_size=2)),
+        "clip_ms": draw(st.sampled_from([100, 1000])),
     }
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     wild_times = draw(st.booleans())
@@ -216,7 +222,9 @@ def test_no_answer_is_given_for_scores_that_are_no_numbers():
 
 
 def test_wrong_settings_are_refused_by_name():
-    with pytest.raises(ValueError, match="mode is 'magic', but has to be one of tensorflow, rearm, android, micro"):
+    with pytest.raises(
+        ValueError, match="mode is 'magic', but has to be one of tensorflow, rearm, repeat, android, micro"
+    ):
         RecognizeCommands(["a"], mode="magic")
     with pytest.raises(ValueError, match="average_window_ms is -1"):
         RecognizeCommands(["a"], average_window_ms=-1)
@@ -365,6 +373,24 @@ def test_a_short_dip_in_a_held_word_does_not_make_two_of_it(dip, stride_ms):
     assert events == 1
 
 
+@pytest.mark.parametrize("stride_ms", [20, 30, 40, 60])
+@pytest.mark.parametrize("gap_ms", [700, 750, 800])
+def test_repeat_hears_a_word_again_that_came_before_the_first_had_left_the_clip(stride_ms, gap_ms):
+    words = [("up", 500, 300), ("up", 500 + gap_ms, 300)]
+    assert [label for label, _ in heard(words, stride_ms, "repeat")] == ["up", "up"]
+    assert len(heard(words, stride_ms, "rearm")) == 1  # what the mode is there for
+
+
+@pytest.mark.parametrize("stride_ms", [20, 40, 60])
+def test_in_mode_repeat_a_held_word_fires_once_a_clip(stride_ms):
+    words = [("no", start_ms, 400) for start_ms in range(500, 6000, 200)]
+    times_ms = [time_ms for _, time_ms in heard(words, stride_ms, "repeat")]
+    gaps_ms = np.diff(times_ms)
+    assert len(times_ms) == 6
+    assert gaps_ms.min() > CLIP_MS
+    assert gaps_ms.max() <= CLIP_MS + stride_ms
+
+
 @st.composite
 def speech(draw):
     """Words of which no two neighbours are equal, a stride, and the shape of their scores."""
@@ -382,11 +408,12 @@ def speech(draw):
     return words, draw(st.sampled_from([20, 30, 40])), shape
 
 
+@pytest.mark.parametrize("mode", ["rearm", "repeat"])
 @settings(deadline=None)
 @given(speech())
-def test_where_no_word_follows_itself_rearm_hears_what_tensorflow_hears(case):
+def test_where_no_word_follows_itself_both_modes_hear_what_tensorflow_hears(mode, case):
     words, stride_ms, shape = case
-    events = heard(words, stride_ms, "rearm", **shape)
+    events = heard(words, stride_ms, mode, **shape)
     assert events == heard(words, stride_ms, "tensorflow", **shape)
     if shape["dip"] is None and shape["rest"] != (UNKNOWN,):  # an _unknown_ that wins suppresses the next word
         assert [label for label, _ in events] == [label for label, _, _ in words]

@@ -22,7 +22,7 @@ LABELS = ("_silence_", "_unknown_", "yes", "no")
 
 def recognised(heard, wanted):
     """The recogniser itself, clip by clip."""
-    recognizer = RecognizeCommands.of(heard.labels, wanted)
+    recognizer = RecognizeCommands.of(heard.labels, wanted, heard.clip_ms)
     found = []
     for scores, time_ms in zip(heard.scores, heard.times_ms.tolist(), strict=True):
         label, score, is_new = recognizer.process(scores, time_ms)
@@ -43,7 +43,8 @@ def recordings(draw):
     scores = (scores / scores.sum(axis=1, keepdims=True)).astype(np.float32)
     stride_ms = draw(st.sampled_from([20, 30, 33.3, 100]))
     times_ms = (1000 + np.arange(len(scores)) * stride_ms).astype(np.int64)
-    return Heard(LABELS, 1000, int(times_ms[-1]) - 200, times_ms, scores, ())
+    clip_ms = draw(st.sampled_from([300, 1000]))
+    return Heard(LABELS, clip_ms, int(times_ms[-1]) - 200, times_ms, scores, ())
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,7 +1,7 @@
 """What a recogniser makes of stored scores, at any settings, without hearing the recording again.
 
-For modes ``tensorflow`` and ``rearm`` averages are made for a whole recording at once and shared by all thresholds
-and suppression times; only the rules that follow them run clip by clip. The results equal those of
+For modes ``tensorflow``, ``rearm`` and ``repeat`` averages are made for a whole recording at once and shared by all
+thresholds and suppression times; only the rules that follow them run clip by clip. The results equal those of
 `kwsd.recognize.RecognizeCommands` to the last bit, which tests hold them to. Other modes replay that class itself.
 """
 
@@ -12,12 +12,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.recognize import REARM_RATIO, REARM_WINDOW_DIVISOR, SILENCE, UNKNOWN, RecognizeCommands
+from kwsd.recognize import REARM_RATIO, REARM_WINDOW_DIVISOR, REARMING_MODES, SILENCE, UNKNOWN, RecognizeCommands
 from kwsd.settings import CompleteRecognizeSettings
 from kwsd_train.hearing import Heard
 from kwsd_train.score import Found
 
-FAST_MODES = ("tensorflow", "rearm")
+FAST_MODES = ("tensorflow", *REARMING_MODES)
 
 
 class Averages:
@@ -46,7 +46,7 @@ class Averages:
 
     @cached_property
     def recent(self) -> NDArray[np.float64]:
-        """Means over the newest part of the window, by which ``rearm`` sees a word fall, shape (n, labels)."""
+        """Means over the newest part of the window, by which a word is seen to fall, shape (n, labels)."""
         times_ms, scores = self.heard.times_ms, self.heard.scores
         first = np.searchsorted(times_ms, times_ms - self._window_ms // REARM_WINDOW_DIVISOR, side="left")
         counts = np.arange(len(times_ms)) - first + 1
@@ -95,13 +95,15 @@ class Replayer:
         for clip, label, time_ms in zip(candidates.tolist(), best[candidates].tolist(), times_ms, strict=True):
             if held != silence and held_ms is not None and time_ms - held_ms <= settings.suppression_ms:
                 continue
-            if label == held and (
-                may_repeat_from is None or clip < may_repeat_from or not averages.recent[clip, label] > limits[label]
-            ):
-                continue
+            is_word = labels[label] not in (SILENCE, UNKNOWN)
+            if label == held:
+                is_back = may_repeat_from is not None and clip >= may_repeat_from
+                outlives_clip = settings.mode == "repeat" and is_word and time_ms - held_ms > self.heard.clip_ms
+                if not ((is_back or outlives_clip) and averages.recent[clip, label] > limits[label]):
+                    continue
             held, held_ms = label, time_ms
             may_repeat_from = None
-            if settings.mode == "rearm" and labels[label] not in (SILENCE, UNKNOWN):
+            if settings.mode in REARMING_MODES and is_word:
                 may_repeat_from = self._falls(averages, label, float(limits[label]), clip)
             fired.append((clip, label, float(score[clip])))
         return fired
@@ -125,7 +127,7 @@ def _limits(labels: tuple[str, ...], settings: CompleteRecognizeSettings) -> NDA
 
 
 def _replay(heard: Heard, settings: CompleteRecognizeSettings) -> list[tuple[int, int, float]]:
-    recognizer = RecognizeCommands.of(heard.labels, settings)
+    recognizer = RecognizeCommands.of(heard.labels, settings, heard.clip_ms)
     fired = []
     for clip, (scores, time_ms) in enumerate(zip(heard.scores, heard.times_ms.tolist(), strict=True)):
         label, score, is_new = recognizer.process(scores, time_ms)

@@ -35,7 +35,7 @@ EXAMPLE = (
 )
 
 GRID: dict[str, tuple[str, str, str]] = {
-    "modes": ("mode", "rearm,tensorflow", "modes of the recogniser"),
+    "modes": ("mode", "repeat,rearm,tensorflow", "modes of the recogniser"),
     "average_windows_ms": ("average_window_ms", "300,400,500,700", "times over which scores are averaged, in ms"),
     "suppressions_ms": ("suppression_ms", "500,700,1000", "times without another word, in ms"),
     "minimum_counts": ("minimum_count", "3", "scores that an average needs"),
