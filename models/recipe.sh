@@ -1,14 +1,16 @@
 #!/bin/sh
 # Trains a model, freezes it to NAME.tflite, NAME-float32.tflite and NAME.weights.h5 in this folder, and measures it.
-#   recipe.sh NAME NETWORK STEPS WORK_DIR [FLAGS of kwsd-train train...]
+#   recipe.sh NAME NETWORK STEPS STEPS_MORE WORK_DIR [FLAGS of kwsd-train train...]
 # What the shipped models have in common; their own recipes call it. Goes on where it was when it was interrupted.
+# What is in WORK_DIR/words is learnt with the data set's clips. $JUDGE says which clips are not what their folder says; by
+# default it is the network itself after the first STEPS.
 set -eu
-name=$1 network=$2 steps=$3 work=$4
-shift 4
+name=$1 network=$2 steps=$3 more=$4 work=$5
+shift 5
 models=$(dirname "$0")
-train="$work/train"
-resume=
-[ -e "$train" ] && ls "$train" | grep -q 'ckpt-' && resume="--start_checkpoint latest"
+words="$work/words"
+mkdir -p "$words"
+[ -e "$work/misnamed.tsv" ] || cp -rsf "$(realpath "$KWSD_DATA")/speech_commands/." "$words/"
 
 # Running speech whose transcript (columns 5 and 6: words, homophones) holds none of the words, and speech without a
 # transcript: one window in twenty of that touches a word, but its 260 readers teach more than these do harm.
@@ -18,21 +20,42 @@ awk -F'\t' 'NR > 1 && ($5 == "" && $6 == "" || $5 == "unknown") { print $1 }' \
   "$KWSD_DATA/running_speech/train/transcripts.tsv" |
   while read -r file; do [ -e "$speech/$file" ] || cp "$KWSD_DATA/running_speech/train/$file" "$speech/"; done
 
-kwsd-train train --train_dir "$train" $resume --model_architecture "$network" --how_many_training_steps "$steps" "$@" \
-  --preprocess log_mel --window_size_ms 32 --window_stride_ms 20 \
-  --feature_bin_count 40 --lower_hz 20 --upper_hz 7000 --mel_power 2 --log_floor 1e-6 \
-  --learning_rate_schedule cosine --warmup_steps 500 \
-  --optimizer adam --weight_decay 0.02 --average_decay 0.999 --batch_size 100 \
-  --unknown_percentage 100 --speech_percentage 20 --speech_dir "$speech" --stream_frequency 0.3 \
-  --time_shift_ms 120 --speed_percentage 12 --gain_db -40 6 --equalizer_db 6 --reverberation_frequency 0.25 \
-  --noise_frequency 0.7 --snr_db 0 25 --background_frequency 0.2 --quiet_frequency 0.3 --made_noise_frequency 0.5 \
-  --time_masks 1 --time_mask_rows 8 --band_masks 1 --band_mask_bins 6 \
-  --eval_step_interval 1000 --save_step_interval 250
-
+# learn TRAIN_DIR START STEPS [FLAGS]: from this checkpoint, or on from the newest in the folder
+learn() {
+  train=$1 start=$2 count=$3
+  shift 3
+  [ -e "$train" ] && ls "$train" | grep -q 'ckpt-' && start=latest
+  kwsd-train train --train_dir "$train" --start_checkpoint "$start" --data_dir "$words" \
+    --model_architecture "$network" --how_many_training_steps "$count" \
+    --preprocess log_mel --window_size_ms 32 --window_stride_ms 20 \
+    --feature_bin_count 40 --lower_hz 20 --upper_hz 7000 --mel_power 2 --log_floor 1e-6 \
+    --learning_rate_schedule cosine --warmup_steps 500 \
+    --optimizer adam --weight_decay 0.02 --average_decay 0.999 --batch_size 100 \
+    --unknown_percentage 100 --speech_percentage 20 --speech_dir "$speech" --stream_frequency 0.3 \
+    --time_shift_ms 120 --speed_percentage 12 --gain_db -40 6 --equalizer_db 6 --reverberation_frequency 0.25 \
+    --noise_frequency 0.7 --snr_db 0 25 --background_frequency 0.2 --quiet_frequency 0.3 --made_noise_frequency 0.5 \
+    --time_masks 1 --time_mask_rows 8 --band_masks 1 --band_mask_bins 6 \
+    --eval_step_interval 1000 --save_step_interval 250 "$@"
+}
 freeze() {
   kwsd-train freeze --start_checkpoint latest --train_dir "$train" --name "kwsd-$name" \
     --metadata "$models/$name.metadata.json" "$@"
 }
+
+learn "$work/train" '' "$steps" --learning_rate 0.004 "$@"
+
+# Once more where STEPS_MORE is not 0: at half the rate, without clips of the words that are not what their folder says
+# (the word was cut off, or only noise was recorded: one in 110), and with words said again.
+if [ "$more" != 0 ] && [ ! -e "$work/misnamed.tsv" ]; then
+  first="$work/first"
+  freeze --output_file "$first.tflite" --weights_file "$first.weights.h5"
+  kwsd-train evaluate --model "${JUDGE:-$first.tflite}" --data_dir "$words" --set training --unknown_percentage 100 \
+    --silence_percentage 10 --errors "$work/all.tsv"
+  awk -F'\t' 'NR > 1 && $2 != "_unknown_" && $5 < 0.1 { print $1 }' "$work/all.tsv" | while read -r file; do rm -f "$file"; done
+  mv "$work/all.tsv" "$work/misnamed.tsv"
+fi
+[ "$more" = 0 ] || learn "$work/train-more" "$work/first.weights.h5" "$more" --learning_rate 0.002 --repeat_frequency 0.5 "$@"
+
 freeze --quantize int8 --output_file "$models/$name.tflite"
 freeze --output_file "$models/$name-float32.tflite" --weights_file "$models/$name.weights.h5"
 for model in "$name" "$name-float32"; do
