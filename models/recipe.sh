@@ -2,8 +2,8 @@
 # Trains a model, freezes it to NAME.tflite, NAME-float32.tflite and NAME.weights.h5 in this folder, and measures it.
 #   recipe.sh NAME NETWORK STEPS STEPS_MORE WORK_DIR [FLAGS of kwsd-train train...]
 # What the shipped models have in common; their own recipes call it. Goes on where it was when it was interrupted.
-# What is in WORK_DIR/words is learnt with the data set's clips. $JUDGE says which clips are not what their folder says; by
-# default it is the network itself after the first STEPS.
+# What is in WORK_DIR/words is learnt with the data set's clips. $JUDGE says which clips are not what their folder says;
+# by default it is the network itself after the first STEPS.
 set -eu
 name=$1 network=$2 steps=$3 more=$4 work=$5
 shift 5
@@ -42,7 +42,7 @@ freeze() {
     --metadata "$models/$name.metadata.json" "$@"
 }
 
-learn "$work/train" '' "$steps" --learning_rate 0.004 "$@"
+[ -e "$work/misnamed.tsv" ] || learn "$work/train" '' "$steps" --learning_rate 0.004 "$@"
 
 # Once more where STEPS_MORE is not 0: at half the rate, without clips of the words that are not what their folder says
 # (the word was cut off, or only noise was recorded: one in 110), and with words said again.
@@ -51,10 +51,12 @@ if [ "$more" != 0 ] && [ ! -e "$work/misnamed.tsv" ]; then
   freeze --output_file "$first.tflite" --weights_file "$first.weights.h5"
   kwsd-train evaluate --model "${JUDGE:-$first.tflite}" --data_dir "$words" --set training --unknown_percentage 100 \
     --silence_percentage 10 --errors "$work/all.tsv"
-  awk -F'\t' 'NR > 1 && $2 != "_unknown_" && $5 < 0.1 { print $1 }' "$work/all.tsv" | while read -r file; do rm -f "$file"; done
+  awk -F'\t' 'NR > 1 && $2 != "_unknown_" && $5 < 0.1 { print $1 }' "$work/all.tsv" |
+    while read -r file; do rm -f "$file"; done
   mv "$work/all.tsv" "$work/misnamed.tsv"
 fi
-[ "$more" = 0 ] || learn "$work/train-more" "$work/first.weights.h5" "$more" --learning_rate 0.002 --repeat_frequency 0.5 "$@"
+[ "$more" = 0 ] ||
+  learn "$work/train-more" "$work/first.weights.h5" "$more" --learning_rate 0.002 --repeat_frequency 0.5 "$@"
 
 freeze --quantize int8 --output_file "$models/$name.tflite"
 freeze --output_file "$models/$name-float32.tflite" --weights_file "$models/$name.weights.h5"
