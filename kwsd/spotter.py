@@ -130,7 +130,7 @@ class Spotter:
 
     def _create_recognizer(self, settings: CompleteRecognizeSettings) -> RecognizeCommands:
         try:
-            return RecognizeCommands.of(self.labels, settings, self._to_ms(self.model.clip_samples))
+            return RecognizeCommands.of(self.labels, settings, self.model.clip_ms)
         except ValueError as error:
             raise ConfigError(f"recognize: {error}") from error
 

@@ -24,7 +24,7 @@ class LevelModel:
     """A label's score is the part of the clip at its level: 0 is `_silence_`, 1/8 `_unknown_`, 2/8 `stop`, 3/8 `go`."""
 
     name, labels = "level", LABELS
-    sample_rate_hz, clip_samples = RATE_HZ, 400
+    sample_rate_hz, clip_ms, clip_samples = RATE_HZ, 400, 400
 
     def __init__(self, **recognize):
         self.frontend = {"type": "waveform", "sample_rate_hz": RATE_HZ}
