@@ -45,6 +45,17 @@ def network_sockets(pid: int) -> list[str]:
     return found
 
 
+def thread_names(process: Path) -> str:
+    names = []
+    for thread in (process / "task").iterdir():
+        try:
+            names.append((thread / "comm").read_text())
+        except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            continue
+    assert names, f"{process} has no thread"
+    return "".join(names)
+
+
 def test_the_kernel_s_list_shows_a_network_socket() -> None:
     """The check below can fail."""
     with socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
@@ -90,8 +101,7 @@ def test_secrets_are_in_no_output_and_no_process_list(tmp_path: Path, answer: in
         with running(*arguments, env={"HOOK_SECRET": "whsec_czNjcmV0d2hzZWM="}) as kwsd:
             kwsd.wait_for(lambda: len(receiver.requests) >= 2, "both hooks have posted")
             process = Path(f"/proc/{kwsd.process.pid}")
-            listed = (process / "cmdline").read_text() + (process / "comm").read_text()
-            listed += "".join((task / "comm").read_text() for task in (process / "task").iterdir())
+            listed = (process / "cmdline").read_text() + (process / "comm").read_text() + thread_names(process)
             kwsd.process.send_signal(signal.SIGHUP)
             kwsd.wait_for_log("settings read again")
             secret_file.write_text("whsec_ s3cretfile !\n")
