@@ -81,6 +81,28 @@ def test_a_word_longer_than_a_clip_is_spoken_faster(tmp_path):
 
 
 @espeak
+def test_lines_are_spoken_whole_each_by_another_voice(tmp_path, capsys):
+    text, folder = tmp_path / "text", tmp_path / "speech"
+    text.write_text("the quick brown fox\n\njumps over the lazy dog again and again\nhello\n", encoding="utf-8")
+    flags = ["synthesize", "--text", str(text), "--voices", "espeak-ng:en-us,espeak-ng:en-us+f3", "--codec", "opus"]
+    assert main([*flags, "--output_dir", str(folder)]) == 0
+    assert "3 recordings of 2 voices made, 0 were there" in capsys.readouterr().out
+    files = sorted(folder.iterdir())
+    assert [path.name for path in files] == [
+        "espeak-en-us-f3_nohash_1.opus",
+        "espeak-en-us_nohash_0.opus",
+        "espeak-en-us_nohash_2.opus",
+    ]
+    longer, long, short = (soundfile.info(path).duration for path in files)
+    assert 0.2 < short < 1 < long < longer
+    files[0].unlink()
+    before = hashes(folder)
+    assert main([*flags, "--output_dir", str(folder)]) == 0
+    assert "1 recordings of 2 voices made, 2 were there" in capsys.readouterr().out
+    assert before.items() < hashes(folder).items()
+
+
+@espeak
 @pytest.mark.parametrize(
     ("voice", "told"),
     [
@@ -128,6 +150,9 @@ def test_without_any_engine_the_packages_are_named(tmp_path, capsys, monkeypatch
         (["--words", "x", "--count", "0"], 2, "--count: must be at least 1"),
         (["--words", "x", "--speed", "2", "1"], 2, "--speed: FROM and TO"),
         (["--words", "x", "--voices", "siri"], 2, "--voices: no engine 'siri'"),
+        (["--text", "/dev/null"], 2, "--output_dir: has to be named"),
+        (["--text", "/dev/null", "--output_dir", "x"], 66, "/dev/null: holds no line"),
+        (["--text", "/nosuch", "--output_dir", "x"], 66, "/nosuch: cannot be read"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(flags, code, told, capsys):

@@ -8,6 +8,7 @@ import numpy as np
 from kwsd_train.augment import Signal
 
 _LEVEL_DBFS = (-40.0, -6.0)
+_COLOUR_POINTS = 9
 _MAINS_HZ = (50.0, 60.0, 100.0, 120.0)
 
 
@@ -22,25 +23,31 @@ def make(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
 
 
 def ticks(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
-    """Ticks, clicks, knocks: 1 to 8 hits, evenly or not, each a few dying resonances and a breath of noise.
+    """Ticks, clicks, knocks: 1 to 8 hits, evenly or not, each a few dying resonances and a breath of coloured noise.
 
-    Half of the time a hit is a rattle of up to six within 80 ms, as clockwork, switches and doors give.
+    Half of the time a hit is a rattle of up to six within 80 ms, as clockwork, switches and doors give. Some die away
+    as slowly as in a wooden case or a room, so that they are as long as a short vowel.
     """
     hits = int(draw.integers(1, 9))
     if draw.random() < 0.5:
-        period = draw.uniform(0.08, 0.6) * rate_hz
+        period = draw.uniform(0.08, 1.0) * rate_hz
         starts = (draw.uniform(0, period) + period * np.arange(hits)).astype(int)
     else:
         starts = draw.integers(0, count, hits)
-    length = int(0.2 * rate_hz)
+    length = int(0.4 * rate_hz)
     seconds = np.arange(length) / rate_hz
     modes = int(draw.integers(1, 5))
     frequencies = np.exp(draw.uniform(np.log(150), np.log(0.45 * rate_hz), modes))
-    decays_s = np.exp(draw.uniform(np.log(0.001), np.log(0.05), modes + 1))
+    decays_s = np.exp(draw.uniform(np.log(0.001), np.log(0.08), modes + 1))
     hit = np.zeros(length)
     for frequency, decay_s in zip(frequencies, decays_s, strict=False):
         hit += draw.uniform(0.2, 1) * np.sin(2 * np.pi * frequency * seconds) * np.exp(-seconds / decay_s)
-    hit += draw.uniform(0, 1) * draw.standard_normal(length) * np.exp(-seconds / decays_s[-1])
+    breath = np.fft.rfft(draw.standard_normal(length))
+    colour_db = np.interp(
+        np.arange(len(breath)), np.linspace(0, len(breath), _COLOUR_POINTS), draw.uniform(-40, 0, _COLOUR_POINTS)
+    )
+    breath = np.fft.irfft(breath * 10 ** (colour_db / 20), length)
+    hit += draw.uniform(0, 3) * breath * np.exp(-seconds / decays_s[-1])
     if draw.random() < 0.5:
         spread = int(0.08 * rate_hz)
         rattle = np.zeros(length + spread)

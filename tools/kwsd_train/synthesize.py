@@ -1,4 +1,4 @@
-"""``kwsd-train synthesize``: words spoken by text to speech, as clips to train on."""
+"""``kwsd-train synthesize``: words, or lines of text, spoken by text to speech, as recordings to train on."""
 
 import argparse
 import itertools
@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from kwsd_train.augment import Signal
 from kwsd_train.data import DEFAULT_SEED, data_root
 from kwsd_train.speech_engines import PACKAGES, Voice
 
-HELP = "make clips of words by text to speech (espeak-ng, flite, festival)"
+HELP = "make clips of words, or running speech, by text to speech (espeak-ng, flite, festival)"
 EXAMPLE = "kwsd-train synthesize --words lumos,nox=nocks --count 100 --codec opus"
 
 _LEVEL_DBFS = (-34.0, -14.0)
@@ -30,9 +30,10 @@ _SILENCE_DB = 40.0
 
 
 class Task(NamedTuple):
-    """One clip to be made."""
+    """One recording to be made."""
 
     path: Path
+    clip_ms: int | None
     text: str
     voice: Voice
     key: Sequence[int]
@@ -41,18 +42,22 @@ class Task(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--words", required=True, metavar="W[=TEXT],...", help="words, with what is to be spoken where it differs")
-    add("--count", type=int, default=100, metavar="N", help="clips of each word (default: 100)")
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("--words", metavar="W[=TEXT],...", help="words, with what is to be spoken where it differs")
+    either.add_argument(
+        "--text", type=Path, metavar="FILE", help="speak its lines instead, each once, as recordings for --speech_dir"
+    )
+    add("--count", type=int, default=100, metavar="N", help="clips of each word, or voices for lines (default: 100)")
     add(
         "--voices",
         metavar="V,...",
         help="engines, or ENGINE:VOICE such as flite:slt, espeak-ng:en-us+f3, espeak-ng:de (default: all English ones)",
     )
-    add("--output_dir", type=Path, metavar="DIR", help="folder of words (default: $KWSD_DATA/speech_commands)")
+    add("--output_dir", type=Path, metavar="DIR", help="folder to fill (default: that of words in $KWSD_DATA)")
     add("--speed", type=float, nargs=2, default=(0.8, 1.25), metavar=("FROM", "TO"), help="times the voice's own speed")
     add("--pitch", type=float, nargs=2, default=(0.85, 1.2), metavar=("FROM", "TO"), help="times the voice's own pitch")
     add("--sample_rate", type=int, default=16000, metavar="HZ", help="samples a second (default: 16000)")
-    add("--clip_duration_ms", type=int, default=1000, metavar="MS", help="length of a clip (default: 1000)")
+    add("--clip_duration_ms", type=int, default=1000, metavar="MS", help="length of a word's clip (default: 1000)")
     add(
         "--codec",
         choices=tuple(own_clips.CODECS),
@@ -64,8 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    spoken = dict(part.partition("=")[::2] for part in args.words.split(","))
-    words = own_clips.words("--words", ",".join(spoken))
     for flag in ("count", "jobs", "sample_rate", "clip_duration_ms"):
         if getattr(args, flag) < 1:
             raise UsageError(f"--{flag}", "must be at least 1")
@@ -73,18 +76,17 @@ def run(args: argparse.Namespace) -> int:
         low, high = getattr(args, flag)
         if not 0.3 <= low <= high <= 3:
             raise UsageError(f"--{flag}", "FROM and TO lie between 0.3 and 3, the lower one first")
-    chosen = choose(args.voices, args.count, args.seed)
+    if args.text and not args.output_dir:
+        raise UsageError("--output_dir", "has to be named with --text", "Only words have a folder of their own.")
     folder = args.output_dir or data_root() / "speech_commands"
-    tasks = [
-        task
-        for word, text in zip(words, spoken.values(), strict=True)
-        for task in _tasks(folder, word, text or word, chosen, args)
-        if not task.path.exists()
-    ]
+    wished = _lines(args.text) if args.text else _words(args.words)
+    chosen = choose(args.voices, args.count, args.seed)
+    all_tasks = list((_line_tasks if args.text else _word_tasks)(folder, wished, chosen, args))
+    tasks = [task for task in all_tasks if not task.path.exists()]
 
     def make(task: Task) -> None:
         draw = np.random.default_rng(task.key)
-        signal = utter(task.voice, task.text, args.sample_rate, args.clip_duration_ms, args.speed, args.pitch, draw)
+        signal = utter(task.voice, task.text, args.sample_rate, task.clip_ms, args.speed, args.pitch, draw)
         own_clips.write(task.path, signal, args.sample_rate)
 
     with ThreadPoolExecutor(args.jobs) as pool:
@@ -95,8 +97,8 @@ def run(args: argparse.Namespace) -> int:
                     print(f"\r{number} of {len(tasks)}", end="\n" if number == len(tasks) else "", file=sys.stderr)
         finally:
             pool.shutdown(cancel_futures=True)
-    there = len(words) * args.count - len(tasks)
-    print(f"{len(tasks)} clips of {len(chosen)} voices made, {there} were there, in {folder}")
+    kind, there = "recordings" if args.text else "clips", len(all_tasks) - len(tasks)
+    print(f"{len(tasks)} {kind} of {len(chosen)} voices made, {there} were there, in {folder}")
     return 0
 
 
@@ -141,7 +143,7 @@ def utter(
     voice: Voice,
     text: str,
     rate_hz: int,
-    clip_ms: int,
+    clip_ms: int | None,
     speed: Sequence[float],
     pitch: Sequence[float],
     draw: np.random.Generator,
@@ -150,17 +152,20 @@ def utter(
 
     Pitch is changed by playing faster what was spoken slower, which makes another speaker of the voice. A word that is
     longer than the clip is spoken faster. InputError when that does not help.
+
+    Args:
+        clip_ms: length of the clip; None for as long as it takes.
     """
     import soxr
 
-    count = rate_hz * clip_ms // 1000
+    count = None if clip_ms is None else rate_hz * clip_ms // 1000
     higher, tempo = float(draw.uniform(*pitch)), float(draw.uniform(*speed))
     for _ in range(3):
         samples, from_hz = speech_engines.speak(voice, text, tempo / higher)
         played: Signal = soxr.resample(samples, from_hz * higher, rate_hz)
         begin, end = augment.word_extent(played, _SILENCE_DB)
         word = played[begin:end]
-        if len(word) <= count:
+        if count is None or len(word) <= count:
             break
         tempo *= 1.1 * len(word) / count
     else:
@@ -169,9 +174,10 @@ def utter(
         )
     power = augment.word_power(word)
     if power == 0:
-        raise InputError(repr(text), f"{voice} says nothing", "Give another spelling by --words WORD=TEXT.")
+        raise InputError(repr(text), f"{voice} says nothing", "Give another spelling.")
     level = 10 ** (draw.uniform(*_LEVEL_DBFS) / 20) / np.sqrt(power)
     level = min(level, _PEAK / float(np.abs(word).max()))
+    count = count or len(word)
     # digital silence is what no microphone gives, and a model would learn that
     signal = draw.normal(0, 10 ** (draw.uniform(*_HISS_DBFS) / 20), count).astype(np.float32)
     start = int(draw.integers(count - len(word) + 1))
@@ -179,9 +185,42 @@ def utter(
     return signal
 
 
-def _tasks(folder: Path, word: str, text: str, voices: Sequence[Voice], args: argparse.Namespace) -> Iterator[Task]:
-    for number in range(args.count):
-        take, place = divmod(number, len(voices))
-        voice = voices[place]
-        path = own_clips.path_of(folder, word, voice.speaker, take, args.codec)
-        yield Task(path, text, voice, (args.seed, zlib.crc32(f"{word}/{path.stem}/{text}".encode())))
+def _words(text: str) -> dict[str, str]:
+    """Words, and what is spoken for each. Raises UsageError."""
+    spoken = dict(part.partition("=")[::2] for part in text.split(","))
+    words = own_clips.words("--words", ",".join(spoken))
+    return {word: said or word for word, said in zip(words, spoken.values(), strict=True)}
+
+
+def _lines(path: Path) -> list[str]:
+    """What stands in the file, line by line, empty ones left out. Raises InputError."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"cannot be read: {error}", "Name a text in UTF-8 by --text.") from error
+    if not any(lines):
+        raise InputError(str(path), "holds no line of text", "Give one utterance a line.")
+    return [line for line in lines if line]
+
+
+def _word_tasks(
+    folder: Path, words: Mapping[str, str], voices: Sequence[Voice], args: argparse.Namespace
+) -> Iterator[Task]:
+    """``--count`` clips of each word, by all voices in turns."""
+    for word, text in words.items():
+        for number in range(args.count):
+            take, place = divmod(number, len(voices))
+            voice = voices[place]
+            path = own_clips.path_of(folder, word, voice.speaker, take, args.codec)
+            key = (args.seed, zlib.crc32(f"{word}/{path.stem}/{text}".encode()))
+            yield Task(path, args.clip_duration_ms, text, voice, key)
+
+
+def _line_tasks(
+    folder: Path, lines: Sequence[str], voices: Sequence[Voice], args: argparse.Namespace
+) -> Iterator[Task]:
+    """Each line once, voices in turns."""
+    for number, line in enumerate(lines):
+        voice = voices[number % len(voices)]
+        path = own_clips.path_of(folder, "", voice.speaker, number, args.codec)
+        yield Task(path, None, line, voice, (args.seed, zlib.crc32(f"{path.stem}/{line}".encode())))
