@@ -52,6 +52,7 @@ def add_recognize_arguments(parser: argparse.ArgumentParser) -> None:
         ("suppression_ms", "MS", "nothing new within this time of a word"),
         ("minimum_count", "N", "averages of fewer scores do not count"),
         ("detection_threshold", "0..1", "a word needs a score above this"),
+        ("speech_threshold", "0..1", "in running speech above this, too, in mode repeat"),
     ):
         option = f"--{name.replace('_', '-')}"
         group.add_argument(option, type=flag("recognize", name), metavar=metavar, help=text)

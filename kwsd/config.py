@@ -87,7 +87,8 @@ KEYS = (
         ("suppression_ms", Whole(0, 60_000), _R.suppression_ms, "ms", "Nothing new is heard so soon after a word."),
         ("minimum_count", Whole(1, 1000), _R.minimum_count, "scores", "Averages of fewer scores do not count."),
         ("detection_threshold", SCORE, _R.detection_threshold, "", "The averaged score that a word needs."),
-        ("thresholds", Thresholds(), {}, "", "The same for single words."),
+        ("speech_threshold", SCORE, _R.speech_threshold, "", "Needed as well in running speech, in mode repeat."),
+        ("thresholds", Thresholds(), {}, "", "detection_threshold for single words."),
     ),
     *_keys(
         "sinks.stdout",

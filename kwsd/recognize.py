@@ -35,8 +35,14 @@ row: that would only suppress the word behind them. Where no word follows itself
 **repeat.** Words that follow each other closely leave no dip: before the first has left the clip, the second is whole
 in it. But a word that was in the clip when it fired is out of it a clip's length later, so what is up then was said
 again, or is held for longer than a clip, as words seldom are.
+
+**Running speech.** People say a command after a pause; what sounds like one in the middle of a sentence is a syllable
+of it, or was not meant. So in mode ``repeat`` a word needs an average above ``speech_threshold`` as well where
+``_unknown_`` had a mean above ``SPEECH_SHARE`` in the clips that ended one to ``1 + SPEECH_CLIPS`` lengths of a clip
+ago: these hold what was heard before the clip that holds the word.
 """
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -52,6 +58,9 @@ UNKNOWN = "_unknown_"
 REARMING_MODES = ("rearm", "repeat")
 REARM_WINDOW_DIVISOR = 4
 REARM_RATIO = 0.5
+
+SPEECH_CLIPS = 2
+SPEECH_SHARE = 0.7
 
 ANDROID_RESULT_GAP_MIN_MS = 30
 MICRO_RESULTS_MAX = 50
@@ -87,6 +96,7 @@ class RecognizeCommands:
         mode: one of `kwsd.settings.MODES`.
         thresholds: words with a threshold of their own, in every mode.
         clip_ms: how much audio a result tells of; only mode ``repeat`` asks.
+        speech_threshold: what a word's average has to be above, too, in running speech; only mode ``repeat`` asks.
 
     Attributes:
         averages: float32, shape (labels,), of the last call; None when there were too few results.
@@ -108,6 +118,7 @@ class RecognizeCommands:
         mode: str = "tensorflow",
         thresholds: Mapping[str, float] | None = None,
         clip_ms: float = 1000,
+        speech_threshold: float = 0.0,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}, but has to be one of {', '.join(MODES)}")
@@ -125,6 +136,8 @@ class RecognizeCommands:
         self._clip_ms = clip_ms
         # The original compares in float32, where 0.2 is not above 0.2.
         self._thresholds = [float(np.float32(thresholds.get(label, detection_threshold))) for label in labels]
+        self._speech_threshold = float(np.float32(speech_threshold))
+        self._unknown = self.labels.index(UNKNOWN) if mode == "repeat" and UNKNOWN in self.labels else None
         self._results = _Results(len(labels))
         self.reset()
 
@@ -140,6 +153,7 @@ class RecognizeCommands:
             mode=settings.mode,
             thresholds=settings.thresholds,
             clip_ms=clip_ms,
+            speech_threshold=settings.speech_threshold,
         )
 
     def reset(self) -> None:
@@ -151,12 +165,15 @@ class RecognizeCommands:
         self._held_ms = NEVER_MS
         # Index of the word that fired last, until its score has been seen to fall.
         self._falling: int | None = None
+        # Times and scores of `_unknown_`, by which running speech is known.
+        self._unknown_scores: deque[tuple[int, float]] = deque()
 
     def take_over(self, other: "RecognizeCommands") -> None:
         """Goes on, with its own settings, where ``other`` for the same labels has come to; that one is spent then."""
         self._results, self.averages = other._results, other.averages
         self._held_label, self._held_score, self._held_ms = other._held_label, other._held_score, other._held_ms
         self._falling = other._falling
+        self._unknown_scores = other._unknown_scores
 
     def process(self, scores: ArrayLike, time_ms: int) -> Result:
         """Takes the scores of one clip.
@@ -188,6 +205,10 @@ class RecognizeCommands:
         if self.mode != "micro" or len(times_ms) < MICRO_RESULTS_MAX:
             results.append(latest, time_ms)
         results.forget_before(time_ms - self._average_window_ms)
+        if self._unknown is not None:
+            self._unknown_scores.append((time_ms, latest.item(self._unknown)))
+            while self._unknown_scores[0][0] < time_ms - (1 + SPEECH_CLIPS) * self._clip_ms:
+                self._unknown_scores.popleft()
         count = len(times_ms)
         if count < self._minimum_count or time_ms - times_ms[0] < self._span_min_ms:
             self.averages = None
@@ -200,7 +221,11 @@ class RecognizeCommands:
             recent = self._recent_mean(self._falling, time_ms)
             if recent < REARM_RATIO * self._thresholds[self._falling]:
                 self._falling = None
-        is_new = score > self._thresholds[best] and self._may_fire(best, time_ms)
+        is_new = (
+            score > self._thresholds[best]
+            and self._may_fire(best, time_ms)
+            and (score > self._speech_threshold or label in (SILENCE, UNKNOWN) or not self._is_in_speech(time_ms))
+        )
         if is_new:
             self._held_label, self._held_score, self._held_ms = label, score, time_ms
             self._falling = None if label in (SILENCE, UNKNOWN) else best
@@ -226,6 +251,11 @@ class RecognizeCommands:
         if self._falling is not None and not outlives_clip:
             return False
         return self._recent_mean(index, time_ms) > self._thresholds[index]
+
+    def _is_in_speech(self, time_ms: int) -> bool:
+        """Whether speech of no interest came before what is in the clip now (mode ``repeat``)."""
+        before = [score for then_ms, score in self._unknown_scores if then_ms <= time_ms - self._clip_ms]
+        return bool(before) and math.fsum(before) / len(before) > SPEECH_SHARE
 
     def _recent_mean(self, index: int, time_ms: int) -> float:
         recent = self._results.column_since(index, time_ms - self._average_window_ms // REARM_WINDOW_DIVISOR)

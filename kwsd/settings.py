@@ -26,6 +26,7 @@ class RecognizeSettings:
     minimum_count: int | None = None
     detection_threshold: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    speech_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class CompleteRecognizeSettings(RecognizeSettings):
     suppression_ms: int = 700
     minimum_count: int = 3
     detection_threshold: float = 0.8
+    speech_threshold: float = 0.0
 
 
 def default_clip_stride_ms(row_stride_ms: float | None) -> float:

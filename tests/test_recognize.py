@@ -1,6 +1,7 @@
 """RecognizeCommands against scripted cases, a second transcription, and streams built like real ones."""
 
 import json
+import math
 import tracemalloc
 from pathlib import Path
 
@@ -22,12 +23,22 @@ class Oracle:
     """The rules written down a second time, one number at a time, without a thought for speed."""
 
     def __init__(
-        self, labels, average_window_ms, detection_threshold, suppression_ms, minimum_count, mode, thresholds, clip_ms
+        self,
+        labels,
+        average_window_ms,
+        detection_threshold,
+        suppression_ms,
+        minimum_count,
+        mode,
+        thresholds,
+        clip_ms,
+        speech_threshold,
     ):
         self.labels, self.window, self.suppression = labels, average_window_ms, suppression_ms
         self.minimum, self.mode, self.clip = minimum_count, mode, clip_ms
         self.thresholds = [np.float32(thresholds.get(label, detection_threshold)) for label in labels]
-        self.queue = []
+        self.speech_threshold = np.float32(speech_threshold)
+        self.queue, self.unknown = [], []
         self.held, self.held_score, self.held_at, self.fallen = SILENCE, 0.0, None, False
 
     def process(self, scores, now):
@@ -41,6 +52,10 @@ class Oracle:
             self.queue.append((now, [np.float32(score) for score in scores]))
         while self.queue and self.queue[0][0] < now - self.window:
             del self.queue[0]
+        if UNKNOWN in self.labels:
+            self.unknown.append((now, float(np.float32(scores[self.labels.index(UNKNOWN)]))))
+        while self.unknown and self.unknown[0][0] < now - 3 * self.clip:
+            del self.unknown[0]
         n = len(self.queue)
         if n == 0 or n < self.minimum:
             return self.held, 0.0, False
@@ -67,6 +82,10 @@ class Oracle:
             "android": rested,
             "micro": rested or other,
         }[self.mode]
+        before = [share for then, share in self.unknown if then <= now - self.clip]
+        in_speech = len(before) > 0 and math.fsum(before) / len(before) > 0.7
+        if self.mode == "repeat" and in_speech and label not in (SILENCE, UNKNOWN):
+            allowed = allowed and score > self.speech_threshold
         fires = bool(score > self.thresholds[best] and allowed)
         if fires:
             self.held, self.held_score, self.held_at, self.fallen = label, float(score), now, False
@@ -114,6 +133,7 @@ def sequences(draw):
         "minimum_count": draw(st.sampled_from([-1, 1, 3, 4])),
         "thresholds": draw(st.dictionaries(st.sampled_from(labels), st.sampled_from([0.1, 0.4, 0.9]), max_size=2)),
         "clip_ms": draw(st.sampled_from([100, 1000])),
+        "speech_threshold": draw(st.sampled_from([0.0, 0.95])),
     }
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     wild_times = draw(st.booleans())
@@ -389,6 +409,58 @@ def test_in_mode_repeat_a_held_word_fires_once_a_clip(stride_ms):
     assert len(times_ms) == 6
     assert gaps_ms.min() > CLIP_MS
     assert gaps_ms.max() <= CLIP_MS + stride_ms
+
+
+def fed(recognizer, *spans, stride_ms=40):
+    """Labels of the words that fire; spans are (label, score, ms), the rest of the score being silence's."""
+    events, time_ms = [], 0
+    for label, score, span_ms in spans:
+        for _ in range(span_ms // stride_ms):
+            scores = np.zeros(len(LABELS), np.float32)
+            scores[LABELS.index(label)] = score
+            scores[0] += 1 - score
+            result = recognizer.process(scores, time_ms)
+            if result.is_new and result.label not in (SILENCE, UNKNOWN):
+                events.append(result.label)
+            time_ms += stride_ms
+    return events
+
+
+def with_speech(mode="repeat", speech_threshold=0.9):
+    return RecognizeCommands(
+        LABELS, mode=mode, average_window_ms=480, detection_threshold=0.5, speech_threshold=speech_threshold
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "score", "heard"),
+    [
+        ((UNKNOWN, 1, 4000), 0.8, []),
+        ((UNKNOWN, 1, 4000), 0.98, ["no"]),
+        ((SILENCE, 1, 4000), 0.8, ["no"]),
+        ((UNKNOWN, 0.5, 4000), 0.8, ["no"]),  # such as noise gives
+    ],
+)
+def test_in_running_speech_a_word_has_to_be_surer(before, score, heard):
+    assert fed(with_speech(), before, ("no", score, 800)) == heard
+    for same in (with_speech(speech_threshold=0), with_speech("rearm"), with_speech("tensorflow")):
+        assert fed(same, before, ("no", score, 800)) == ["no"]
+
+
+def test_running_speech_is_over_after_a_pause_and_another_word_just_before_is_none():
+    assert fed(with_speech(), (UNKNOWN, 1, 4000), (SILENCE, 1, 600), ("no", 0.8, 600)) == []
+    assert fed(with_speech(), (UNKNOWN, 1, 4000), (SILENCE, 1, 2400), ("no", 0.8, 800)) == ["no"]
+    assert fed(with_speech(), (SILENCE, 1, 3000), (UNKNOWN, 1, 800), (SILENCE, 1, 600), ("no", 0.8, 800)) == ["no"]
+
+
+def test_settings_changed_in_running_speech_leave_it_running():
+    recognizer, other = with_speech(), with_speech(speech_threshold=0.85)
+    fed(recognizer, (UNKNOWN, 1, 4000))
+    other.take_over(recognizer)
+    later = [np.eye(len(LABELS), dtype=np.float32)[3] * 0.8] * 20
+    assert not any(other.process(scores, 4000 + 40 * place).is_new for place, scores in enumerate(later))
+    other.reset()
+    assert sum(other.process(scores, 4000 + 40 * place).is_new for place, scores in enumerate(later)) == 1
 
 
 @st.composite

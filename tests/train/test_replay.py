@@ -57,6 +57,7 @@ def recordings(draw):
         suppression_ms=st.sampled_from([0, 300, 700]),
         minimum_count=st.sampled_from([1, 3, 8]),
         detection_threshold=st.sampled_from([0.0, 0.3, 0.6, 0.85]),
+        speech_threshold=st.sampled_from([0.0, 0.6, 0.9]),
         thresholds=st.sampled_from([{}, {"yes": 0.5}, {"no": 0.9, "_silence_": 0.2}]),
     ),
 )

@@ -5,14 +5,24 @@ thresholds and suppression times; only the rules that follow them run clip by cl
 `kwsd.recognize.RecognizeCommands` to the last bit, which tests hold them to. Other modes replay that class itself.
 """
 
-from bisect import bisect_right
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.recognize import REARM_RATIO, REARM_WINDOW_DIVISOR, REARMING_MODES, SILENCE, UNKNOWN, RecognizeCommands
+from kwsd.recognize import (
+    REARM_RATIO,
+    REARM_WINDOW_DIVISOR,
+    REARMING_MODES,
+    SILENCE,
+    SPEECH_CLIPS,
+    SPEECH_SHARE,
+    UNKNOWN,
+    RecognizeCommands,
+)
 from kwsd.settings import CompleteRecognizeSettings
 from kwsd_train.hearing import Heard
 from kwsd_train.score import Found
@@ -64,6 +74,7 @@ class Replayer:
     def __init__(self, heard: Heard) -> None:
         self.heard = heard
         self._averages: dict[tuple[int, int], Averages] = {}
+        self._in_speech: dict[int, bool] = {}
 
     def found(self, settings: CompleteRecognizeSettings, *, with_unknown: bool = False) -> list[Found]:
         """What is detected, the clip stride being that of the stored scores; times never after the recording's end.
@@ -90,6 +101,7 @@ class Replayer:
         candidates = np.flatnonzero((best >= 0) & (score > limits[best]))
         times_ms = self.heard.times_ms[candidates].tolist()
         fired: list[tuple[int, int, float]] = []
+        speech_limit = float(np.float32(settings.speech_threshold))
         silence = labels.index(SILENCE) if SILENCE in labels else -1
         held, held_ms, may_repeat_from = silence, None, None
         for clip, label, time_ms in zip(candidates.tolist(), best[candidates].tolist(), times_ms, strict=True):
@@ -101,12 +113,36 @@ class Replayer:
                 outlives_clip = settings.mode == "repeat" and is_word and time_ms - held_ms > self.heard.clip_ms
                 if not ((is_back or outlives_clip) and averages.recent[clip, label] > limits[label]):
                     continue
+            if settings.mode == "repeat" and is_word and score[clip] <= speech_limit and self._is_in_speech(clip):
+                continue
             held, held_ms = label, time_ms
             may_repeat_from = None
             if settings.mode in REARMING_MODES and is_word:
                 may_repeat_from = self._falls(averages, label, float(limits[label]), clip)
             fired.append((clip, label, float(score[clip])))
         return fired
+
+    def _is_in_speech(self, clip: int) -> bool:
+        """As `RecognizeCommands` knows it; the same for all settings, so it is found once."""
+        if clip not in self._in_speech:
+            times_ms, clip_ms = self._times_ms, self.heard.clip_ms
+            first = bisect_left(times_ms, times_ms[clip] - (1 + SPEECH_CLIPS) * clip_ms)
+            end = bisect_right(times_ms, times_ms[clip] - clip_ms)
+            before = self._unknown_scores[first:end]
+            self._in_speech[clip] = bool(before) and math.fsum(before) / len(before) > SPEECH_SHARE
+        return self._in_speech[clip]
+
+    @cached_property
+    def _times_ms(self) -> list[int]:
+        times_ms: list[int] = self.heard.times_ms.tolist()
+        return times_ms
+
+    @cached_property
+    def _unknown_scores(self) -> list[float]:
+        if UNKNOWN not in self.heard.labels:
+            return []
+        scores: list[float] = self.heard.scores[:, self.heard.labels.index(UNKNOWN)].tolist()
+        return scores
 
     def _falls(self, averages: Averages, label: int, limit: float, clip: int) -> int | None:
         """The first clip after ``clip`` at which the word's recent mean is below the mark; None if it never is."""

@@ -38,6 +38,7 @@ GRID: dict[str, tuple[str, str, str]] = {
     "modes": ("mode", "repeat,rearm,tensorflow", "modes of the recogniser"),
     "average_windows_ms": ("average_window_ms", "300,400,500,700", "times over which scores are averaged, in ms"),
     "suppressions_ms": ("suppression_ms", "500,700,1000", "times without another word, in ms"),
+    "speech_thresholds": ("speech_threshold", "0,0.9", "thresholds in running speech (mode repeat)"),
     "minimum_counts": ("minimum_count", "3", "scores that an average needs"),
     "detection_thresholds": (
         "detection_threshold",
@@ -151,7 +152,8 @@ def _grid(
     families = [
         replace(base, thresholds={}, **dict(zip(values, chosen, strict=True))) for chosen in product(*values.values())
     ]
-    return families, thresholds
+    first = values["speech_threshold"][0]  # one is enough where it makes no difference
+    return [one for one in families if one.mode == "repeat" or one.speech_threshold == first], thresholds
 
 
 def _sweep(
