@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes models/accurate.tflite, accurate-float32.tflite and accurate.weights.h5 again; two hours on two cores.
+# Makes models/accurate.tflite, accurate-float32.tflite and accurate.weights.h5 again; three to four hours on two cores.
 #   KWSD_DATA=data models/accurate.recipe.sh [WORK_DIR]
 # It learns from two larger networks, too: $KWSD_DATA/teacher/kwt1.tflite and bcresnet8_nine_words.tflite (the card says
 # what they are). The second was trained with heart beats in place of "on", so it is not asked about that word.
@@ -22,5 +22,5 @@ labels: [_silence_, _unknown_, "yes", "no", up, down, left, right, _heartbeat_, 
 scores: probabilities
 $common
 EOF
-exec "$(dirname "$0")/recipe.sh" accurate res2d1d_large 21000 16000 "$work" --silence_percentage 20 \
+exec "$(dirname "$0")/recipe.sh" accurate res2d1d_large 21000 23000 "$work" --silence_percentage 20 \
   --teacher "$work/kwt1.tflite" --teacher "$work/bcresnet8_nine_words.tflite" --teacher_weight 0.5
