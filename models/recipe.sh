@@ -27,8 +27,8 @@ mess,yellow,us,upper,under,ape,hope,but,cut,town,dawn,done,gown,brown,doubt,noun
 rice,ripe,rate,light,night,white,fight,own,an,in,arm,all,and,end,of,often,office,soft,cough,awful,ah,shop,top,step,stock,\
 popped,start,drop,spot,stay
 espeak=
-for accent in en-us en-029 en-gb-scotland en-gb-x-rp; do
-  for variant in f1 f2 f3 f4 f5 m1 m2 m3 m4 m5 m6 m7 m8 Andrea Alicia steph adam Michael max linda grandma; do
+for variant in f1 m1 f2 m2 f3 m3 f4 m4 f5 m5 m6 m7 m8 Andrea adam Alicia Michael steph max linda grandma; do
+  for accent in en-us en-029 en-gb-scotland en-gb-x-rp; do
     espeak="$espeak,espeak-ng:$accent+$variant"
   done
 done

@@ -162,6 +162,20 @@ def test_swept_settings_can_be_used_and_give_what_was_promised(recording, tmp_pa
     assert "recommended:" in capsys.readouterr().out
 
 
+def test_a_sweep_tries_thresholds_in_running_speech_and_says_which_it_means(recording, tmp_path):
+    where, table = tmp_path / "kwsd.yaml", tmp_path / "out.csv"
+    modes = ["--modes", "repeat,tensorflow", "--average_windows_ms", "500", "--shared_threshold"]
+    outputs = ["--csv", str(table), "--write_config", str(where)]
+    assert sweep(recording, *modes, *outputs) == 0
+    shipped = load("default").recognize["speech_threshold"]
+    tried = {(row["mode"], float(row["speech_threshold"])) for row in csv.DictReader(table.read_text().splitlines())}
+    assert tried == {("repeat", 0.0), ("repeat", shipped), ("tensorflow", 0.0)}
+    assert config.load(str(where)).recognize.speech_threshold in (0.0, shipped)
+    assert sweep(recording, *modes, "--speech_thresholds", "0.9,0", *outputs) == 0
+    tried = {(row["mode"], float(row["speech_threshold"])) for row in csv.DictReader(table.read_text().splitlines())}
+    assert tried == {("repeat", 0.9), ("repeat", 0.0), ("tensorflow", 0.0)}
+
+
 def test_curves_are_drawn(recording, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (pip install 'kwsd[train]')")
     assert sweep(recording, "--shared_threshold", "--png", str(tmp_path / "det.png")) == 0

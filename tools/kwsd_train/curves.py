@@ -182,9 +182,8 @@ def as_mapping(settings: CompleteRecognizeSettings) -> Mapping[str, Any]:
         "suppression_ms": settings.suppression_ms,
         "minimum_count": settings.minimum_count,
         "detection_threshold": settings.detection_threshold,
+        "speech_threshold": settings.speech_threshold,
     }
-    if settings.speech_threshold:
-        mapping["speech_threshold"] = settings.speech_threshold
     if settings.thresholds:
         mapping["thresholds"] = dict(settings.thresholds)
     return mapping

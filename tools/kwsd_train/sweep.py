@@ -38,7 +38,6 @@ GRID: dict[str, tuple[str, str, str]] = {
     "modes": ("mode", "repeat,rearm,tensorflow", "modes of the recogniser"),
     "average_windows_ms": ("average_window_ms", "300,400,500,700", "times over which scores are averaged, in ms"),
     "suppressions_ms": ("suppression_ms", "500,700,1000", "times without another word, in ms"),
-    "speech_thresholds": ("speech_threshold", "0,0.9", "thresholds in running speech (mode repeat)"),
     "minimum_counts": ("minimum_count", "3", "scores that an average needs"),
     "detection_thresholds": (
         "detection_threshold",
@@ -62,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (_, values, text) in GRID.items():
         group.add_argument(f"--{name}", default=values, metavar="LIST", help=f"{text} (default: {values})")
     group.add_argument("--clip_strides_ms", metavar="LIST", help="from clip to clip, in ms (default: the model's)")
+    group.add_argument(
+        "--speech_thresholds",
+        metavar="LIST",
+        help="thresholds in running speech, for mode repeat (default: 0, and the model's or 0.9)",
+    )
     group = parser.add_argument_group("result")
     add = group.add_argument
     add(
@@ -149,11 +153,13 @@ def _grid(
     values = {setting: _values(setting, flag, getattr(args, flag)) for flag, (setting, _, _) in GRID.items()}
     thresholds = sorted(values.pop("detection_threshold"))
     values["clip_stride_ms"] = list(strides)
+    in_speech = args.speech_thresholds or f"0,{base.speech_threshold or 0.9:g}"
+    values["speech_threshold"] = _values("speech_threshold", "speech_thresholds", in_speech)
     families = [
         replace(base, thresholds={}, **dict(zip(values, chosen, strict=True))) for chosen in product(*values.values())
     ]
-    first = values["speech_threshold"][0]  # one is enough where it makes no difference
-    return [one for one in families if one.mode == "repeat" or one.speech_threshold == first], thresholds
+    least = min(values["speech_threshold"])  # one is enough where it makes no difference
+    return [one for one in families if one.mode == "repeat" or one.speech_threshold == least], thresholds
 
 
 def _sweep(

@@ -222,5 +222,5 @@ def _line_tasks(
     """Each line once, voices in turns."""
     for number, line in enumerate(lines):
         voice = voices[number % len(voices)]
-        path = own_clips.path_of(folder, "", voice.speaker, number, args.codec)
+        path = own_clips.path_of(folder, "", voice.speaker, zlib.crc32(line.encode()), args.codec)
         yield Task(path, None, line, voice, (args.seed, zlib.crc32(f"{path.stem}/{line}".encode())))
