@@ -67,6 +67,11 @@ MICRO_RESULTS_MAX = 50
 NEVER_MS = -(2**63)
 
 
+def is_running_speech(unknown_scores: Sequence[float]) -> bool:
+    """Whether these scores of ``_unknown_``, of clips in a row, tell of somebody who talks; none do not."""
+    return bool(unknown_scores) and math.fsum(unknown_scores) / len(unknown_scores) > SPEECH_SHARE
+
+
 class Result(NamedTuple):
     """What `RecognizeCommands.process` makes of the scores so far.
 
@@ -255,7 +260,7 @@ class RecognizeCommands:
     def _is_in_speech(self, time_ms: int) -> bool:
         """Whether speech of no interest came before what is in the clip now (mode ``repeat``)."""
         before = [score for then_ms, score in self._unknown_scores if then_ms <= time_ms - self._clip_ms]
-        return bool(before) and math.fsum(before) / len(before) > SPEECH_SHARE
+        return is_running_speech(before)
 
     def _recent_mean(self, index: int, time_ms: int) -> float:
         recent = self._results.column_since(index, time_ms - self._average_window_ms // REARM_WINDOW_DIVISOR)

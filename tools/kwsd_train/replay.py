@@ -5,7 +5,6 @@ thresholds and suppression times; only the rules that follow them run clip by cl
 `kwsd.recognize.RecognizeCommands` to the last bit, which tests hold them to. Other modes replay that class itself.
 """
 
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import cached_property
@@ -19,9 +18,9 @@ from kwsd.recognize import (
     REARMING_MODES,
     SILENCE,
     SPEECH_CLIPS,
-    SPEECH_SHARE,
     UNKNOWN,
     RecognizeCommands,
+    is_running_speech,
 )
 from kwsd.settings import CompleteRecognizeSettings
 from kwsd_train.hearing import Heard
@@ -128,8 +127,7 @@ class Replayer:
             times_ms, clip_ms = self._times_ms, self.heard.clip_ms
             first = bisect_left(times_ms, times_ms[clip] - (1 + SPEECH_CLIPS) * clip_ms)
             end = bisect_right(times_ms, times_ms[clip] - clip_ms)
-            before = self._unknown_scores[first:end]
-            self._in_speech[clip] = bool(before) and math.fsum(before) / len(before) > SPEECH_SHARE
+            self._in_speech[clip] = is_running_speech(self._unknown_scores[first:end])
         return self._in_speech[clip]
 
     @cached_property
