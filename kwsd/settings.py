@@ -53,20 +53,30 @@ def default_clip_stride_ms(row_stride_ms: float | None) -> float:
 def layer_recognize(*layers: RecognizeSettings, row_stride_ms: float | None) -> CompleteRecognizeSettings:
     """Lays the layers over kwsd's defaults.
 
-    Thresholds of single words merge word by word. A layer that says ``detection_threshold`` means it for all words
-    that it does not name itself, so it removes the ``thresholds`` of farther layers.
+    Thresholds of single words merge word by word. A layer that says ``detection_threshold`` moves the ``thresholds`` of
+    farther layers by as much as it differs from theirs (cut at 0 and 1), so that a stricter setting is stricter for
+    every word and a word that needs more goes on to need more. ``speech_threshold`` stays: in running speech a word
+    needs the larger of the two, and moved along it would soon reach 1, where nothing is heard.
 
     Args:
         layers: nearest first.
         row_stride_ms: the front end's ``stride_ms``; None for a model that takes samples.
     """
-    said: dict[str, Any] = {"clip_stride_ms": default_clip_stride_ms(row_stride_ms)}
+    said: dict[str, Any] = {
+        "clip_stride_ms": default_clip_stride_ms(row_stride_ms),
+        "detection_threshold": CompleteRecognizeSettings.detection_threshold,
+    }
     thresholds: dict[str, float] = {}
     for layer in reversed(layers):
         if layer.detection_threshold is not None:
-            thresholds.clear()
+            step = layer.detection_threshold - said["detection_threshold"]
+            thresholds = {word: _moved(threshold, step) for word, threshold in thresholds.items()}
         thresholds.update(layer.thresholds or {})  # None from a caller is "not said" too
         said.update({f.name: value for f in fields(layer) if (value := getattr(layer, f.name)) is not None})
     said["thresholds"] = thresholds
     complete = CompleteRecognizeSettings(**said)
     return replace(complete, max_clip_stride_ms=max(complete.max_clip_stride_ms, complete.clip_stride_ms))
+
+
+def _moved(threshold: float, step: float) -> float:
+    return min(1.0, max(0.0, round(threshold + step, 9)))  # 0.8 + 0.1 is 0.9000000000000000222

@@ -100,7 +100,7 @@ class SourceOptions:
 @dataclass(frozen=True)
 class Plan:
     """What a run is to do: the settings with all flags in them, but the recogniser's flags as a layer of their own,
-    since a detection_threshold given by flag removes what the configuration and the model say of single words."""
+    since a detection_threshold given by flag moves what the configuration and the model say of single words."""
 
     settings: "Settings"
     recognize_flags: RecognizeSettings

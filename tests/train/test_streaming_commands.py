@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 from kwsd_train.cli import main
+from kwsd_train.settings_writer import write_model
 
 from kwsd import config
 from kwsd.model import load
+from kwsd.settings import RecognizeSettings, layer_recognize
 
 CLIPS = Path(__file__).parents[1] / "data" / "clips"
 
@@ -174,6 +176,18 @@ def test_a_sweep_tries_thresholds_in_running_speech_and_says_which_it_means(reco
     assert sweep(recording, *modes, "--speech_thresholds", "0.9,0", *outputs) == 0
     tried = {(row["mode"], float(row["speech_threshold"])) for row in csv.DictReader(table.read_text().splitlines())}
     assert tried == {("repeat", 0.9), ("repeat", 0.0), ("tensorflow", 0.0)}
+
+
+def test_one_threshold_for_all_is_that_of_a_word_that_the_model_names_too(recording, tmp_path):
+    """Laid over the model, the recommended threshold must not move such a word's own away from what was tried."""
+    own, where = tmp_path / "own.tflite", tmp_path / "kwsd.yaml"
+    model = load("default")
+    write_model(model, own, {**model.recognize, "detection_threshold": 0.5, "thresholds": {"yes": 0.7}})
+    flags = ["--model", str(own), "--shared_threshold", "--write_config", str(where)]
+    assert sweep(recording, *flags) == 0
+    layers = config.load(str(where)).recognize, RecognizeSettings(**load(own).recognize)
+    settings = layer_recognize(*layers, row_stride_ms=20)
+    assert settings.thresholds["yes"] == settings.detection_threshold
 
 
 def test_curves_are_drawn(recording, tmp_path):

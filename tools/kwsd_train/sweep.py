@@ -129,7 +129,10 @@ def run(args: argparse.Namespace) -> int:
     if not args.shared_threshold:
         choice = curves.recommend_per_word(swept, alarms_max, words, replayed) or choice
     figures = curves.rates(choice.counts, words, hours)
-    recommended = dict(curves.as_mapping(choice.settings))
+    # Said of each word that a farther layer names, which would otherwise be moved along and not be what was tried.
+    shared = dict.fromkeys(base.thresholds, choice.settings.detection_threshold)
+    complete = replace(choice.settings, thresholds={**shared, **choice.settings.thresholds})
+    recommended = dict(curves.as_mapping(complete))
     if figures["false_alarms_per_hour"] > args.false_alarms_per_hour:
         _log.warning("no settings have so few false alarms; these have the fewest")
     print(_as_text(recommended, figures))
