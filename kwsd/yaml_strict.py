@@ -5,7 +5,8 @@ are booleans, so that yes, no, on and off are words; ``8e-1`` is a number; ``1:3
 ``010`` is ten. PyYAML's pure Python parser does the syntax; what becomes of its events is decided here.
 
 Refused: what is not UTF-8 or not printable, tabs between tokens, a second document, duplicate keys, keys that are
-no text, tags, anchors that hold themselves or that expand past 1 MiB. ``<<`` is a key like any other.
+no text, tags, anchors and aliases: without them a document is no larger and no deeper than its file. ``<<`` is a key
+like any other.
 """
 
 import re
@@ -16,7 +17,6 @@ from typing import Any, NoReturn
 from kwsd.errors import ConfigError
 
 FILE_MAX_BYTES = 256 * 1024
-EXPANDED_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 32
 
 Scalar = str | int | float | bool | None
@@ -89,12 +89,10 @@ class Node:
     Attributes:
         line: from 1; that of its key, where it has one.
         value: a Scalar, a tuple of Nodes, a dict of Nodes by str, or BROKEN.
-        size: characters of all scalars in it, with aliases expanded, and one for each node.
     """
 
     line: int
     value: Any
-    size: int = 1
 
 
 class Faults:
@@ -229,13 +227,13 @@ def _refuse_tabs(text: str, first: int, faults: Faults) -> NoReturn:
 
 
 class _Composer:
-    """Turns the parser's events into Nodes. Depth and size are looked at before anything is built."""
+    """Turns the parser's events into Nodes."""
 
     def __init__(self, parser: Any, faults: Faults) -> None:
         import yaml
 
         self._yaml, self._parser, self._faults = yaml, parser, faults
-        self._anchors: dict[str, Node | None] = {}  # None: still open
+        self._told_anchors = False
 
     def document(self) -> Node:
         yaml, parser = self._yaml, self._parser
@@ -254,32 +252,28 @@ class _Composer:
         yaml = self._yaml
         event = self._parser.get_event()
         line = event.start_mark.line + 1
+        if event.anchor is not None:  # an alias has one, too
+            self._refuse_anchor(line)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor, line)
+            return Node(line, BROKEN)
         if depth > DEPTH_MAX:
             self._faults.fatal(line, f"nested deeper than {DEPTH_MAX} levels")
-        if event.anchor is not None:
-            self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(line, self._scalar(event, line), 1 + len(event.value))
+            node = Node(line, self._scalar(event, line))
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(line, depth)
         else:
             node = self._mapping(line, depth)
         if event.tag not in (None, "!", _STR_TAG) or (event.tag == _STR_TAG and not isinstance(node.value, str)):
             self._faults.add(line, f"the tag {shown(event.tag)} is not allowed; write the value alone")
-            node = Node(line, BROKEN, node.size)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = node
+            node = Node(line, BROKEN)
         return node
 
-    def _alias(self, anchor: str, line: int) -> Node:
-        node = self._anchors.get(anchor)
-        if node is None:
-            why = "stands inside what it names" if anchor in self._anchors else "names nothing above it"
-            self._faults.add(line, f"the alias *{shown(anchor)[1:-1]} {why}")
-            return Node(line, BROKEN)
-        return Node(line, node.value, node.size)
+    def _refuse_anchor(self, line: int) -> None:
+        """Told once for the whole file: whoever uses one uses it more often."""
+        if not self._told_anchors:
+            self._faults.add(line, "anchors (&name) and aliases (*name) are not allowed; write the value itself")
+        self._told_anchors = True
 
     def _scalar(self, event: Any, line: int) -> Scalar:
         unquoted = event.style is None and event.tag is None
@@ -290,20 +284,16 @@ class _Composer:
         return value
 
     def _sequence(self, line: int, depth: int) -> Node:
-        items, size = [], 1
+        items = []
         while not self._parser.check_event(self._yaml.SequenceEndEvent):
-            item = self._node(depth + 1)
-            size = self._grown(size + item.size, item.line)
-            items.append(item)
+            items.append(self._node(depth + 1))
         self._parser.get_event()
-        return Node(line, tuple(items), size)
+        return Node(line, tuple(items))
 
     def _mapping(self, line: int, depth: int) -> Node:
         entries: dict[str, Node] = {}
-        size = 1
         while not self._parser.check_event(self._yaml.MappingEndEvent):
             key, value = self._node(depth + 1), self._node(depth + 1)
-            size = self._grown(size + key.size + value.size, value.line)
             if key.value is BROKEN:
                 continue
             if not isinstance(key.value, str):
@@ -312,11 +302,6 @@ class _Composer:
                 first = entries[key.value].line
                 self._faults.add(key.line, f"key {shown(key.value)}: given twice; it stands on line {first} already")
             else:
-                entries[key.value] = Node(key.line, value.value, value.size)
+                entries[key.value] = Node(key.line, value.value)
         self._parser.get_event()
-        return Node(line, entries, size)
-
-    def _grown(self, size: int, line: int) -> int:
-        if size > EXPANDED_MAX_BYTES:
-            self._faults.fatal(line, f"anchors expand past {EXPANDED_MAX_BYTES // 1024} KiB")
-        return size
+        return Node(line, entries)
