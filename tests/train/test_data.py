@@ -78,9 +78,16 @@ def test_a_word_without_a_folder_is_told(data_dir):
         build_index(data_dir, ("up", "yes"))
 
 
-def test_words_that_all_fall_outside_training_are_told(data_dir):
-    with pytest.raises(InputError, match="no clip of the wanted words falls into the training set"):
-        build_index(data_dir, ("up",), validation_percentage=100)
+def test_a_word_whose_speakers_are_all_kept_for_testing_is_told(data_dir, tmp_path):
+    """ben's hash says testing: a model of his takes alone would never hear the word in training."""
+    for word in ("up", "bird"):
+        (tmp_path / word).symlink_to(data_dir / word)
+    (tmp_path / "lumos").mkdir()
+    for take in range(3):
+        (tmp_path / "lumos" / f"ben_nohash_{take}.wav").touch()
+    with pytest.raises(InputError, match=r"no clip of lumos falls into the training set: its speakers \(ben\)"):
+        build_index(tmp_path, ("up", "lumos"))
+    assert build_index(tmp_path, ("up", "lumos"), validation_percentage=0, testing_percentage=0)
 
 
 @pytest.mark.parametrize("text", ["", "yes,,no", "yes,yes", "_silence_", "yes,_unknown_"])

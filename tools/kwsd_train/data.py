@@ -58,7 +58,7 @@ def which_set(filename: str, validation_percentage: float, testing_percentage: f
 
     The speaker is what stands before ``_nohash_`` in the base name; its SHA-1 gives a percentage.
     """
-    speaker = Path(filename).name.partition("_nohash_")[0]
+    speaker = speaker_of(Path(filename))
     number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (_MAX_HASH + 1)
     percentage = number * (100.0 / _MAX_HASH)
     if percentage < validation_percentage:
@@ -77,10 +77,14 @@ def build_index(
     validation_percentage: float = 10.0,
     testing_percentage: float = 10.0,
     seed: int = DEFAULT_SEED,
+    whole: bool = False,
 ) -> dict[str, list[Clip]]:
     """All clips by set. Percentages of silence and unknown are of the wanted clips; shuffled from ``seed``.
 
-    Raises InputError when there are no clips, or none of a wanted word, or none left to train on.
+    Args:
+        whole: the training set has all other words, and no silence, whatever the percentages are.
+
+    Raises InputError when there are no clips, or none of a wanted word, or none of one left to train on.
     """
     draw = random.Random(seed)
     wanted: dict[str, list[Clip]] = {name: [] for name in SETS}
@@ -105,18 +109,39 @@ def build_index(
             raise InputError(
                 str(data_dir), f"Expected to find {word} in labels but only found {', '.join(sorted(found))}"
             )
-    if not wanted["training"]:
-        raise InputError(
-            str(data_dir), "no clip of the wanted words falls into the training set", "Add clips of other speakers."
-        )
+    for word in words:
+        _need_training_clip(data_dir, word, words.index(word) + 2, wanted)
     for name in ("validation", "testing", "training"):
         count = len(wanted[name])
         draw.shuffle(unknown[name])
+        if whole and name == "training":
+            wanted[name] += unknown[name]
+            continue
         wanted[name] += [Clip(None, SILENCE_INDEX)] * math.ceil(count * silence_percentage / 100)
         wanted[name] += unknown[name][: math.ceil(count * unknown_percentage / 100)]
     for name in ("validation", "testing", "training"):
         draw.shuffle(wanted[name])
     return wanted
+
+
+def speaker_of(path: Path) -> str:
+    """Who speaks in a clip: what stands before ``_nohash_`` in its name."""
+    return path.name.partition("_nohash_")[0]
+
+
+def _need_training_clip(data_dir: Path, word: str, label: int, clips: dict[str, list[Clip]]) -> None:
+    """InputError where all clips of a word are by speakers who are kept for validation and testing."""
+    paths = {name: [clip.path for clip in clips[name] if clip.label == label and clip.path] for name in SETS}
+    if paths["training"]:
+        return
+    others = [name for name in ("validation", "testing") if paths[name]]
+    speakers = sorted({speaker_of(path) for name in others for path in paths[name]})
+    shown = ", ".join(speakers[:3]) + (", ..." if len(speakers) > 3 else "")
+    raise InputError(
+        str(data_dir),
+        f"no clip of {word} falls into the training set: its speakers ({shown}) are kept for {' and '.join(others)}",
+        "Add takes under other speakers' names, or train with --validation_percentage 0 --testing_percentage 0.",
+    )
 
 
 def background_files(data_dir: Path) -> list[Path]:

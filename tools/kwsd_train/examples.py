@@ -5,6 +5,7 @@ Nothing is remembered from batch to batch, so training that stops and resumes se
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from kwsd import frontend
 from kwsd.errors import InputError, UsageError
-from kwsd_train import augment, features, made_noise, options, recordings, teacher
+from kwsd_train import augment, features, made_noise, options, recordings, sampling, teacher
 from kwsd_train.augment import Signal
 from kwsd_train.data import (
     SETS,
@@ -24,6 +25,7 @@ from kwsd_train.data import (
     build_index,
     labels_of,
     listed_files,
+    speaker_of,
 )
 from kwsd_train.options import Folders, words
 from kwsd_train.recordings import Recordings, Windows, is_audio
@@ -41,12 +43,13 @@ class Set:
     """The clips of one of the three sets.
 
     ``numbers`` in ``Data.clips`` (-1: digital silence) and ``labels``, shape (n,); ``targets`` (n, labels): what is to
-    be learnt, rows with a 1 at the label, or what teachers made of them.
+    be learnt, rows with a 1 at the label, or what teachers made of them; ``voices`` (n,): who speaks, as numbers.
     """
 
     numbers: NDArray[np.int64]
     labels: NDArray[np.int64]
     targets: Rows
+    voices: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,10 +100,12 @@ def load_data(
         validation_percentage=settings["validation_percentage"],
         testing_percentage=settings["testing_percentage"],
         seed=settings["seed"],
+        whole=settings["sampling"] == "balanced",
     )
     names = labels_of(words(settings))
     paths = sorted({clip.path for name in SETS for clip in index[name] if clip.path})
     number = {path: place for place, path in enumerate(paths)}
+    voices = {voice: place for place, voice in enumerate(sorted({speaker_of(path) for path in paths}))}
 
     def decoded(files: Sequence[Path]) -> Recordings:
         return recordings.load(files, rate_hz, where.cache)
@@ -108,7 +113,8 @@ def load_data(
     def numbered(clips: Sequence[Clip]) -> Set:
         numbers = np.array([number[clip.path] if clip.path else -1 for clip in clips], np.int64)
         classes = np.array([clip.label for clip in clips], np.int64)
-        return Set(numbers, classes, np.eye(len(names), dtype=np.float32)[classes])
+        heard = np.array([voices[speaker_of(clip.path)] if clip.path else -1 for clip in clips], np.int64)
+        return Set(numbers, classes, np.eye(len(names), dtype=np.float32)[classes], heard)
 
     background_paths = background_files(where.data)
     if settings["silence_percentage"] > 0 and not background_paths:
@@ -182,7 +188,9 @@ class Examples:
         self.shift_samples = int(settings["time_shift_ms"] * self.rate_hz / 1000)
         self.names = labels_of(words(settings))
         self.labels = len(self.names)
-        self._entries = [np.flatnonzero(data.sets["training"].labels == label) for label in range(self.labels)]
+        learnt = data.sets["training"]
+        none_made = np.zeros(len(learnt), bool)
+        self._sampler = sampling.create(learnt.labels, learnt.voices, none_made, words(settings), settings)
         self.frontend = frontend.create(front) if front else features.create(settings)
         described = front or {**options.frontend_params(settings), "sample_rate_hz": self.rate_hz}
         self._listeners = teacher.listeners(data.listeners, described, self.clip_samples, self.names)
@@ -196,7 +204,8 @@ class Examples:
         speech = round(size * self.settings["speech_percentage"] / 100)
         unlabelled = round(size * self.settings["unlabelled_percentage"] / 100) if self.data.unlabelled else 0
         sources = [self._speech] * speech + [self._unlabelled] * unlabelled
-        sources += [self._clip] * (size - len(sources))
+        labels = self._sampler.labels(size, size - len(sources), draw)
+        sources += [partial(self._clip, label=label) for label in labels]
         targets = np.zeros((size, self.labels), np.float32)
         taught = np.zeros(size, bool)
         signals = np.zeros((size, self.clip_samples), np.float32)
@@ -242,9 +251,9 @@ class Examples:
             return np.zeros((0, self.frontend.frames(self.clip_samples), self.frontend.width), np.float32)
         return np.stack([self.frontend.compute(signal) for signal in signals])
 
-    def _clip(self, draw: np.random.Generator) -> Word:
-        """A clip of the training set somewhere in its window."""
-        word = self._word(draw)
+    def _clip(self, draw: np.random.Generator, label: int | None) -> Word:
+        """A clip of the training set, of any label or of this one, somewhere in its window."""
+        word = self._word(draw, label)
         if word.label != SILENCE_INDEX and draw.random() < self.settings["stream_frequency"]:
             return self._stream_window(word, draw)
         return word._replace(signal=self._shifted(word.signal, draw))
@@ -255,11 +264,10 @@ class Examples:
 
     def _word(self, draw: np.random.Generator, label: int | None = None) -> Word:
         """A clip of the training set, of any label or of this one, at any pace."""
+        entry = self._sampler.entry(label, draw)
+        if entry == sampling.NO_CLIP:
+            return self._plain(SILENCE_INDEX)
         chosen = self.data.sets["training"]
-        if label is None:
-            entry = int(draw.integers(len(chosen)))
-        else:
-            entry = int(self._entries[label][draw.integers(len(self._entries[label]))])
         number, label, target = int(chosen.numbers[entry]), int(chosen.labels[entry]), chosen.targets[entry]
         if number < 0:
             return Word(np.zeros(self.clip_samples, np.float32), label, target)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import UsageError
+from kwsd_train import sampling
 from kwsd_train.architectures import absolute
 from kwsd_train.data import DEFAULT_SEED, data_root, parse_words
 
@@ -33,12 +34,20 @@ FEATURE_DEFAULTS: dict[str, Any] = {
 }
 """What a checkpoint remembers: two runs that differ in one of these are two models."""
 
+SAMPLING_DEFAULTS: dict[str, Any] = {
+    "sampling": "tutorial",
+    "word_weights": "",
+    "same_voice_percentage": 0.0,
+}
+"""How a batch of training clips is composed (`kwsd_train.sampling`)."""
+
 DATA_DEFAULTS: dict[str, Any] = {
     "silence_percentage": 10.0,
     "unknown_percentage": 10.0,
     "validation_percentage": 10.0,
     "testing_percentage": 10.0,
     "seed": DEFAULT_SEED,
+    **SAMPLING_DEFAULTS,
 }
 
 AUGMENT_DEFAULTS: dict[str, Any] = {
@@ -77,11 +86,16 @@ _HELP = {
     "mel_power": "1 for magnitudes, 2 for powers (log_mel)",
     "log_floor": "added before the logarithm (log_mel)",
     "model_architecture": "network; `kwsd-train models` lists them; path/to/file.py:function for one of your own",
-    "silence_percentage": "silence entries, as a percentage of the wanted clips",
-    "unknown_percentage": "other words, as a percentage of the wanted clips",
+    "silence_percentage": "silence entries, as a percentage of the wanted clips, or of each batch (--sampling)",
+    "unknown_percentage": "other words, as a percentage of the wanted clips, or of each batch (--sampling)",
     "validation_percentage": "speakers kept for validation, in percent",
     "testing_percentage": "speakers kept for testing, in percent",
     "seed": "seed of everything drawn",
+    "sampling": "what percentages of silence and other words mean: tutorial, so many clips for 100 wanted ones, fixed "
+    "at the start; balanced, so many of 100 clips of each batch, out of all there are, and each word equally often",
+    "word_weights": "how often words are drawn, as WORD=X,..., X from 0.001 to 1000; others 1 (--sampling balanced)",
+    "same_voice_percentage": "share of the other words that is spoken by the voices of the wanted ones, where they "
+    "have any, in percent, 0 to 100 (--sampling balanced)",
     "background_volume": "background noise is mixed in at a volume drawn from 0 to this (full scale is 1)",
     "background_frequency": "share of the clips that get background noise by volume, 0 to 1",
     "time_shift_ms": "clips are shifted by up to this many ms either way",
@@ -129,7 +143,9 @@ def add_flags(parser: argparse.ArgumentParser, title: str, defaults: Mapping[str
         else:
             kind = float if default is None else type(default)
             convert = absolute if name == "model_architecture" else kind
-            group.add_argument(f"--{name}", type=convert, metavar=_metavar(kind), help=text)
+            choices = sampling.KINDS if name == "sampling" else None
+            metavar = None if choices else _metavar(kind)
+            group.add_argument(f"--{name}", type=convert, metavar=metavar, choices=choices, help=text)
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

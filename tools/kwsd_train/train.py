@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, distribute, download, finetune, options, progress
+from kwsd_train import architectures, checkpoint, distribute, download, finetune, options, progress, sampling
 from kwsd_train.data import labels_of
 from kwsd_train.schedule import Schedule, parse_schedule
 from kwsd_train.summaries import Summaries
@@ -133,6 +133,7 @@ def train(args: argparse.Namespace) -> float:
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored)
     settings |= options.resolve(args, options.DATA_DEFAULTS) | options.resolve(args, options.AUGMENT_DEFAULTS)
     settings |= {"batch_size": args.batch_size, "unlabelled_percentage": args.unlabelled_percentage}
+    sampling.check(options.words(settings), settings)
     architectures.check(settings["model_architecture"])
 
     from kwsd_train.examples import load_data
