@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.audio.devices import Device, find, list_devices, rates_that_open
+from kwsd.audio.devices import Device, add_sources, find, list_devices, listed, rates_that_open
 from kwsd.audio.microphone import AudioSettings, Microphone
 from kwsd.audio.portaudio import ServerQuestion, end_abruptly, load, within
 from kwsd.audio.signal_check import CLIP_SHARE, FULL_SCALE
@@ -57,7 +57,7 @@ def check_audio(settings: AudioSettings, rate_hz: int) -> Iterator[Finding]:
     yield portaudio
     if portaudio.result == "fail":
         return
-    devices = within(CALL_LIMIT_S, lambda: list_devices(load()))
+    devices = within(CALL_LIMIT_S, lambda: add_sources(list_devices(load())))
     yield check_devices(devices)
     if not devices:
         return
@@ -66,7 +66,7 @@ def check_audio(settings: AudioSettings, rate_hz: int) -> Iterator[Finding]:
     except KwsdError as error:
         yield Finding("device", "fail", str(error), "Choose one that `kwsd devices` lists.")
         return
-    yield Finding("device", "ok", f"{device.index} {device.name!r}")
+    yield Finding("device", "ok", listed([device]))
     rates = within(CALL_LIMIT_S, lambda: rates_that_open(load(), device))
     yield check_rate(device, rates, rate_hz)
     if rates:
@@ -140,7 +140,7 @@ def check_portaudio() -> Finding:
 
 def check_devices(devices: list[Device]) -> Finding:
     if devices:
-        return Finding("devices", "ok", ", ".join(f"{device.index} {device.name!r}" for device in devices))
+        return Finding("devices", "ok", listed(devices))
     mend = "Plug a microphone in, see to `permission` and `server` above, and install libasound2-plugins for a server."
     return Finding("devices", "fail", "PortAudio sees no input device", mend)
 

@@ -17,7 +17,7 @@ import contextlib
 import time
 from typing import NamedTuple, Protocol
 
-from kwsd.audio.devices import NoDeviceError, find, find_again, list_devices
+from kwsd.audio.devices import NoDeviceError, add_sources, find, find_again, list_devices
 from kwsd.audio.portaudio import Call, ServerQuestion, Stream, load, rescan
 from kwsd.audio.reader import Reader
 from kwsd.audio.recovery import Action, Facts, Recovery
@@ -227,6 +227,8 @@ class Microphone:
             rescan(sounddevice)
         try:
             devices = list_devices(sounddevice)
+            if isinstance(self._settings.device, str):
+                devices = add_sources(devices)
             if self._full_name is None:
                 device = find(devices, self._settings.device)
             else:

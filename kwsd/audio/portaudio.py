@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.audio.devices import Device
+from kwsd.audio.pulse import leading_to
 from kwsd.audio.ring import Ring
 from kwsd.audio.source import Gap
 from kwsd.errors import UnavailableError
@@ -190,15 +191,16 @@ class Stream:
         self._ring, self._channel = ring, channel
         self._listening = True
         # A block size of 0 would mean 1 to 64 frames at the plug-in's whim.
-        self._stream = sounddevice.InputStream(
-            samplerate=rate_hz,
-            blocksize=max(1, rate_hz * block_ms // 1000),
-            device=device.index,
-            channels=channel + 1,
-            dtype="int16",
-            callback=self._callback,
-            finished_callback=self._finished,
-        )
+        with leading_to(device.source):
+            self._stream = sounddevice.InputStream(
+                samplerate=rate_hz,
+                blocksize=max(1, rate_hz * block_ms // 1000),
+                device=device.index,
+                channels=channel + 1,
+                dtype="int16",
+                callback=self._callback,
+                finished_callback=self._finished,
+            )
         _streams_open += 1
 
     def start(self) -> None:

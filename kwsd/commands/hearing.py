@@ -19,7 +19,7 @@ def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         type=flag("audio", "device"),
         metavar="NAME|INDEX",
-        help="input device by part of its name or by index (kwsd devices)",
+        help="input device, or the sound server's source, by part of its name or by index (kwsd devices)",
     )
     add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of the device, from 0 (default: 0)")
 

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         type=flag("audio", "device"),
         metavar="NAME|INDEX",
-        help="input device by part of its name or by index (kwsd devices)",
+        help="input device, or the sound server's source, by part of its name or by index (kwsd devices)",
     )
     add(
         "--channel",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kwsd.audio.devices import Device, NoDeviceError, find, find_again, list_devices, rates_that_open
+from kwsd.audio import pulse
+from kwsd.audio.devices import Device, NoDeviceError, add_sources, find, find_again, list_devices, rates_that_open
 from kwsd.errors import ConfigError
 
 DEVICES = [
@@ -97,3 +98,49 @@ def test_inputs_are_listed_with_the_default_marked_and_the_rates_that_open():
         (2, "line", "ALSA", False),
     ]
     assert rates_that_open(fake, devices[0]) == [44_100, 48_000]
+
+
+SOURCES = [
+    Device(4, "alsa_output.usb-Jabra.monitor", "PulseAudio", 2, 48_000, False, "Monitor of Jabra Speak", True),
+    Device(4, "alsa_input.usb-Jabra.mono", "PulseAudio", 1, 16_000, False, "Jabra Speak Mono"),
+    Device(4, "alsa_input.pci-hda.stereo", "PulseAudio", 2, 48_000, False, "Küche Stereo"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        ("jabra", "alsa_input.usb-Jabra.mono"),  # a microphone before what a loudspeaker plays
+        ("monitor of jabra", "alsa_output.usb-Jabra.monitor"),
+        ("KÜCHE", "alsa_input.pci-hda.stereo"),
+        ("alsa_input.usb-jabra.mono", "alsa_input.usb-Jabra.mono"),
+        ("camera", "USB Audio: Camera (hw:2,0)"),
+        ("monitor", "Pulse Monitor"),  # PortAudio's own devices before sources
+        (4, "pulse"),  # a source has no index of its own
+        (None, "default"),
+    ],
+)
+def test_a_source_goes_by_name_and_description_after_portaudio_s_own_devices(wanted, name):
+    assert find([*DEVICES, *SOURCES], wanted).name == name
+
+
+def test_a_part_that_fits_several_sources_is_refused_and_lists_these():
+    with pytest.raises(
+        ConfigError, match=r"fits several: 'alsa_input\.usb-Jabra\.mono', 'alsa_input\.pci-hda\.stereo'\. "
+    ):
+        find([*DEVICES, *SOURCES], "alsa_input")
+
+
+def test_sources_are_added_where_a_device_leads_to_the_server(monkeypatch):
+    monkeypatch.setattr(pulse, "list_sources", lambda: [pulse.PulseSource("mic.monitor", "Monitor", 1, 16_000, True)])
+    *own, source = add_sources(DEVICES)
+    assert own == DEVICES
+    assert (source.index, source.name, source.source, source.is_monitor) == (4, "mic.monitor", "mic.monitor", True)
+    assert add_sources(DEVICES[:2]) == DEVICES[:2]
+
+
+def test_a_source_opens_at_any_rate_since_its_server_resamples():
+    class Untouched:
+        """A sounddevice that must not be asked."""
+
+    assert 16_000 in rates_that_open(Untouched(), SOURCES[0])

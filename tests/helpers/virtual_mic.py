@@ -35,6 +35,19 @@ class VirtualMic:
         assert done.returncode == 0, f"virtual_mic.sh {command}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def pactl(self, *arguments: str) -> list[list[str]]:
+        """What pactl prints, as lines of columns."""
+        done = subprocess.run(
+            ["pactl", *arguments], env={**os.environ, **self.env}, capture_output=True, text=True, timeout=10
+        )
+        assert done.returncode == 0, f"pactl {arguments}: {done.stderr}"
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def sources_in_use(self) -> set[str]:
+        """Names of the sources that somebody records from."""
+        names = {row[0]: row[1] for row in self.pactl("list", "short", "sources")}
+        return {names[row[1]] for row in self.pactl("list", "short", "source-outputs")}
+
     def play(self, path: Path) -> None:
         """Plays a WAV in real time; returns at its end."""
         self.do("play", path)

@@ -1,0 +1,85 @@
+"""Sources of a sound server (PulseAudio, PipeWire), which ALSA hides behind one device called ``pulse``.
+
+Whoever opens that device gets the source that the variable PULSE_SOURCE names, else the server's default. Only `pactl`
+can list them; without it, or without a server, there are none.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import NamedTuple
+
+DOOR = "pulse"
+"""The name of ALSA's device that leads to the sound server."""
+
+LIMIT_S = 2.0  # a frozen server does not answer at all
+_VARIABLE = "PULSE_SOURCE"
+_FIELD = re.compile(r"^\t(Name|Description|Sample Specification|Monitor of Sink): (.*)$", re.MULTILINE)
+_SPECIFICATION = re.compile(r"\S+ (\d+)ch (\d+)Hz")
+
+
+class PulseSource(NamedTuple):
+    """A source as its server tells it.
+
+    Attributes:
+        name: unique and lasting, such as ``alsa_input.usb-Logitech_C920-02.analog-stereo``.
+        description: for people, such as ``C920 Analog Stereo``.
+        channels, rate_hz: its own; whatever else is asked for is mixed and resampled by the server.
+        is_monitor: it hears what a loudspeaker plays.
+    """
+
+    name: str
+    description: str
+    channels: int
+    rate_hz: int
+    is_monitor: bool
+
+
+def list_sources() -> list[PulseSource]:
+    """The sources of the sound server that this process would reach; empty where none answers."""
+    # JSON is worth less here: pactl 16 makes "(null)" of a description that is not ASCII.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            ["pactl", "list", "sources"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return parse(done.stdout.decode("utf-8", "replace"))
+
+
+def parse(listed: str) -> list[PulseSource]:
+    """What ``pactl list sources`` says in English."""
+    found = []
+    for block in re.split(r"^Source #\d+\n", listed, flags=re.MULTILINE)[1:]:
+        fields = dict(_FIELD.findall(block))
+        numbers = _SPECIFICATION.fullmatch(fields.get("Sample Specification", ""))
+        if numbers is None or "Name" not in fields:
+            continue
+        is_monitor = fields.get("Monitor of Sink", "n/a") != "n/a"
+        description = fields.get("Description", "")
+        found.append(PulseSource(fields["Name"], description, int(numbers[1]), int(numbers[2]), is_monitor))
+    return found
+
+
+@contextlib.contextmanager
+def leading_to(source: str | None) -> Iterator[None]:
+    """Whoever opens the device ``pulse`` meanwhile gets this source; None leaves it to the user's own PULSE_SOURCE."""
+    before = os.environ.get(_VARIABLE)
+    if source is not None:
+        os.environ[_VARIABLE] = source
+    try:
+        yield
+    finally:
+        if source is not None:
+            if before is None:
+                del os.environ[_VARIABLE]
+            else:
+                os.environ[_VARIABLE] = before

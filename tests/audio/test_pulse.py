@@ -1,0 +1,73 @@
+"""kwsd/audio/pulse.py: sources of a sound server, by name."""
+
+import os
+
+import pytest
+
+from kwsd.audio import pulse
+from tests.helpers.kwsd_process import running
+
+LISTED = """Source #0
+	State: IDLE
+	Name: alsa_output.pci.monitor
+	Description: Monitor of Küche "x"
+	Driver: module-alsa-card.c
+	Sample Specification: s16le 2ch 48000Hz
+	Monitor of Sink: alsa_output.pci
+	Properties:
+		device.description = "Monitor of K"
+		Name: not this one
+
+Source #1
+	State: RUNNING
+	Name: alsa_input.usb.mono
+	Description: C920
+	Sample Specification: float32le 1ch 16000Hz
+	Monitor of Sink: n/a
+"""
+
+
+def test_pactl_s_list_becomes_sources():
+    assert pulse.parse(LISTED) == [
+        pulse.PulseSource("alsa_output.pci.monitor", 'Monitor of Küche "x"', 2, 48_000, True),
+        pulse.PulseSource("alsa_input.usb.mono", "C920", 1, 16_000, False),
+    ]
+
+
+@pytest.mark.parametrize("listed", ["", "\n", "Source #0\n", "Source #0\n\tName: x\n\tSample Specification: broken\n"])
+def test_a_list_without_a_whole_source_is_empty(listed):
+    assert pulse.parse(listed) == []
+
+
+@pytest.mark.parametrize("script", [None, "exit 1", "exec sleep 60"], ids=["missing", "no server", "frozen"])
+def test_without_an_answer_there_are_no_sources(tmp_path, monkeypatch, script):
+    if script is not None:
+        (tmp_path / "pactl").write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        (tmp_path / "pactl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(pulse, "LIMIT_S", 0.5)
+    assert pulse.list_sources() == []
+
+
+@pytest.mark.parametrize("before", [None, "mine"])
+def test_the_variable_is_the_user_s_again_afterwards(monkeypatch, before):
+    monkeypatch.delenv("PULSE_SOURCE", raising=False)
+    if before is not None:
+        monkeypatch.setenv("PULSE_SOURCE", before)
+    with pulse.leading_to(None):
+        assert os.environ.get("PULSE_SOURCE") == before
+    with pulse.leading_to("mic.monitor"):
+        assert os.environ["PULSE_SOURCE"] == "mic.monitor"
+    assert os.environ.get("PULSE_SOURCE") == before
+
+
+def test_a_source_is_opened_by_part_of_its_description(microphone):
+    """Another one than the server's default, which a program without a wish would get."""
+    description = 'sink_properties=device.description="Küche\\ links"'
+    module = microphone.pactl("load-module", "module-null-sink", "sink_name=other", "norewinds=1", description)[0][0]
+    try:
+        with running("--device", "küche links", env=microphone.env) as kwsd:
+            kwsd.wait_for_log("listening")
+            assert microphone.sources_in_use() == {"other.monitor"}
+    finally:
+        microphone.pactl("unload-module", module)
