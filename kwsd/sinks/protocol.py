@@ -1,11 +1,13 @@
 """The conversation with one client of the socket, with no I/O in it; docs/socket.md is its reference.
 
-Bytes go in by `receive` and events by `offer`; what is to be sent comes out of `outgoing`. Whoever owns the
-connection sends it, reports by `sent` how much the kernel took, and ends the connection when it is `closing`.
+Bytes go in by `receive`, which answers as many requests at a time as its owner wants, and events by `offer`; what is to
+be sent comes out of `outgoing`. Whoever owns the connection sends it, reports by `sent` how much the kernel took, and
+ends the connection when it is `closing`.
 """
 
 import json
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -16,6 +18,7 @@ PROTOCOL = 1
 LINE_MAX_BYTES = 4096  # of a client's line, without its line end
 ERRORS_MAX = 16
 QUEUE_MAX_LINES = 256
+QUEUE_MAX_BYTES = 256 * 1024  # of the same queue; a ping may come back three times as long
 TYPES = ("detection", "status", "scores")
 DEFAULT_TYPES = frozenset({"detection", "status"})
 
@@ -39,6 +42,7 @@ class Conversation:
         delivered: lines of events that were sent whole.
         dropped: lines of events that went because the queue was full.
         waiting: lines of events that are not sent whole yet.
+        behind: whole lines wait for `receive` to answer them; it should get no further bytes until they are.
         closing: the connection is to end with what `outgoing` holds; nothing more is taken in.
     """
 
@@ -47,10 +51,11 @@ class Conversation:
         self.labels: frozenset[str] | None = None
         self.types = DEFAULT_TYPES
         self.delivered = self.dropped = self.waiting = 0
-        self.closing = False
+        self.behind = self.closing = False
         self._errors = 0
         self._received = b""
         self._lines: deque[tuple[bytes, bool]] = deque()  # each with whether it is an event
+        self._bytes = 0  # of these
         self._begun, self._begun_is_event = b"", False  # the rest of a line that is sent in part
         self._missed = 0  # lines dropped since the client was last told
         self._queue(json_line({"type": "hello", "protocol": PROTOCOL, **hello()}))
@@ -61,16 +66,15 @@ class Conversation:
         if wanted and event_type in self.types and not self.closing:
             self._queue(line, is_event=True)
 
-    def receive(self, data: bytes) -> None:
-        """Takes what the client sent, in pieces of any size, and queues the answers."""
-        *lines, rest = (self._received + data).split(b"\n")
+    def receive(self, data: bytes, requests_max: int = sys.maxsize) -> None:
+        """Takes what the client sent, in pieces of any size, and queues the answers to so many lines of it at most."""
+        *lines, self._received = (self._received + data).split(b"\n", requests_max)
         for line in lines:
-            if self.closing:
-                return
-            self._take(line)
-        self._received = rest
-        if len(rest) > LINE_MAX_BYTES and not self.closing:
-            self._take(rest)
+            if not self.closing:
+                self._take(line)
+        self.behind = b"\n" in self._received and not self.closing
+        if len(self._received) > LINE_MAX_BYTES and not self.behind and not self.closing:
+            self._take(self._received)
 
     def outgoing(self) -> bytes:
         """What to send next, from one line at most; nothing when all is sent."""
@@ -87,20 +91,24 @@ class Conversation:
             if self._missed:
                 self._missed, self._begun_is_event = 0, False
             else:
-                self._begun_is_event = self._lines.popleft()[1]
+                line, self._begun_is_event = self._lines.popleft()
+                self._bytes -= len(line)
         self._begun = rest
         if self._begun_is_event and not rest:
             self.delivered += 1
             self.waiting -= 1
 
     def _queue(self, line: bytes, is_event: bool = False) -> None:
-        if len(self._lines) >= QUEUE_MAX_LINES:
-            _, oldest_is_event = self._lines.popleft()
+        """Appends a line; the oldest go where there are too many, or where they are too long together."""
+        self._lines.append((line, is_event))
+        self._bytes += len(line)
+        self.waiting += is_event
+        while len(self._lines) > QUEUE_MAX_LINES or (self._bytes > QUEUE_MAX_BYTES and len(self._lines) > 1):
+            oldest, oldest_is_event = self._lines.popleft()
+            self._bytes -= len(oldest)
             self._missed += 1
             self.dropped += oldest_is_event
             self.waiting -= oldest_is_event
-        self._lines.append((line, is_event))
-        self.waiting += is_event
 
     def _take(self, line: bytes) -> None:
         if len(line) > LINE_MAX_BYTES:

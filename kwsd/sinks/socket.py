@@ -1,7 +1,8 @@
 """Events for every program that connects to a UNIX socket; the protocol is that of docs/socket.md.
 
 One thread serves all clients by poll and never waits for any of them: a client that does not read has a bounded
-queue of its own in its Conversation, and one that sends garbage or vanishes costs the others nothing.
+queue of its own in its Conversation, and one that sends garbage or vanishes costs the others nothing. They take turns:
+a few newcomers, a few requests of each client, and events before any of it.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 16_384
+ACCEPTS_A_TURN = 8
+REQUESTS_A_TURN = 8  # of each client; further ones wait, in its own buffers
 ACCEPT_PAUSE_MS = 500  # after accept failed for want of file descriptors or memory
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -55,6 +58,7 @@ class SocketSink(Sink):
         self._path = str(settings.path)
         self._hello, self._snapshot = hello, snapshot
         self._clients: dict[int, Client] = {}
+        self._behind: set[int] = set()  # clients with requests that were not their turn yet
         self._scores_wanted = False
         self._unsent = 0  # lines of events in the clients' queues
         self._accept_failed = False
@@ -103,35 +107,43 @@ class SocketSink(Sink):
             self._close()
 
     def _turn(self) -> None:
-        """Waits until something happens, and does what it asks for."""
-        ready = self._poller.poll(ACCEPT_PAUSE_MS if self._accept_failed else None)
-        for fd, mask in ready:
-            if fd in self._clients:
-                self._serve(fd, mask)
-            elif fd == self._wake_receiver.fileno():
-                self._wake_receiver.recv(RECEIVE_BYTES)
-        if self._accept_failed or any(fd == self._listener.fileno() for fd, _ in ready):
+        """Waits until something happens, and does a bounded part of what it asks for."""
+        limit_ms = 0 if self._behind else ACCEPT_PAUSE_MS if self._accept_failed else None
+        ready = dict(self._poller.poll(limit_ms))
+        if ready.pop(self._wake_receiver.fileno(), 0):
+            self._wake_receiver.recv(RECEIVE_BYTES)  # before the queue is looked at, so that no event is overslept
+        self._deliver()
+        newcomers = ready.pop(self._listener.fileno(), 0)
+        for fd in {**dict.fromkeys(self._behind, 0), **ready}:
+            if fd in self._clients:  # else an event found it gone
+                self._serve(fd, ready.get(fd, 0))
+                self._deliver()
+        if newcomers or self._accept_failed:  # last, for a newcomer may get the number of one that has just gone
             self._accept()
-        with self._changed:
-            events = list(self._queue)
-            self._queue.clear()
-            self._in_hand = len(events)
-        for event in events:
-            self._broadcast(event)
         self._scores_wanted = any("scores" in client.conversation.types for client in self._clients.values())
         self._account()
 
+    def _deliver(self) -> None:
+        """Hands every event that waits to every client."""
+        if not self._queue:
+            return
+        with self._changed:
+            events = list(self._queue)
+            self._queue.clear()
+            self._in_hand += len(events)
+        for event in events:
+            self._broadcast(event)
+
     def _accept(self) -> None:
-        """Takes in everybody who waits. Without file descriptors it is tried again later, in place of spinning."""
+        """Takes in a few of those who wait. Without file descriptors it is tried again later, in place of spinning."""
+        failed = False
         try:
-            while True:
+            for _ in range(ACCEPTS_A_TURN):
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
                 self._greet(connection)
-        except BlockingIOError:
-            failed = False
-        except ConnectionAbortedError:
-            return  # that one is gone; poll tells of the next
+        except (BlockingIOError, ConnectionAbortedError):  # nobody is left, or that one is gone
+            pass
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
@@ -156,16 +168,19 @@ class SocketSink(Sink):
         if mask & ~(select.POLLIN | select.POLLOUT):
             self._drop(fd)  # hung up: nobody reads what we would answer
             return
-        if mask & select.POLLIN:
+        data = b""
+        if mask & select.POLLIN and fd not in self._behind:
             try:
                 data = client.connection.recv(RECEIVE_BYTES)
             except OSError:  # whatever it is, it is this client's end alone
                 self._drop(fd)
                 return
-            if data:
-                client.conversation.receive(data)
-            else:
-                client.sends = False  # as `echo REQUEST | socat` does, and then reads the answer
+            client.sends = data != b""  # else as `echo REQUEST | socat` does, and then reads the answer
+        client.conversation.receive(data, REQUESTS_A_TURN)
+        if client.conversation.behind:
+            self._behind.add(fd)
+        else:
+            self._behind.discard(fd)
         self._flush(fd)
 
     def _broadcast(self, event: Event) -> None:
@@ -195,6 +210,7 @@ class SocketSink(Sink):
 
     def _drop(self, fd: int) -> None:
         client = self._clients.pop(fd)
+        self._behind.discard(fd)
         self._poller.unregister(fd)
         client.connection.close()
         conversation = client.conversation

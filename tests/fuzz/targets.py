@@ -28,7 +28,7 @@ from kwsd.model.description import describe
 from kwsd.model.flatbuffer import MalformedError
 from kwsd.sinks import post
 from kwsd.sinks.bus import json_line
-from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
 from kwsd.sinks.webhook import retry_after_s
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,18 +175,20 @@ def _drain(source: FileSource) -> None:
 
 
 def run_requests(data: bytes) -> None:
-    """What a client sends to the socket, in two pieces: bounded answers, each a line of JSON."""
+    """What a client sends to the socket, in two pieces, a few lines a turn: bounded answers, each a line of JSON."""
     conversation = Conversation(lambda: {"labels": ["_silence_", "go", "größer"]}, lambda: {"state": "listening"})
-    cut = data[0] * len(data) // 256 if data else 0
+    cut, turn = (data[0] * len(data) // 256, 1 + data[0] % 9) if data else (0, 1)
     for piece in (data[:cut], data[cut:]):
-        conversation.receive(piece)
+        conversation.receive(piece, turn)
         conversation.offer("detection", "go", b'{"label":"go"}\n')
-    lines = 0
+        while conversation.behind:
+            conversation.receive(b"", turn)
+    lines = total = 0
     while chunk := conversation.outgoing():
         assert chunk.endswith(b"\n") and len(chunk) < 8 * LINE_MAX_BYTES
         conversation.sent(len(chunk))
-        lines += 1
-    assert lines <= QUEUE_MAX_LINES + 1
+        lines, total = lines + 1, total + len(chunk)
+    assert lines <= QUEUE_MAX_LINES + 1 and total <= QUEUE_MAX_BYTES + LINE_MAX_BYTES
     assert conversation._errors <= ERRORS_MAX
     assert conversation.waiting == 0
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
 
 LABELS = ["_silence_", "_unknown_", "stop", "go"]
 
@@ -168,6 +168,43 @@ def test_a_client_that_does_not_read_loses_the_oldest_and_is_told_how_many():
     assert (conversation.waiting, conversation.delivered) == (0, QUEUE_MAX_LINES - 1)
     conversation.offer(*event(999))
     assert take(conversation) == [{"n": 999}]
+
+
+@pytest.mark.parametrize("text", ["x" * 4000, "😀\\ud800" * 400], ids=["plain", "escaped"])
+def test_a_queue_of_long_lines_is_bounded_in_bytes(text):
+    """256 lines of a client's own pings would be megabytes."""
+    conversation = converse()
+    ping = b'{"ping":"' + text.encode() + b'"}'
+    assert len(ping) <= LINE_MAX_BYTES
+    for number in range(QUEUE_MAX_LINES):
+        conversation.receive(ping + b'\n{"ping":%d}\n' % number)
+    data = b""
+    while chunk := conversation.outgoing():
+        data += chunk
+        conversation.sent(len(chunk))
+    assert QUEUE_MAX_BYTES / 2 < len(data) < QUEUE_MAX_BYTES + 100
+    dropped, *pongs = [json.loads(line) for line in data.splitlines()]
+    assert dropped == {"type": "dropped", "count": 2 * QUEUE_MAX_LINES - len(pongs)}
+    assert pongs[-1] == {"type": "pong", "ping": QUEUE_MAX_LINES - 1}
+
+
+def test_a_single_line_longer_than_the_queue_is_sent_all_the_same():
+    conversation = converse()
+    conversation.offer(*event(1))
+    conversation.offer("status", None, b'{"n":"%s"}\n' % (b"x" * QUEUE_MAX_BYTES))
+    assert [len(str(message)) > QUEUE_MAX_BYTES for message in take(conversation)] == [False, True]
+
+
+def test_requests_are_answered_as_many_at_a_time_as_is_asked_for():
+    conversation = converse()
+    conversation.receive(b'{"ping":1}\n' * 5 + b'{"ping"', requests_max=2)
+    for answered, behind in ((2, True), (2, True), (1, False), (0, False)):
+        assert (len(take(conversation)), conversation.behind) == (answered, behind)
+        conversation.receive(b"", requests_max=2)
+    conversation.receive(b":2}\n" + b"x" * 5000 + b"\n", requests_max=1)
+    assert (take(conversation), conversation.behind) == ([{"type": "pong", "ping": 2}], True)
+    conversation.receive(b"", requests_max=1)
+    assert (take(conversation)[0]["type"], conversation.behind, conversation.closing) == ("error", False, True)
 
 
 def test_a_line_begun_is_never_dropped():

@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import stat
+import threading
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from kwsd.config import SocketSettings
 from kwsd.errors import ConfigError
 from kwsd.sinks.bus import Sink
 from kwsd.sinks.protocol import QUEUE_MAX_LINES
-from kwsd.sinks.socket import SocketSink
+from kwsd.sinks.socket import ACCEPTS_A_TURN, REQUESTS_A_TURN, SocketSink
 
 
 def soon():
@@ -175,6 +176,57 @@ def test_a_client_that_floods_without_reading_is_closed_or_bounded(serve, make):
             assert well.ask({"ping": sent}) == {"type": "pong", "ping": sent}
     server.publish(make(1))
     assert well.read()["seq"] == 1
+
+
+class Gate:
+    """Counts who passes, and lets nobody through until it is open."""
+
+    def __init__(self):
+        self.passed = 0
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self.passed += 1
+        self.reached.set()
+        assert self.opened.wait(20)
+        return {"passed": self.passed}
+
+
+def test_a_crowd_of_newcomers_keeps_nobody_waiting(serve):
+    """One client that connects and hangs up in a loop: somebody is at the door for ever."""
+    server, greeting = serve(), Gate()
+    server.sink._snapshot = lambda: {"greeted": greeting.passed}
+    well = server.connect()
+    server.sink._hello = lambda: {**greeting(), "labels": []}
+    server.connect(greeted=False)
+    assert greeting.reached.wait(20)
+    for _ in range(500):
+        with socket.socket(socket.AF_UNIX) as passer_by:
+            passer_by.connect(str(server.path))
+    well.send(b'{"get":"status"}\n')
+    greeting.opened.set()
+    assert well.read()["greeted"] <= 2 * ACCEPTS_A_TURN
+
+
+def test_clients_that_flood_with_requests_take_turns_and_delay_no_event(serve):
+    server, request = serve(), Gate()
+    server.sink._snapshot = request
+    well, *floods = [server.connect() for _ in range(9)]
+    floods[0].send(b'{"get":"status"}\n' * 900)
+    assert request.reached.wait(20)
+    for peer in (*floods[1:], well):
+        peer.send(b'{"get":"status"}\n' * (1 if peer is well else 900))
+
+    class Told:
+        type = "status"
+
+        def to_dict(self):
+            return {"passed": request.passed}
+
+    server.publish(Told())
+    request.opened.set()
+    assert well.read()["passed"] <= REQUESTS_A_TURN
+    assert well.read()["passed"] <= 9 * REQUESTS_A_TURN
 
 
 def test_a_client_past_the_limit_is_told_and_closed(serve, until):
