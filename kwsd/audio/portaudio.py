@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.audio.devices import Device
-from kwsd.audio.pulse import leading_to
+from kwsd.audio.pulse import Watch, leading_to
 from kwsd.audio.ring import Ring
 from kwsd.audio.source import Gap
 from kwsd.errors import UnavailableError
@@ -174,7 +174,6 @@ class Stream:
     Attributes:
         device: where it listens.
         rate_hz: the rate it was opened at.
-        ended: it has ended by itself (the device, or the server, went away).
         error: what the callback raised, if it did.
         overflows: how often PortAudio said that samples were lost.
     """
@@ -185,7 +184,7 @@ class Stream:
         """Opens and starts it. Raises sounddevice.PortAudioError."""
         global _streams_open
         self.device, self.rate_hz = device, rate_hz
-        self.ended = False
+        self._ended = False
         self.error: BaseException | None = None
         self.overflows = 0
         self._ring, self._channel = ring, channel
@@ -202,6 +201,12 @@ class Stream:
                 finished_callback=self._finished,
             )
         _streams_open += 1
+        self._watch = Watch(device.source) if device.source is not None else None
+
+    @property
+    def ended(self) -> bool:
+        """It has ended by itself: the device, its source or the server went away."""
+        return self._ended or (self._watch is not None and self._watch.gone())
 
     def start(self) -> None:
         self._stream.start()
@@ -210,6 +215,8 @@ class Stream:
         """Hangs where the sound server is frozen."""
         global _streams_open
         self._listening = False
+        if self._watch is not None:
+            self._watch.close()
         self._stream.close(ignore_errors=True)
         _streams_open -= 1
 
@@ -225,7 +232,7 @@ class Stream:
             self.error = error
 
     def _finished(self) -> None:
-        self.ended = True
+        self._ended = True
 
 
 class ServerQuestion:

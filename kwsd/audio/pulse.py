@@ -16,6 +16,8 @@ DOOR = "pulse"
 
 LIMIT_S = 2.0  # a frozen server does not answer at all
 _VARIABLE = "PULSE_SOURCE"
+_ENGLISH = "C.UTF-8"
+_SOURCE = re.compile(r"^Source #(\d+)\n((?:.*\n(?!Source #))*)", re.MULTILINE)
 _FIELD = re.compile(r"^\t(Name|Description|Sample Specification|Monitor of Sink): (.*)$", re.MULTILINE)
 _SPECIFICATION = re.compile(r"\S+ (\d+)ch (\d+)Hz")
 
@@ -24,12 +26,14 @@ class PulseSource(NamedTuple):
     """A source as its server tells it.
 
     Attributes:
+        index: the server's number of it, never given twice.
         name: unique and lasting, such as ``alsa_input.usb-Logitech_C920-02.analog-stereo``.
         description: for people, such as ``C920 Analog Stereo``.
         channels, rate_hz: its own; whatever else is asked for is mixed and resampled by the server.
         is_monitor: it hears what a loudspeaker plays.
     """
 
+    index: int
     name: str
     description: str
     channels: int
@@ -40,11 +44,10 @@ class PulseSource(NamedTuple):
 def list_sources() -> list[PulseSource]:
     """The sources of the sound server that this process would reach; empty where none answers."""
     # JSON is worth less here: pactl 16 makes "(null)" of a description that is not ASCII.
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
         done = subprocess.run(
             ["pactl", "list", "sources"],
-            env=environment,
+            env={**os.environ, "LC_ALL": _ENGLISH},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=LIMIT_S,
@@ -58,14 +61,15 @@ def list_sources() -> list[PulseSource]:
 def parse(listed: str) -> list[PulseSource]:
     """What ``pactl list sources`` says in English."""
     found = []
-    for block in re.split(r"^Source #\d+\n", listed, flags=re.MULTILINE)[1:]:
-        fields = dict(_FIELD.findall(block))
+    for source in _SOURCE.finditer(listed):
+        fields = dict(_FIELD.findall(source[2]))
         numbers = _SPECIFICATION.fullmatch(fields.get("Sample Specification", ""))
         if numbers is None or "Name" not in fields:
             continue
         is_monitor = fields.get("Monitor of Sink", "n/a") != "n/a"
         description = fields.get("Description", "")
-        found.append(PulseSource(fields["Name"], description, int(numbers[1]), int(numbers[2]), is_monitor))
+        channels, rate_hz = int(numbers[1]), int(numbers[2])
+        found.append(PulseSource(int(source[1]), fields["Name"], description, channels, rate_hz, is_monitor))
     return found
 
 
@@ -83,3 +87,40 @@ def leading_to(source: str | None) -> Iterator[None]:
                 del os.environ[_VARIABLE]
             else:
                 os.environ[_VARIABLE] = before
+
+
+class Watch:
+    """Tells when a source is gone: its server moves whoever records from it to another source, without a word.
+
+    ``pactl subscribe``, a child process, prints what happens at the server; nothing is asked again and again.
+
+    Args:
+        name: the source that is open.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._child = subprocess.Popen(
+            ["pactl", "subscribe"],
+            env={**os.environ, "LC_ALL": _ENGLISH},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._child.stdout is not None
+        self._fd = self._child.stdout.fileno()
+        os.set_blocking(self._fd, False)
+        self._rest = b""
+        indexes = {source.name: source.index for source in list_sources()}
+        self._gone = bool(indexes) and name not in indexes  # a server that does not answer is the stream's business
+        self._event = b"Event 'remove' on source #%d" % indexes.get(name, -1)
+
+    def gone(self) -> bool:
+        """Whether the source has gone since; at once."""
+        with contextlib.suppress(BlockingIOError):
+            *lines, self._rest = (self._rest + os.read(self._fd, 1 << 16)).split(b"\n")
+            self._gone = self._gone or self._event in lines
+        return self._gone
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.communicate()

@@ -132,7 +132,9 @@ def test_a_part_that_fits_several_sources_is_refused_and_lists_these():
 
 
 def test_sources_are_added_where_a_device_leads_to_the_server(monkeypatch):
-    monkeypatch.setattr(pulse, "list_sources", lambda: [pulse.PulseSource("mic.monitor", "Monitor", 1, 16_000, True)])
+    monkeypatch.setattr(
+        pulse, "list_sources", lambda: [pulse.PulseSource(0, "mic.monitor", "Monitor", 1, 16_000, True)]
+    )
     *own, source = add_sources(DEVICES)
     assert own == DEVICES
     assert (source.index, source.name, source.source, source.is_monitor) == (4, "mic.monitor", "mic.monitor", True)

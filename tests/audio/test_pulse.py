@@ -18,7 +18,7 @@ LISTED = """Source #0
 		device.description = "Monitor of K"
 		Name: not this one
 
-Source #1
+Source #7
 	State: RUNNING
 	Name: alsa_input.usb.mono
 	Description: C920
@@ -29,8 +29,8 @@ Source #1
 
 def test_pactl_s_list_becomes_sources():
     assert pulse.parse(LISTED) == [
-        pulse.PulseSource("alsa_output.pci.monitor", 'Monitor of Küche "x"', 2, 48_000, True),
-        pulse.PulseSource("alsa_input.usb.mono", "C920", 1, 16_000, False),
+        pulse.PulseSource(0, "alsa_output.pci.monitor", 'Monitor of Küche "x"', 2, 48_000, True),
+        pulse.PulseSource(7, "alsa_input.usb.mono", "C920", 1, 16_000, False),
     ]
 
 
@@ -61,13 +61,20 @@ def test_the_variable_is_the_user_s_again_afterwards(monkeypatch, before):
     assert os.environ.get("PULSE_SOURCE") == before
 
 
-def test_a_source_is_opened_by_part_of_its_description(microphone):
-    """Another one than the server's default, which a program without a wish would get."""
+def test_a_source_is_opened_by_part_of_its_description_and_found_again_by_its_name(microphone):
+    """Another one than the server's default, which a program without a wish would get, and get again when this one
+    goes: the server then moves whoever records from it."""
+    load = ("load-module", "module-null-sink", "sink_name=other", "norewinds=1")
     description = 'sink_properties=device.description="Küche\\ links"'
-    module = microphone.pactl("load-module", "module-null-sink", "sink_name=other", "norewinds=1", description)[0][0]
+    modules = [microphone.pactl(*load, description)[0][0]]
     try:
         with running("--device", "küche links", env=microphone.env) as kwsd:
             kwsd.wait_for_log("listening")
             assert microphone.sources_in_use() == {"other.monitor"}
+            microphone.pactl("unload-module", modules.pop())
+            kwsd.wait_for_log("waiting: device 'other.monitor': it is gone; there are: 0 'pulse'")
+            modules.append(microphone.pactl(*load)[0][0])
+            kwsd.wait_for(lambda: microphone.sources_in_use() == {"other.monitor"}, "it is heard again")
     finally:
-        microphone.pactl("unload-module", module)
+        for module in modules:
+            microphone.pactl("unload-module", module)
