@@ -26,14 +26,14 @@ class PulseSource(NamedTuple):
     """A source as its server tells it.
 
     Attributes:
-        index: the server's number of it, never given twice.
+        number: the server's own for it, never given twice.
         name: unique and lasting, such as ``alsa_input.usb-Logitech_C920-02.analog-stereo``.
         description: for people, such as ``C920 Analog Stereo``.
         channels, rate_hz: its own; whatever else is asked for is mixed and resampled by the server.
         is_monitor: it hears what a loudspeaker plays.
     """
 
-    index: int
+    number: int
     name: str
     description: str
     channels: int
@@ -110,9 +110,9 @@ class Watch:
         self._fd = self._child.stdout.fileno()
         os.set_blocking(self._fd, False)
         self._rest = b""
-        indexes = {source.name: source.index for source in list_sources()}
-        self._gone = bool(indexes) and name not in indexes  # a server that does not answer is the stream's business
-        self._event = b"Event 'remove' on source #%d" % indexes.get(name, -1)
+        numbers = {source.name: source.number for source in list_sources()}
+        self._gone = bool(numbers) and name not in numbers  # a server that does not answer is the stream's business
+        self._event = b"Event 'remove' on source #%d" % numbers.get(name, -1)
 
     def gone(self) -> bool:
         """Whether the source has gone since; at once."""
