@@ -22,6 +22,7 @@ COMMANDS = (
     "sweep",
     "download",
     "record",
+    "check-data",
     "synthesize",
     "tune",
 )

@@ -19,11 +19,7 @@ _SHOWN = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
-    options.add_flags(
-        parser,
-        "data",
-        {name: value for name, value in options.DATA_DEFAULTS.items() if name not in options.SAMPLING_DEFAULTS},
-    )
+    options.add_flags(parser, "data", options.SET_DEFAULTS)
     group = parser.add_argument_group("evaluation")
     group.add_argument(
         "--model", default="default", metavar="MODEL", help="bundled name or .tflite file (default: default)"

@@ -41,14 +41,16 @@ SAMPLING_DEFAULTS: dict[str, Any] = {
 }
 """How a batch of training clips is composed (`kwsd_train.sampling`)."""
 
-DATA_DEFAULTS: dict[str, Any] = {
+SET_DEFAULTS: dict[str, Any] = {
     "silence_percentage": 10.0,
     "unknown_percentage": 10.0,
     "validation_percentage": 10.0,
     "testing_percentage": 10.0,
     "seed": DEFAULT_SEED,
-    **SAMPLING_DEFAULTS,
 }
+"""Which clips are in which set."""
+
+DATA_DEFAULTS = SET_DEFAULTS | SAMPLING_DEFAULTS
 
 AUGMENT_DEFAULTS: dict[str, Any] = {
     "background_volume": 0.1,

@@ -4,12 +4,12 @@ import argparse
 import logging
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, distribute, download, finetune, options, progress, sampling
+from kwsd_train import architectures, checkpoint, distribute, download, findings, finetune, options, progress, sampling
 from kwsd_train.data import labels_of
 from kwsd_train.schedule import Schedule, parse_schedule
 from kwsd_train.summaries import Summaries
@@ -136,10 +136,13 @@ def train(args: argparse.Namespace) -> float:
     sampling.check(options.words(settings), settings)
     architectures.check(settings["model_architecture"])
 
+    _warn(findings.of_names(findings.Folder(options.folders(args).data, settings), options.words(settings), settings))
+
     from kwsd_train.examples import load_data
 
     live = args.teacher_hears == "batches"
     data = load_data(settings, options.folders(args), args.teacher, args.unlabelled_dir, teachers_hear_batches=live)
+    _warn(findings.of_sound(data, settings))
     labels = labels_of(options.words(settings))
     try:
         args.train_dir.mkdir(parents=True, exist_ok=True)
@@ -153,6 +156,13 @@ def train(args: argparse.Namespace) -> float:
         return _loop(args, settings, schedule, data, start, donor, bar)
     finally:
         bar.end()
+
+
+def _warn(found: Iterable[findings.Finding]) -> None:
+    """Tell what is thin in the data. What training fails at, it tells itself."""
+    for finding in found:
+        if finding.level == findings.WARN:
+            _log.warning("%s", finding.text)
 
 
 def _fetch(args: argparse.Namespace) -> None:
