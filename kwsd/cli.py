@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from kwsd import __version__, log
-from kwsd.arguments import Parser
+from kwsd import __version__
 from kwsd.errors import KwsdError, OutputError
+from kwsd.signals import hold_hangup
 
 COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter")
 
@@ -23,9 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; errors that a person can mend become one line each."""
     try:
         signal.signal(signal.SIGTERM, _interrupt)
+        command, arguments = _command(list(sys.argv[1:] if argv is None else argv))
+        if command == "run":
+            hold_hangup()
         _fill_standard_files()
         _name_output_errors()
-        code = _run(list(sys.argv[1:] if argv is None else argv))
+        code = _run(command, arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -42,13 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _run(arguments: list[str]) -> int:
+def _command(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command, and what is said to it."""
     if arguments and arguments[0] in COMMANDS:
-        command, arguments = arguments[0], arguments[1:]
-    elif arguments and arguments[0] in ("-h", "--help"):
-        command, arguments = "run", ["--help"]
-    else:
-        command = "run"
+        return arguments[0], arguments[1:]
+    if arguments and arguments[0] in ("-h", "--help"):
+        return "run", ["--help"]
+    return "run", arguments
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    from kwsd import log  # not at the top, so that signals have their handlers as early as can be
+    from kwsd.arguments import Parser
+
     module = importlib.import_module(f"kwsd.commands.{command.replace('-', '_')}")
     parser = Parser(
         prog="kwsd" if command == "run" else f"kwsd {command}", description=module.HELP, example=module.EXAMPLE

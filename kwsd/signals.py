@@ -10,12 +10,35 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+_early: list[int] = []
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process, so that SIGHUP says that it was closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def hold_hangup() -> None:
+    """Keeps a SIGHUP, which would end the process, for the `Signals` to come; as early as can be."""
+    if not _nohup():
+        signal.signal(signal.SIGHUP, lambda number, _frame: _early.append(number))
+
+
+def _nohup() -> bool:
+    """Whether kwsd was started by nohup, to outlive its terminal."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and has_terminal()
+
 
 class Signals:
     """SIGTERM and SIGINT ask to stop, SIGHUP to reload; use it as a context in the main thread.
 
     Args:
-        can_reload: whether there is anything to reload; if not, SIGHUP asks to stop.
+        can_reload: whether there is anything to reload, and no terminal whose end SIGHUP would tell; if not, SIGHUP
+            asks to stop.
 
     Attributes:
         stop: whether to stop has been asked.
@@ -31,8 +54,10 @@ class Signals:
     def __enter__(self) -> "Signals":
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, *(() if _nohup() else (signal.SIGHUP,))):
             self._before[number] = signal.signal(number, self._note)
+        while _early:
+            self._note(_early.pop(), None)
         return self
 
     def __exit__(

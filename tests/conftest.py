@@ -1,12 +1,20 @@
 """What tests of several folders share."""
 
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.virtual_mic import VirtualMic, missing
+
+# A process that is started in the background, by nohup or by cron has signals ignored or blocked, and so have its
+# children. A handler that does nothing ignores them here, too; children that are executed start with the default.
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [_number])
 
 
 @pytest.fixture(scope="module")

@@ -80,9 +80,11 @@ def words(listed: str) -> tuple[str, ...]:
 
 def run(args: argparse.Namespace) -> int:
     from kwsd.daemon import Daemon
+    from kwsd.signals import has_terminal
 
     _check(args)
-    return Daemon(lambda: read_settings(args), _source_options(args), can_reload=args.config is not None).run()
+    can_reload = args.config is not None and not has_terminal()
+    return Daemon(lambda: read_settings(args), _source_options(args), can_reload=can_reload).run()
 
 
 @dataclass(frozen=True)

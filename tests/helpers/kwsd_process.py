@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,17 @@ class Kwsd:
         env: dict[str, str] | None = None,
         stdin: Any = subprocess.DEVNULL,
         stdout: Any = subprocess.PIPE,
+        command: Sequence[str] = (sys.executable, "-m", "kwsd"),
     ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kwsd", *map(str, arguments)],
+            [*command, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **(env or {})},
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # whether a terminal controls it must not depend on where the tests were started
         )
         self.lines: list[str] = []
         self.log: list[str] = []
