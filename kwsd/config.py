@@ -23,11 +23,12 @@ from kwsd.config_kinds import (
     Whole,
     Words,
     nearest,
+    reader,
 )
 from kwsd.errors import ConfigError
 from kwsd.log import LEVELS
 from kwsd.settings import MODES, CompleteRecognizeSettings, RecognizeSettings
-from kwsd.yaml_strict import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, resolve, shown
+from kwsd.yaml_strict import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, shown
 
 REQUIRED: Any = object()
 """The default of a key that has none."""
@@ -263,18 +264,8 @@ def read(data: bytes, name: str, check: Callable[[Settings], Iterable[str]] | No
 
 def flag(section: str, name: str) -> Callable[[str], Any]:
     """Reads a command-line flag as the table's key is read; for argparse's ``type``, whose error it raises."""
-    from argparse import ArgumentTypeError
-
     key = _TABLE[section, name]
-
-    def read_flag(text: str) -> Any:
-        try:
-            return key.kind.accept(text if type(key.kind) is Text else resolve(text))
-        except ValueError as error:
-            got = str(error) or ("this one is not allowed" if key.kind.secret else f"got {shown(text)}")
-            raise ArgumentTypeError(f"{got}; allowed is {key.kind.allowed}{key.unit and ' ' + key.unit}") from None
-
-    return read_flag
+    return reader(key.kind, key.unit)
 
 
 def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:

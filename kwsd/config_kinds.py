@@ -1,11 +1,11 @@
 """The kinds of values that settings take: what each allows, and how a fault of it reads."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kwsd.yaml_strict import BROKEN, Faults, Node, described, shown
+from kwsd.yaml_strict import BROKEN, Faults, Node, described, resolve, shown
 
 SPECIAL_LABELS = ("_silence_", "_unknown_")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -26,6 +26,10 @@ class Kind:
 
     def accept(self, value: Any) -> Any:
         raise NotImplementedError
+
+    def read(self, text: str) -> Any:
+        """The setting that a command-line flag's text means. ValueError as of `accept`."""
+        return self.accept(resolve(text))
 
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Any:
         """The setting that a node holds; None, and a fault, where it is not allowed."""
@@ -123,6 +127,9 @@ class Text(Kind):
             raise ValueError("this looks like the secret itself")
         return value
 
+    def read(self, text: str) -> Any:
+        return self.accept(text)
+
 
 class Device(Text):
     """A device's name or index."""
@@ -134,6 +141,9 @@ class Device(Text):
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10_000:
             return value
         return super().accept(value)  # type: ignore[no-any-return]
+
+    def read(self, text: str) -> str | int:
+        return self.accept(resolve(text))
 
 
 class Url(Kind):
@@ -167,6 +177,20 @@ def masked_url(url: str) -> str:
     parts = urlsplit(url)
     _user, at, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"***@{host}" if at else host, query="***" if parts.query else ""))
+
+
+def reader(kind: Kind, unit: str) -> Callable[[str], Any]:
+    """Reads a command-line flag of that kind; for argparse's ``type``, whose error it raises."""
+    from argparse import ArgumentTypeError
+
+    def read(text: str) -> Any:
+        try:
+            return kind.read(text)
+        except ValueError as error:
+            got = str(error) or ("this one is not allowed" if kind.secret else f"got {shown(text)}")
+            raise ArgumentTypeError(f"{got}; allowed is {kind.allowed}{unit and ' ' + unit}") from None
+
+    return read
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from kwsd_train import options
+from kwsd_train import flag_table, options
 from kwsd_train.batches import batches
 from kwsd_train.data import data_root
 from kwsd_train.examples import Data, Examples, load_data
@@ -29,9 +29,9 @@ BATCH = 100
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_folders(parser)
-    options.add_flags(parser, "features", options.FEATURE_DEFAULTS)
-    options.add_flags(parser, "data", options.DATA_DEFAULTS)
-    options.add_flags(parser, "augmentation", options.AUGMENT_DEFAULTS)
+    options.add_flags(parser, "features", flag_table.FEATURES)
+    options.add_flags(parser, "data", flag_table.DATA)
+    options.add_flags(parser, "augmentation", flag_table.AUGMENTATION)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
     parser.add_argument("--clips", type=int, default=6000, metavar="N", help="clips to time (default: 6000)")
     args = parser.parse_args()

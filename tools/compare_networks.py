@@ -20,7 +20,7 @@ import numpy as np
 from accuracy_table import command, make_stream, put_table  # which puts the packages of this repository on the path
 from kwsd_train import architectures, checkpoint, options, pictures, train
 from kwsd_train.data import data_root, labels_of
-from kwsd_train.schedule import parse_schedule
+from kwsd_train.schedule import make_schedule
 
 from kwsd import model as models
 
@@ -82,7 +82,7 @@ def train_side_by_side(names: Sequence[str], wishes: argparse.Namespace, work_di
     from kwsd_train.examples import load_data
     from kwsd_train.trainer import Trainer
 
-    schedule = parse_schedule(
+    schedule = make_schedule(
         wishes.how_many_training_steps, wishes.learning_rate, wishes.learning_rate_schedule, wishes.warmup_steps
     )
     trainers, done = {}, {}

@@ -67,6 +67,15 @@ def test_a_corrupt_file_is_named(data_dir, tmp_path, capsys):
     assert not left_over(tmp_path / "cache")
 
 
+def test_a_link_that_leads_nowhere_is_named(data_dir, tmp_path, capsys):
+    broken = tmp_path / "data"
+    shutil.copytree(data_dir, broken)
+    link = broken / "up" / "lost_nohash_0.wav"
+    link.symlink_to(tmp_path / "nosuch.wav")
+    assert main(["train", *flags(broken, tmp_path), *steps(1)]) == 66
+    assert f"{link}: cannot be read: No such file or directory. Repair or remove it." in one_line(capsys)
+
+
 def test_a_word_whose_folder_is_empty_is_told(data_dir, tmp_path, capsys):
     (tmp_path / "data" / "left").mkdir(parents=True)
     shutil.copytree(data_dir, tmp_path / "data", dirs_exist_ok=True)

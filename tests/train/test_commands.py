@@ -56,7 +56,6 @@ def test_every_command_shows_an_example(command, capsys):
         (["--wanted_words", "yes"], 66, "Expected to find yes in labels but only found bird, down, up"),
         (["--model_architecture", "deep"], 2, 'argument "deep" not recognized'),
         (["--how_many_training_steps", "1,2"], 2, "must be equal length lists, but are 2 and 1 long instead"),
-        (["--preprocess", "wavelet"], 2, 'Unknown preprocess mode "wavelet"'),
         (["--window_size_ms", "1500"], 2, "longer than the clip"),
         (["--start_checkpoint", "latest"], 78, "no checkpoint there"),
         (["--data_dir", "/nonexistent"], 66, "No .wavs found at /nonexistent"),

@@ -53,7 +53,6 @@ def test_a_model_without_metadata_takes_labels(capsys, tmp_path):
         (["--graph=nosuch.pb"], 78, "Graph file does not exist at nosuch.pb"),
         (["--graph", __file__], 78, "no TensorFlow Lite model"),
         (["--input_name=samples"], 2, "the model has no tensor samples there"),
-        (["--how_many_labels=0"], 2, "must be at least 1"),
     ],
 )
 def test_what_cannot_be_labelled_is_one_line(capsys, flags, code, told):

@@ -67,10 +67,7 @@ class TestSpectrogram:
         [
             (["--input_wav", "nosuch.wav"], 66, "nosuch.wav: cannot be read"),
             (["--input_wav", __file__], 66, "cannot be read"),
-            (["--window_size", "1"], 2, "--window_size: must be at least 2"),
             (["--window_size", "20000"], 66, "less than a window"),
-            (["--stride", "0"], 2, "--stride: must be at least 1"),
-            (["--brightness", "-1"], 2, "--brightness: must be a number from 0"),
             (["--output_image", "/dev/null/a.png"], 74, "/dev/null/a.png: cannot be written"),
         ],
     )

@@ -114,7 +114,6 @@ def test_without_other_words_the_rest_is_wanted_ones(few, tmp_path):
         ({"word_weights": "up=nan"}, "WORD=X"),
         ({"word_weights": "up"}, "WORD=X"),
         ({"sampling": "tutorial", "word_weights": "up=2"}, "Add --sampling balanced"),
-        ({"same_voice_percentage": 101.0}, "not between 0 and 100"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(more, told):

@@ -147,8 +147,6 @@ def test_without_any_engine_the_packages_are_named(tmp_path, capsys, monkeypatch
     ("flags", "code", "told"),
     [
         (["--words", "../x"], 2, "--words: '../x' is no word"),
-        (["--words", "x", "--count", "0"], 2, "--count: must be at least 1"),
-        (["--words", "x", "--speed", "2", "1"], 2, "--speed: FROM and TO"),
         (["--words", "x", "--voices", "siri"], 2, "--voices: no engine 'siri'"),
         (["--text", "/dev/null"], 2, "--output_dir: has to be named"),
         (["--text", "/dev/null", "--output_dir", "x"], 66, "/dev/null: holds no line"),

@@ -191,7 +191,7 @@ def test_a_folder_without_a_recording_is_told(words_dir, tmp_path):
     [
         (["--unlabelled_percentage", "20"], "--unlabelled_dir: without a teacher nobody says what is in it"),
         (["--teacher", "default"], "--unlabelled_dir: it goes with --unlabelled_percentage above 0"),
-        (["--unlabelled_percentage", "90", "--speech_percentage", "20"], "90 is not between 0 and 80"),
+        (["--teacher=default", "--unlabelled_percentage=90", "--speech_percentage=20"], "it is 110, more than 100 %"),
     ],
 )
 def test_flags_that_make_no_sense_are_one_line(heap, tmp_path, capsys, flags, told):

@@ -103,7 +103,6 @@ def test_one_process_repeats_itself(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
-        (["--trials", "0"], 2, "--trials: must be at least 1"),
         (["--storage", "nonsense://host"], 2, "--storage: nonsense://host cannot be used"),
         (["--storage", "/proc/none/study"], 2, "--storage: /proc/none/study cannot be used"),
         (["--start_checkpoint", "latest"], 2, "every trial trains anew"),

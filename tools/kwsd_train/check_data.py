@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kwsd.errors import InputError, KwsdError
-from kwsd_train import options
+from kwsd_train import flag_table, options
 from kwsd_train.findings import FAIL, Finding, Folder, of_names, of_sound
 
 HELP = "say what is wrong or thin in a folder of words; code 66 where training would fail"
@@ -15,8 +15,8 @@ EXAMPLE = "kwsd-train check-data --wanted_words lumos --data_dir data/speech_com
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
     names = ("wanted_words", "sample_rate", "clip_duration_ms")
-    options.add_flags(parser, "features", {name: options.FEATURE_DEFAULTS[name] for name in names})
-    options.add_flags(parser, "data", options.SET_DEFAULTS)
+    options.add_flags(parser, "features", (flag for flag in flag_table.FEATURES if flag.name in names))
+    options.add_flags(parser, "data", flag_table.SET)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kwsd_train import confusion, mistakes, options, pictures
-from kwsd_train.data import DEFAULT_SEED, SETS
+from kwsd_train import confusion, flag_table, flags, mistakes, options, pictures
+from kwsd_train.data import DEFAULT_SEED
 from kwsd_train.files import write_whole
 
 HELP = "measure a model on the clips of a set"
@@ -19,12 +19,12 @@ _SHOWN = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
-    options.add_flags(parser, "data", options.SET_DEFAULTS)
+    options.add_flags(parser, "data", flag_table.SET)
     group = parser.add_argument_group("evaluation")
     group.add_argument(
         "--model", default="default", metavar="MODEL", help="bundled name or .tflite file (default: default)"
     )
-    group.add_argument("--set", choices=SETS, default="testing", help="which clips (default: testing)")
+    flags.add(group, flag_table.CLIP_SET)
     group.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     group.add_argument("--png", type=Path, metavar="FILE", help="draw the confusion matrix")
     group.add_argument(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd import frontend
-from kwsd.errors import InputError, UsageError
+from kwsd.errors import InputError
 from kwsd_train import augment, features, made_noise, options, recordings, sampling, teacher
 from kwsd_train.augment import Signal
 from kwsd_train.data import (
@@ -194,8 +194,6 @@ class Examples:
         self.frontend = frontend.create(front) if front else features.create(settings)
         described = front or {**options.frontend_params(settings), "sample_rate_hz": self.rate_hz}
         self._listeners = teacher.listeners(data.listeners, described, self.clip_samples, self.names)
-        if self.shift_samples > self.clip_samples:
-            raise UsageError("--time_shift_ms", f"{settings['time_shift_ms']:g} ms is longer than the clip")
 
     def batch(self, step: int) -> tuple[Rows, Rows]:
         """Features (batch, frames, width) and targets (batch, labels), rows of which add up to 1, of one step."""

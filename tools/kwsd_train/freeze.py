@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, options, waveform
-from kwsd_train.convert import QUANTIZE, convert
+from kwsd_train import architectures, checkpoint, flag_table, flags, options, waveform
+from kwsd_train.convert import convert
 from kwsd_train.data import labels_of
 
 HELP = "make a .tflite file for kwsd from a checkpoint"
@@ -31,21 +31,15 @@ _log = logging.getLogger("kwsd_train")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
     parser.add_argument("--data_url", metavar="URL", help="taken for train's sake; nothing is fetched here")
-    options.add_flags(parser, "features and network, by default the checkpoint's", options.FEATURE_DEFAULTS)
-    options.add_flags(parser, "data, by default the checkpoint's", options.DATA_DEFAULTS)
+    options.add_flags(parser, "features and network, by default the checkpoint's", flag_table.FEATURES)
+    options.add_flags(parser, "data, by default the checkpoint's", flag_table.DATA)
     group = parser.add_argument_group("freezing")
     group.add_argument("--start_checkpoint", required=True, metavar="FILE", help="checkpoint; `latest`: of --train_dir")
     group.add_argument(
         "--train_dir", type=Path, default=Path("/tmp/speech_commands_train"), metavar="DIR", help="where"
     )
     group.add_argument("--output_file", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
-    group.add_argument("--quantize", choices=QUANTIZE, default="none", help="numbers of the file (int8: tensors too)")
-    group.add_argument(
-        "--input",
-        choices=("features", "waveform"),
-        default="features",
-        help="waveform: the front end is in the file too",
-    )
+    flags.add(group, flag_table.FREEZE)
     group.add_argument(
         "--weights_file", type=Path, metavar="FILE", help="write the float weights there too (.weights.h5)"
     )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import InputError, UsageError
-from kwsd_train import data, options, recordings, stream
+from kwsd_train import data, flag_table, flags, options, recordings, stream
 from kwsd_train.augment import Signal
-from kwsd_train.data import SETS, UNKNOWN, UNKNOWN_INDEX, Clip
+from kwsd_train.data import UNKNOWN, UNKNOWN_INDEX, Clip
 from kwsd_train.files import write_whole
 
 HELP = "put clips and background together into a long recording, and say when which word is spoken"
@@ -29,18 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """What a preset says other than the tutorial's defaults; flags beat it."""
 
-DEFAULTS: dict[str, Any] = {
-    "test_duration_seconds": 600,
-    "sample_rate": 16_000,
-    "clip_duration_ms": 1000,
-    "word_gap_ms": 2000,
-    "unknown_percentage": 30,
-    "background_volume": 0.1,
-    "group_words": 1,
-    "group_stride_ms": 1200,
-    "same_word": False,
-    "snr_db": None,
-}
+DEFAULTS = flags.defaults(flag_table.STREAM) | {"same_word": False}
 
 BACKGROUNDS = ("tutorial", "noise", "speech")
 
@@ -62,21 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("stream")
     add = group.add_argument
-    add(
-        "--preset",
-        choices=tuple(PRESETS),
-        help="clean: a word every 3 s; 10dB: the same words in noise 10 dB below each; "
-        "repeats: a word twice within 1.2 s, every 5 s; flags beat it (default: clean)",
-    )
-    _add(add, "test_duration_seconds", int, "S", "length, in s")
-    _add(
-        add, "word_gap_ms", int, "MS", "a word, or group, starts anywhere within this time, in ms, and its own follows"
-    )
-    _add(add, "unknown_percentage", int, "N", "of the words are none of the wanted ones")
-    _add(add, "background_volume", float, "X", "each piece of background has a volume drawn from 0 to this")
-    _add(add, "snr_db", float, "DB", "noise so far below each word in place of volumes, in dB")
-    _add(add, "group_words", int, "N", "so many words are said close together")
-    _add(add, "group_stride_ms", int, "MS", "from start to start of these, in ms")
+    flags.add(group, flag_table.STREAM, filled=False)
     add("--same_word", action="store_true", default=None, help="the words of a group are the same")
     add("--reverberation", action="store_true", help="each group of words is heard in a room of --impulse_dir")
     add(
@@ -88,27 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--background_dir", type=Path, metavar="DIR", help="this folder's recordings for the tutorial's")
     group = parser.add_argument_group("clips")
-    add = group.add_argument
-    add("--set", choices=SETS, default="testing", help="speakers and noises of this set (default: testing)")
-    add(
-        "--wanted_words",
-        default=options.FEATURE_DEFAULTS["wanted_words"],
-        metavar="TEXT",
-        help="words to be heard, divided by commas",
-    )
-    for name in ("validation_percentage", "testing_percentage", "silence_percentage"):
-        add(f"--{name}", type=float, default=10.0, metavar="X", help=f"as in train (default: {10.0})")
-    _add(add, "sample_rate", int, "HZ", "samples a second")
-    _add(add, "clip_duration_ms", int, "MS", "length of a clip, in ms")
-    add("--seed", type=int, default=data.DEFAULT_SEED, metavar="N", help=f"of all draws (default: {data.DEFAULT_SEED})")
+    shared = ("wanted_words", "validation_percentage", "testing_percentage", "silence_percentage", "seed")
+    flags.add(group, flag_table.CLIP_SET)
+    flags.add(group, (flag for flag in flag_table.TRAIN if flag.name in shared))
     options.add_folders(parser)
     for name in ("data_url", "background_frequency", "window_size_ms", "window_stride_ms", "feature_bin_count"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)  # the tutorial's, which never changed anything
-
-
-def _add(add: Any, name: str, kind: type, metavar: str, text: str) -> None:
-    default = "" if DEFAULTS[name] is None else f" (default: {DEFAULTS[name]})"
-    add(f"--{name}", type=kind, metavar=metavar, help=text + default)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -116,8 +76,6 @@ def run(args: argparse.Namespace) -> int:
     _log.setLevel(logging.INFO)
     values = DEFAULTS | PRESETS.get(args.preset, {}) | options.given(args, DEFAULTS)
     settings = stream_settings(values)
-    if not 0 <= args.seed < 2**32:
-        raise UsageError("--seed", f"{args.seed} is not between 0 and {2**32 - 1}")
     words = data.parse_words(args.wanted_words)
     track, said = stream.make(settings, len(words), material(args, settings, words), args.seed)
     labels = data.labels_of(words)
@@ -130,21 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def stream_settings(values: dict[str, Any]) -> stream.Settings:
-    """The settings that flags ask for, if such a stream can be. Raises UsageError."""
-    for name, least in {
-        "test_duration_seconds": 1,
-        "sample_rate": 1000,
-        "clip_duration_ms": 20,
-        "word_gap_ms": 0,
-        "unknown_percentage": 0,
-        "background_volume": 0,
-        "group_words": 1,
-        "group_stride_ms": 1,
-    }.items():
-        if not values[name] >= least:
-            raise UsageError(f"--{name}", f"{values[name]} is below {least}")
-    if values["unknown_percentage"] > 100:
-        raise UsageError("--unknown_percentage", f"{values['unknown_percentage']} is above 100")
+    """The settings that flags ask for."""
     return stream.Settings(
         rate_hz=values["sample_rate"],
         duration_s=values["test_duration_seconds"],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, ModelError, UsageError
+from kwsd_train import flag_table, flags
 
 HELP = "tell which word a recording holds"
 EXAMPLE = "kwsd-train label-wav --wav stop.wav --graph default --how_many_labels 3"
@@ -28,9 +29,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
     parser.add_argument("--input_name", default=TUTORIALS_NAMES[0], metavar="NAME", help="checked, else not needed")
     parser.add_argument("--output_name", default=TUTORIALS_NAMES[1], metavar="NAME", help="checked, else not needed")
-    parser.add_argument(
-        "--how_many_labels", type=int, default=3, metavar="N", help="how many labels are shown (default: 3)"
-    )
+    flags.add(parser, flag_table.LABEL_WAV)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,8 +54,6 @@ def load(args: argparse.Namespace) -> Any:
     from kwsd.model.graph import read
     from kwsd.model.metadata import ENTRY
 
-    if args.how_many_labels < 1:
-        raise UsageError("--how_many_labels", "must be at least 1")
     if args.labels and not Path(args.labels).exists():
         raise ModelError("--labels", f"Labels file does not exist at {args.labels}")
     if args.graph not in models.bundled_names() and not Path(args.graph).is_file():

@@ -4,14 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from kwsd_train import architectures, options
+from kwsd_train import architectures, flag_table, options
 
 HELP = "list the architectures with parameters and multiply-adds"
 EXAMPLE = "kwsd-train models --window_stride_ms 20"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_flags(parser, "features", {**options.FEATURE_DEFAULTS, "model_architecture": ""})
+    options.add_flags(parser, "features", flag_table.FEATURES)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
 
 

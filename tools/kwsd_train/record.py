@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kwsd.errors import UnavailableError, UsageError
-from kwsd_train import own_clips, takes
+from kwsd_train import flag_table, flags, own_clips, takes
 from kwsd_train.augment import Signal
 from kwsd_train.data import data_root, which_set
 
@@ -32,18 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--words", required=True, metavar="W,...", help="the words, divided by commas")
-    add("--takes", type=int, default=20, metavar="N", help="clips of each word, those already there counted")
     add("--speaker", metavar="NAME", help="who speaks; all clips of one name fall into one set (default: your login)")
     add("--output_dir", type=Path, metavar="DIR", help="folder of words (default: $KWSD_DATA/speech_commands)")
     device = "input device by part of its name or by index (kwsd devices)"
     add("-d", "--device", type=flag("audio", "device"), metavar="NAME|INDEX", help=device)
     add("--channel", type=flag("audio", "channel"), default=0, metavar="N", help="its channel, from 0 (default: 0)")
     add("--gain_db", type=flag("audio", "gain_db"), default=0.0, metavar="DB", help="make it louder (default: 0)")
-    add("--take_s", type=float, default=2.0, metavar="S", help="seconds listened to for each word (default: 2)")
-    add("--pause_s", type=float, default=0.7, metavar="S", help="seconds between takes (default: 0.7)")
-    add("--sample_rate", type=int, default=16000, metavar="HZ", help="samples a second (default: 16000)")
-    add("--clip_duration_ms", type=int, default=1000, metavar="MS", help="length of a clip (default: 1000)")
-    add("--codec", choices=tuple(own_clips.CODECS), default="wav", help="16-bit WAV, or Opus as the other clips may be")
+    flags.add(parser, flag_table.RECORD)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,13 +49,8 @@ def run(args: argparse.Namespace) -> int:
     words = own_clips.words("--words", args.words)
     speaker = args.speaker or re.sub(r"[^A-Za-z0-9.-]+", "-", getpass.getuser()).strip("-.")
     own_clips.speaker("--speaker", speaker)
-    for flag in ("takes", "sample_rate", "clip_duration_ms"):
-        if getattr(args, flag) < 1:
-            raise UsageError(f"--{flag}", "must be at least 1")
-    if not args.clip_duration_ms / 1000 <= args.take_s <= 60:
-        raise UsageError("--take_s", "must be as long as a clip, and at most 60")
-    if not 0 <= args.pause_s <= 60:
-        raise UsageError("--pause_s", "must be between 0 and 60")
+    if args.take_s < args.clip_duration_ms / 1000:
+        raise UsageError("--take_s", "must be as long as a clip")
     folder = args.output_dir or data_root() / "speech_commands"
     audio = AudioSettings(device=args.device, channel=args.channel, gain_db=args.gain_db)
     microphone = Microphone(audio, args.sample_rate, wait=False)

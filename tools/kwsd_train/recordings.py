@@ -117,7 +117,10 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     """
     key = hashlib.sha256(f"{rate_hz}\n".encode())
     for path in paths:
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError as error:  # a link that leads nowhere
+            raise InputError(str(path), f"cannot be read: {error.strerror}", "Repair or remove it.") from error
         key.update(f"{path.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
     stem = cache_dir / key.hexdigest()[:20]
     bounds_file = stem.with_name(stem.name + ".bounds.npy")

@@ -165,8 +165,6 @@ def create(
 def check(words: Sequence[str], settings: Mapping[str, Any]) -> None:
     """UsageError where the settings ask for what cannot be drawn."""
     weights = settings["word_weights"]
-    if not 0 <= settings["same_voice_percentage"] <= 100:
-        raise UsageError("--same_voice_percentage", f"{settings['same_voice_percentage']:g} is not between 0 and 100")
     if settings["sampling"] == "tutorial":
         if weights or settings["same_voice_percentage"]:
             flag = "--word_weights" if weights else "--same_voice_percentage"

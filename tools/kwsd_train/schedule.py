@@ -1,9 +1,13 @@
 """The learning rate of each step."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kwsd.errors import UsageError
+
+SHAPES = ("stages", "cosine")
+"""The rate in each stage: constant, or falling to zero."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,11 @@ class Schedule:
         return rate * warm
 
 
-def parse_schedule(steps: str, rates: str, shape: str, warmup_steps: int) -> Schedule:
-    """A schedule of two comma lists of equal length. UsageError says what is wrong with them."""
-    step_texts, rate_texts = steps.split(","), rates.split(",")
-    if len(step_texts) != len(rate_texts):
+def make_schedule(steps: Sequence[int], rates: Sequence[float], shape: str, warmup_steps: int) -> Schedule:
+    """The schedule of two lists. UsageError where they are not equally long."""
+    if len(steps) != len(rates):
         raise UsageError(
             "--how_many_training_steps and --learning_rate",
-            f"must be equal length lists, but are {len(step_texts)} and {len(rate_texts)} long instead",
+            f"must be equal length lists, but are {len(steps)} and {len(rates)} long instead",
         )
-    try:
-        schedule = Schedule(tuple(map(int, step_texts)), tuple(map(float, rate_texts)), shape, warmup_steps)
-    except ValueError as error:
-        raise UsageError("--how_many_training_steps and --learning_rate", str(error)) from error
-    if min(schedule.steps) < 1 or warmup_steps < 0:
-        raise UsageError("--how_many_training_steps", "every stage must have at least one step")
-    return schedule
+    return Schedule(tuple(steps), tuple(rates), shape, warmup_steps)

@@ -21,7 +21,7 @@ from kwsd import config
 from kwsd.errors import UsageError
 from kwsd.model import Model
 from kwsd.settings import CompleteRecognizeSettings
-from kwsd_train import curves, layers, pictures, score
+from kwsd_train import curves, flag_table, flags, layers, pictures, score
 from kwsd_train.curves import Counts, Curve
 from kwsd_train.files import write_whole
 from kwsd_train.hearing import Heard, audio_files, hear_all
@@ -68,20 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("result")
     add = group.add_argument
-    add(
-        "--false_alarms_per_hour",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="the most that recommended settings may give, all words and recordings together (default: 1)",
-    )
+    flags.add(group, flag_table.SWEEP)
     add("--shared_threshold", action="store_true", help="recommend one threshold for all words, not one for each")
     add("--json", type=Path, metavar="FILE", help="write curves and recommended settings as JSON")
     add("--csv", type=Path, metavar="FILE", help="write the curves as a table")
     add("--png", type=Path, metavar="FILE", help="draw the curves of the recommended mode and times")
     add("--write_config", type=Path, metavar="FILE", help="put the recommended settings into this configuration")
     add("--write_model", type=Path, metavar="FILE", help="write the model with these settings in its metadata")
-    add("--workers", type=int, metavar="N", help="processes (default: one for each core)")
 
 
 def run(args: argparse.Namespace) -> int:

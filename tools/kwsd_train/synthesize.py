@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kwsd.errors import InputError, UnavailableError, UsageError
-from kwsd_train import augment, own_clips, speech_engines
+from kwsd_train import augment, flag_table, flags, own_clips, speech_engines
 from kwsd_train.augment import Signal
-from kwsd_train.data import DEFAULT_SEED, data_root
+from kwsd_train.data import data_root
 from kwsd_train.speech_engines import PACKAGES, Voice
 
 HELP = "make clips of words, or running speech, by text to speech (espeak-ng, flite, festival)"
@@ -47,35 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     either.add_argument(
         "--text", type=Path, metavar="FILE", help="speak its lines instead, each once, as recordings for --speech_dir"
     )
-    add("--count", type=int, default=100, metavar="N", help="clips of each word, or voices for lines (default: 100)")
     add(
         "--voices",
         metavar="V,...",
         help="engines, or ENGINE:VOICE such as flite:slt, espeak-ng:en-us+f3, espeak-ng:de (default: all English ones)",
     )
     add("--output_dir", type=Path, metavar="DIR", help="folder to fill (default: that of words in $KWSD_DATA)")
-    add("--speed", type=float, nargs=2, default=(0.8, 1.25), metavar=("FROM", "TO"), help="times the voice's own speed")
-    add("--pitch", type=float, nargs=2, default=(0.85, 1.2), metavar=("FROM", "TO"), help="times the voice's own pitch")
-    add("--sample_rate", type=int, default=16000, metavar="HZ", help="samples a second (default: 16000)")
-    add("--clip_duration_ms", type=int, default=1000, metavar="MS", help="length of a word's clip (default: 1000)")
-    add(
-        "--codec",
-        choices=tuple(own_clips.CODECS),
-        default="wav",
-        help="16-bit WAV, or Opus at 24 kb/s where the other clips are Opus, lest a model learn the codec",
-    )
-    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="clips made at once (default: one a core)")
-    add("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="seed of everything drawn")
+    flags.add(parser, flag_table.SYNTHESIZE)
 
 
 def run(args: argparse.Namespace) -> int:
-    for flag in ("count", "jobs", "sample_rate", "clip_duration_ms"):
-        if getattr(args, flag) < 1:
-            raise UsageError(f"--{flag}", "must be at least 1")
-    for flag in ("speed", "pitch"):
-        low, high = getattr(args, flag)
-        if not 0.3 <= low <= high <= 3:
-            raise UsageError(f"--{flag}", "FROM and TO lie between 0.3 and 3, the lower one first")
     if args.text and not args.output_dir:
         raise UsageError("--output_dir", "has to be named with --text", "Only words have a folder of their own.")
     folder = args.output_dir or data_root() / "speech_commands"
@@ -89,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         signal = utter(task.voice, task.text, args.sample_rate, task.clip_ms, args.speed, args.pitch, draw)
         own_clips.write(task.path, signal, args.sample_rate)
 
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with ThreadPoolExecutor(args.jobs or os.cpu_count()) as pool:
         made = pool.map(make, tasks)
         try:
             for number, _ in enumerate(made, 1):

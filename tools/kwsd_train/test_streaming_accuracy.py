@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, UsageError
-from kwsd_train import layers, score
+from kwsd_train import flag_table, flags, layers, score
 from kwsd_train.data import UNKNOWN
 from kwsd_train.files import write_whole
 from kwsd_train.score import Found, Row
@@ -47,19 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("scoring")
     add = group.add_argument
-    add("--scoring", choices=tuple(TOLERANCE_MS), default="cpp", help="the tutorial's program that is followed")
-    add(
-        "--time_tolerance_ms",
-        type=float,
-        metavar="MS",
-        help="reach of a row, in ms (default: 750, python: 1500)",
-    )
-    add(
-        "--anchor",
-        choices=("start", "end"),
-        default="start",
-        help="time of a detection in the tutorial's scoring: start or end of its clip (default: start)",
-    )
+    flags.add(group, flag_table.SCORING)
     add("--verbose", action="store_true", help="a line for each detection, and the statistics so far")
     add("--json", type=Path, metavar="FILE", help="write the counts as JSON")
     layers.add_layer_arguments(parser)
@@ -82,8 +70,6 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     _log.setLevel(logging.INFO)
     tolerance_ms = TOLERANCE_MS[args.scoring] if args.time_tolerance_ms is None else args.time_tolerance_ms
-    if not tolerance_ms >= 0:
-        raise UsageError("--time_tolerance_ms", f"{tolerance_ms:g} is below 0")
     cases = _detected(args) if args.detections else _heard(args)
     totals = score.Tutorial(0, 0, 0, 0, 0)
     for case in cases:

@@ -9,71 +9,40 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, distribute, download, findings, finetune, options, progress, sampling
+from kwsd_train import (
+    architectures,
+    checkpoint,
+    distribute,
+    download,
+    findings,
+    finetune,
+    flag_table,
+    options,
+    progress,
+)
 from kwsd_train.data import labels_of
-from kwsd_train.schedule import Schedule, parse_schedule
+from kwsd_train.schedule import Schedule, make_schedule
 from kwsd_train.summaries import Summaries
 
 HELP = "train a network on folders of clips"
 EXAMPLE = "kwsd-train train --data_dir data/speech_commands --model_architecture tiny_conv --window_stride_ms 20"
 
-VERBOSITY = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _log = logging.getLogger("kwsd_train")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
-    options.add_flags(parser, "features and network", options.FEATURE_DEFAULTS)
-    options.add_flags(parser, "data", options.DATA_DEFAULTS)
-    options.add_flags(
-        parser, "augmentation (all but background and shift are off by default)", options.AUGMENT_DEFAULTS
-    )
-    group = parser.add_argument_group("training")
-    group.add_argument("--how_many_training_steps", default="15000,3000", metavar="N[,N]", help="steps of each stage")
-    group.add_argument("--learning_rate", default="0.001,0.0001", metavar="X[,X]", help="learning rate of each stage")
+    options.add_flags(parser, "features and network", flag_table.FEATURES)
+    options.add_flags(parser, "data", flag_table.DATA)
+    options.add_flags(parser, "augmentation (all but background and shift are off by default)", flag_table.AUGMENTATION)
+    options.add_flags(parser, "training", flag_table.TRAINING, filled=True)
+    group = parser.add_argument_group("files and models")
     group.add_argument(
-        "--learning_rate_schedule",
-        choices=("stages", "cosine"),
-        default="stages",
-        help="constant in each stage, or falling to zero",
-    )
-    group.add_argument("--warmup_steps", type=int, default=0, metavar="N", help="steps in which the rate rises from 0")
-    group.add_argument(
-        "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
-    )
-    group.add_argument(
-        "--teacher_hears",
-        choices=("clips", "batches"),
-        default="clips",
-        help="each training clip once, as it was recorded, or all that the network hears, as it hears it, noise, "
-        "speech and half-heard words too; for teachers of the same features and labels",
-    )
-    group.add_argument(
-        "--unlabelled_dir",
+        "--train_dir",
         type=Path,
+        default=Path("/tmp/speech_commands_train"),
         metavar="DIR",
-        help="recordings without labels, of any length, in its folders too: learn what the teachers say of them",
-    )
-    group.add_argument(
-        "--unlabelled_percentage",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="their windows, in percent of each batch",
-    )
-    group.add_argument("--batch_size", type=int, default=100, metavar="N", help="clips a step")
-    group.add_argument(
-        "--optimizer", choices=("gradient_descent", "momentum", "adam"), default="gradient_descent", help="update rule"
-    )
-    group.add_argument("--weight_decay", type=float, default=0.0, metavar="X", help="of adam, apart from the loss")
-    group.add_argument("--label_smoothing", type=float, default=0.0, metavar="X", help="share spread over all labels")
-    group.add_argument(
-        "--average_decay", type=float, default=0.0, metavar="X", help="keep a moving average of the weights; 0: none"
-    )
-    group.add_argument("--eval_step_interval", type=int, default=400, metavar="N", help="steps between validations")
-    group.add_argument("--save_step_interval", type=int, default=100, metavar="N", help="steps between checkpoints")
-    group.add_argument(
-        "--train_dir", type=Path, default=Path("/tmp/speech_commands_train"), metavar="DIR", help="output"
+        help="for checkpoints (default: /tmp/speech_commands_train)",
     )
     group.add_argument(
         "--start_checkpoint",
@@ -82,24 +51,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="resume after this one; `latest`: the newest of --train_dir; a bundled model's name or a .weights.h5: "
         "fine-tune it",
     )
-    group.add_argument("--workers", type=int, default=1, metavar="N", help="processes that make features (0: none)")
-    options.add_boolean(group, "--check_nans", "stop at the first number that is none")
-    options.add_boolean(group, "--quantize", "refused when true: weights are quantised after training, by freeze")
+    group.add_argument(
+        "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
+    )
+    group.add_argument(
+        "--unlabelled_dir",
+        type=Path,
+        metavar="DIR",
+        help="recordings without labels, of any length, in its folders too: learn what the teachers say of them",
+    )
     group.add_argument(
         "--data_url",
         default="",
         metavar="URL",
         help="fetch this archive of word folders first, where --data_dir has none (default: fetch nothing)",
     )
-    group.add_argument(
-        "--distribute",
-        choices=distribute.NAMES,
-        default="none",
-        help="share each batch: mirrored, this machine's GPUs; multi_worker, the machines of TF_CONFIG, each of which "
-        "runs this command with the same data",
-    )
     group.add_argument("--summaries_dir", type=Path, metavar="DIR", help="write accuracy and loss for TensorBoard here")
-    group.add_argument("--verbosity", type=str.upper, choices=VERBOSITY, default="INFO", help="how much is logged")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,12 +79,9 @@ def train(args: argparse.Namespace) -> float:
     level = {"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(args.verbosity, args.verbosity)
     bar = progress.log_to(sys.stderr)
     _log.setLevel(level)
-    schedule = parse_schedule(
+    schedule = make_schedule(
         args.how_many_training_steps, args.learning_rate, args.learning_rate_schedule, args.warmup_steps
     )
-    for flag in ("batch_size", "eval_step_interval", "save_step_interval"):
-        if getattr(args, flag) < 1:
-            raise UsageError(f"--{flag}", "must be at least 1")
     if args.quantize:
         raise UsageError(
             "--quantize", "training in 8 bits went with TensorFlow 1", "Use kwsd-train freeze --quantize int8."
@@ -133,7 +97,7 @@ def train(args: argparse.Namespace) -> float:
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored)
     settings |= options.resolve(args, options.DATA_DEFAULTS) | options.resolve(args, options.AUGMENT_DEFAULTS)
     settings |= {"batch_size": args.batch_size, "unlabelled_percentage": args.unlabelled_percentage}
-    sampling.check(options.words(settings), settings)
+    options.check(settings)
     architectures.check(settings["model_architecture"])
 
     _warn(findings.of_names(findings.Folder(options.folders(args).data, settings), options.words(settings), settings))
@@ -174,11 +138,7 @@ def _fetch(args: argparse.Namespace) -> None:
 
 
 def _check_teachers(args: argparse.Namespace) -> None:
-    share = args.unlabelled_percentage
-    most = 100 - (args.speech_percentage or 0)
-    if share and not 0 < share <= most:
-        raise UsageError("--unlabelled_percentage", f"{share:g} is not between 0 and {most:g}, all but running speech")
-    if (args.unlabelled_dir is None) != (share == 0):
+    if (args.unlabelled_dir is None) != (args.unlabelled_percentage == 0):
         raise UsageError("--unlabelled_dir", "it goes with --unlabelled_percentage above 0", "Give both, or neither.")
     if args.teacher_hears == "batches" and not args.teacher:
         raise UsageError("--teacher_hears", "batches, but there is no teacher", "Add --teacher MODEL.")

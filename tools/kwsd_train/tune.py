@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import KwsdError, UnavailableError, UsageError
-from kwsd_train import architectures, options, progress, train
+from kwsd_train import architectures, flag_table, flags, options, progress, train
 from kwsd_train.files import write_whole
 
 HELP = "find good settings of train by trying (Optuna); several processes and machines can share the work"
@@ -32,7 +32,7 @@ SEARCH: dict[str, Callable[[Any], Any]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("search")
-    group.add_argument("--trials", type=int, default=20, metavar="N", help="trainings that this process adds")
+    flags.add(group, flag_table.TUNE)
     group.add_argument(
         "--storage",
         metavar="FILE|URL",
@@ -51,8 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     progress.log_to(sys.stderr)
-    if args.trials < 1:
-        raise UsageError("--trials", "must be at least 1")
     if args.start_checkpoint or args.distribute != "none":
         raise UsageError(
             "tune", "every trial trains anew, on this machine", "Leave out --start_checkpoint, --distribute."
@@ -162,18 +160,16 @@ def _command(args: argparse.Namespace, sampled: dict[str, Any], train_dir: Path)
     values = {name: getattr(args, name) for name in defaults} | sampled | {"train_dir": train_dir}
     rate = values["learning_rate"]
     if isinstance(rate, float):  # each stage a tenth of the one before, as the tutorial has it
-        stages = values["how_many_training_steps"].count(",") + 1
-        values["learning_rate"] = ",".join(f"{rate * 0.1**stage:.3g}" for stage in range(stages))
+        stages = len(values["how_many_training_steps"])
+        values["learning_rate"] = tuple(float(f"{rate * 0.1**stage:.3g}") for stage in range(stages))
+    rows = {flag.name: flag for flag in flag_table.TRAIN}
     command: list[str] = []
     for name, value in values.items():
         if value == defaults[name] or name == "verbosity":
             continue
-        if value is True:
-            command.append(f"--{name}")
-        elif name == "teacher":
-            command += [part for one in value for part in (f"--{name}", str(one))]
-        elif isinstance(value, list | tuple):
-            command += [f"--{name}", *map(str, value)]
+        if name in rows:
+            command += rows[name].arguments(value)
         else:
-            command += [f"--{name}", str(value)]
+            for one in value if name == "teacher" else [value]:
+                command += [f"--{name}", str(one)]
     return command

@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import UsageError
-from kwsd_train import options
+from kwsd_train import flag_table, flags, options
 
 HELP = "write the features of a recording as C source, .npz or CSV"
 EXAMPLE = "kwsd-train wav-to-features --input_wav yes.wav --window_stride_ms 20 --quantize --output_c_file yes.cc"
 
-FLAGS = {
-    name: default
-    for name, default in options.FEATURE_DEFAULTS.items()
-    if name not in ("wanted_words", "model_architecture")
-}
+FLAGS = tuple(flag for flag in flag_table.FEATURES if flag.name not in ("wanted_words", "model_architecture"))
 
 QUANTIZED_RANGES = {"mfcc": (-247.0, 30.0), "average": (0.0, 127.5), "micro": (0.0, 26.0)}
 """Features that become 0 and 255, as the tutorial's input_data.get_features_range has them."""
@@ -46,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     _log.setLevel(logging.INFO)
-    settings = options.resolve(args, FLAGS)
+    settings = options.resolve(args, flags.defaults(FLAGS))
     params = options.frontend_params(settings)
     if args.quantize and settings["preprocess"] not in QUANTIZED_RANGES:
         raise UsageError("--quantize", f"{settings['preprocess']} has no range that would become 0 to 255")

@@ -6,12 +6,12 @@ Rows are time, downwards; columns are frequency, from 0 Hz on the left to half t
 import argparse
 import io
 import logging
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from kwsd.errors import InputError, UnavailableError, UsageError
+from kwsd.errors import InputError, UnavailableError
+from kwsd_train import flag_table, flags
 
 HELP = "draw the spectrogram of a recording as a grey PNG picture"
 EXAMPLE = "kwsd-train wav-to-spectrogram --input_wav stop.wav --output_image stop.png --brightness 64"
@@ -23,15 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input_wav", type=Path, required=True, metavar="FILE", help="WAV, FLAC or Ogg; its first channel"
     )
-    parser.add_argument(
-        "--window_size", type=int, default=256, metavar="N", help="length of a window, in samples (default: 256)"
-    )
-    parser.add_argument(
-        "--stride", type=int, default=128, metavar="N", help="from window to window, in samples (default: 128)"
-    )
-    parser.add_argument(
-        "--brightness", type=float, default=64.0, metavar="X", help="magnitude 1 gives this grey, of 255 (default: 64)"
-    )
+    flags.add(parser, flag_table.WAV_TO_SPECTROGRAM)
     parser.add_argument(
         "--output_image",
         "--output_png",
@@ -45,12 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     _log.setLevel(logging.INFO)
-    if args.window_size < 2:
-        raise UsageError("--window_size", "must be at least 2 samples")
-    if args.stride < 1:
-        raise UsageError("--stride", "must be at least 1 sample")
-    if not (math.isfinite(args.brightness) and args.brightness >= 0):
-        raise UsageError("--brightness", "must be a number from 0")
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
