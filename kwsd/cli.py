@@ -10,11 +10,14 @@ import io
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kwsd import __version__
 from kwsd.errors import KwsdError, OutputError
 from kwsd.signals import hold_hangup
+
+if TYPE_CHECKING:
+    from kwsd.arguments import Parser
 
 COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter")
 
@@ -56,6 +59,16 @@ def _command(arguments: list[str]) -> tuple[str, list[str]]:
 
 def _run(command: str, arguments: list[str]) -> int:
     from kwsd import log  # not at the top, so that signals have their handlers as early as can be
+
+    module, parser = parser_of(command)
+    args = parser.parse_args(arguments)
+    log.setup()
+    faulthandler.register(signal.SIGUSR1)  # "what are the threads doing?", answered on standard error
+    return int(module.run(args))
+
+
+def parser_of(command: str) -> "tuple[Any, Parser]":
+    """A command's module, and the parser of its arguments."""
     from kwsd.arguments import Parser
 
     module = importlib.import_module(f"kwsd.commands.{command.replace('-', '_')}")
@@ -66,10 +79,7 @@ def _run(command: str, arguments: list[str]) -> int:
         parser.add_argument("--version", action="version", version=f"kwsd {__version__}")
         parser.description = f"{module.HELP}\n\nother commands (kwsd COMMAND --help): {', '.join(COMMANDS[1:])}"
     module.add_arguments(parser)
-    args = parser.parse_args(arguments)
-    log.setup()
-    faulthandler.register(signal.SIGUSR1)  # "what are the threads doing?", answered on standard error
-    return int(module.run(args))
+    return module, parser
 
 
 def complain(line: str) -> None:

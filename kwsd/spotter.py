@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Spotter:
     """Hears a model's words in a stream of samples, the same ones however the stream is cut into blocks.
 
+        import kwsd
+
         spotter = kwsd.Spotter(kwsd.model.load("default"), detection_threshold=0.7)
         for detection in spotter.push(samples):
             print(detection.label, detection.audio_ms)

@@ -29,19 +29,8 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Each is a module with HELP, EXAMPLE, add_arguments(parser) and run(args)."""
-    parser = Parser(
-        prog="kwsd-train",
-        description="Trains keyword models, freezes them to .tflite files for kwsd, and measures them.",
-        example="kwsd-train train --data_dir data/speech_commands --train_dir /tmp/speech_commands_train",
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"kwsd_train.{name.replace('-', '_')}")
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP, example=module.EXAMPLE)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    """Run one command."""
+    args = parser().parse_args(argv)
     if argv is None:  # a program of its own: SIGTERM ends it as Ctrl-C does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -53,3 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 0
     return code
+
+
+def parser() -> Parser:
+    """All commands. Each is a module with HELP, EXAMPLE, add_arguments(parser) and run(args)."""
+    found = Parser(
+        prog="kwsd-train",
+        description="Trains keyword models, freezes them to .tflite files for kwsd, and measures them.",
+        example="kwsd-train train --data_dir data/speech_commands --train_dir /tmp/speech_commands_train",
+    )
+    commands = found.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = importlib.import_module(f"kwsd_train.{name.replace('-', '_')}")
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP, example=module.EXAMPLE)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return found
