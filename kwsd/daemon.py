@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from kwsd import __version__, health, log
@@ -54,7 +55,7 @@ class Daemon:
 
     def run(self) -> int:
         """Listens until the source ends, a signal comes, or a part dies; the exit code. Raises KwsdError."""
-        with Signals(can_reload=self._can_reload) as self._signals:
+        with Signals(can_reload=self._can_reload) as self._signals, closing(self._notifier):
             plan = self._read_plan()
             log.setup(plan.settings.log.level, plan.settings.log.format)
             prepared = prepare(plan)

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,7 +37,10 @@ def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus
     }
 
 
+# Kept open: when things go wrong there may be no descriptor left to open it with.
+_STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def rss_mb() -> float:
     """Resident memory of this process, in MiB."""
-    statm = Path("/proc/self/statm").read_text(encoding="ascii")
-    return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return int(os.pread(_STATM, 200, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -32,6 +32,15 @@ class Notifier:
         self.watchdog_interval_s = _watchdog_interval_s(environ)
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._failed = False
+        if self._address is not None:
+            # One for good, since there may be no descriptor left for another when it matters. It is not connected, so
+            # a manager that re-executed itself is found again.
+            self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._channel.settimeout(SEND_LIMIT_S)
+
+    def close(self) -> None:
+        if self._address is not None:
+            self._channel.close()
 
     def ready(self) -> None:
         """Start-up, or a reload, is done."""
@@ -64,10 +73,7 @@ class Notifier:
         if self._address is None:
             return
         try:
-            # A new socket each time: it costs microseconds, and a manager that re-executed itself is found again.
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-                channel.settimeout(SEND_LIMIT_S)
-                channel.sendto(message.encode(), self._address)
+            self._channel.sendto(message.encode(), self._address)
             self._failed = False
         except OSError as error:
             if not self._failed:

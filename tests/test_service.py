@@ -1,13 +1,22 @@
 """sd_notify over real datagram sockets, and the rule that decides when the watchdog is fed."""
 
+import contextlib
 import logging
 import os
+import resource
 import socket
 import time
 
 import pytest
 
 from kwsd.service import Notifier, Watchdog
+
+
+@pytest.fixture
+def notify():
+    """Makes Notifiers of environments."""
+    with contextlib.ExitStack() as stack:
+        yield lambda environ: stack.enter_context(contextlib.closing(Notifier(environ)))
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -20,9 +29,9 @@ def manager(request, tmp_path):
         yield channel, {"NOTIFY_SOCKET": name.replace("\0", "@")}
 
 
-def test_every_message_is_one_datagram_of_assignments(manager):
+def test_every_message_is_one_datagram_of_assignments(manager, notify):
     channel, environ = manager
-    notifier = Notifier(environ)
+    notifier = notify(environ)
     notifier.ready()
     notifier.status("listening: USB Audio")
     notifier.watchdog()
@@ -37,39 +46,39 @@ def test_every_message_is_one_datagram_of_assignments(manager):
     ]
 
 
-def test_a_reload_carries_the_monotonic_clock(manager):
+def test_a_reload_carries_the_monotonic_clock(manager, notify):
     channel, environ = manager
     before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    Notifier(environ).reloading()
+    notify(environ).reloading()
     first, second = channel.recv(4096).decode().split("\n")
     assert first == "RELOADING=1"
     assert before_us <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
-def test_a_status_cannot_smuggle_in_another_assignment(manager):
+def test_a_status_cannot_smuggle_in_another_assignment(manager, notify):
     channel, environ = manager
-    Notifier(environ).status("no device\nREADY=1\r\n")
+    notify(environ).status("no device\nREADY=1\r\n")
     assert channel.recv(4096) == b"STATUS=no device READY=1"
 
 
-def test_without_a_manager_nothing_happens():
-    notifier = Notifier({})
+def test_without_a_manager_nothing_happens(notify):
+    notifier = notify({})
     notifier.ready()
     assert notifier.watchdog_interval_s is None
 
 
 @pytest.mark.parametrize("name", ["/nowhere/notify", "@kwsd-nobody-binds-this", "vsock:2:1234"])
-def test_a_manager_that_cannot_be_reached_is_told_once(name, caplog):
-    notifier = Notifier({"NOTIFY_SOCKET": name})
+def test_a_manager_that_cannot_be_reached_is_told_once(name, caplog, notify):
+    notifier = notify({"NOTIFY_SOCKET": name})
     notifier.ready()
     notifier.ready()
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_a_manager_that_does_not_read_holds_nobody_up(manager):
+def test_a_manager_that_does_not_read_holds_nobody_up(manager, notify):
     """Its queue fills after some datagrams; a blocking send would then never return."""
     _, environ = manager
-    notifier = Notifier(environ)
+    notifier = notify(environ)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as filler:
         filler.setblocking(False)
         name = environ["NOTIFY_SOCKET"]
@@ -78,6 +87,30 @@ def test_a_manager_that_does_not_read_holds_nobody_up(manager):
                 filler.sendto(b"x", name.replace("@", "\0") if name.startswith("@") else name)
     notifier.ready()
     assert notifier._failed
+
+
+def test_it_is_told_although_no_descriptor_is_left(manager, notify):
+    """The watchdog would else kill a kwsd whose clients have used them up."""
+    channel, environ = manager
+    notifier = notify(environ)
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        notifier.watchdog()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert channel.recv(4096) == b"WATCHDOG=1"
+
+
+def test_a_manager_that_began_afresh_is_found_again(tmp_path, notify):
+    path = str(tmp_path / "notify")
+    notifier = notify({"NOTIFY_SOCKET": path})
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.bind(path)
+            notifier.ready()
+            assert channel.recv(4096) == b"READY=1"
+        os.unlink(path)  # noqa: PTH108
 
 
 @pytest.mark.parametrize(
@@ -92,8 +125,8 @@ def test_a_manager_that_does_not_read_holds_nobody_up(manager):
         ({"WATCHDOG_USEC": "-1"}, None),
     ],
 )
-def test_the_interval_is_what_the_manager_said_to_this_process(environ, interval_s):
-    assert Notifier(environ).watchdog_interval_s == interval_s
+def test_the_interval_is_what_the_manager_said_to_this_process(environ, interval_s, notify):
+    assert notify(environ).watchdog_interval_s == interval_s
 
 
 def fed(state, looks=500, audio=True, scores=True, steps=True, interval_s=10.0):

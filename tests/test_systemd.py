@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kwsd.config import KEYS
+from kwsd.sinks.socket import RESERVED_DESCRIPTORS
+
 UNITS = Path(__file__).parents[1] / "systemd"
 BINARY = "/opt/kwsd/bin/kwsd"
 
@@ -81,6 +84,8 @@ def test_what_the_daemon_relies_on(name):
     assert unit["RuntimeDirectory"] == ["kwsd"]
     assert "-HUP" in unit["ExecReload"][0]
     assert "78" in unit["RestartPreventExitStatus"][0].split()
+    most_clients = next(key.kind.most for key in KEYS if key.name == "max_clients")
+    assert int(unit["LimitNOFILE"][0]) >= most_clients + 2 * RESERVED_DESCRIPTORS
     # Both break it: no audio callback with the one, no fast scoring with the other.
     assert "MemoryDenyWriteExecute" not in unit
     assert "ProcSubset" not in unit

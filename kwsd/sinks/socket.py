@@ -8,6 +8,7 @@ a few newcomers, a few requests of each client, and events before any of it.
 import contextlib
 import errno
 import logging
+import resource
 import select
 import socket
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 RECEIVE_BYTES = 16_384
 ACCEPTS_A_TURN = 8
 REQUESTS_A_TURN = 8  # of each client; further ones wait, in its own buffers
+RESERVED_DESCRIPTORS = 32
+"""No client gets one of the last descriptors that kwsd may open (of few a quarter): to open a microphone again, to post
+to a webhook and to read settings takes some, too."""
+
 ACCEPT_PAUSE_MS = 500  # after accept failed for want of file descriptors or memory
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -62,6 +67,7 @@ class SocketSink(Sink):
         self._scores_wanted = False
         self._unsent = 0  # lines of events in the clients' queues
         self._accept_failed = False
+        self._crowded = False  # descriptors have run short; told once
 
     @property
     def clients(self) -> int:
@@ -155,13 +161,33 @@ class SocketSink(Sink):
 
     def _greet(self, connection: socket.socket) -> None:
         fd = connection.fileno()
+        refusal = None
         if len(self._clients) >= self.settings.max_clients:
+            refusal = f"all {self.settings.max_clients} places are taken"
+        elif not self._has_reserve(fd):
+            refusal = "no file descriptor is left for another client"
+        if refusal is not None:
             with connection, contextlib.suppress(OSError):  # one that is gone already need not be told
-                connection.send(error_line(f"all {self.settings.max_clients} places are taken; closing"))
+                connection.send(error_line(f"{refusal}; closing"))
             return
         self._clients[fd] = Client(connection, Conversation(self._hello, self._snapshot))
         self._poller.register(fd, select.POLLIN)
         self._flush(fd)
+
+    def _has_reserve(self, fd: int) -> bool:
+        """Whether enough descriptors are left beside this one, which is the lowest that was free."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit == resource.RLIM_INFINITY or fd < limit - min(RESERVED_DESCRIPTORS, limit // 4):
+            return True
+        if not self._crowded:
+            log.warning(
+                "%s: %d clients are all that %d open files allow. Raise ulimit -n or LimitNOFILE=",
+                self._path,
+                len(self._clients),
+                limit,
+            )
+        self._crowded = True
+        return False
 
     def _serve(self, fd: int, mask: int) -> None:
         client = self._clients[fd]

@@ -1,6 +1,5 @@
 """A daemon whose microphone goes: said once everywhere, and words are heard again in the same process."""
 
-import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -10,31 +9,10 @@ import soundfile
 
 from kwsd.client import Connection
 from tests.helpers.kwsd_process import DEMO, LIMIT_S, running
+from tests.helpers.service_manager import Manager
 from tests.helpers.virtual_mic import VirtualMic
 
 PROMISED_S = 3.0
-
-
-class Manager:
-    """The service manager's end of sd_notify."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._socket.setblocking(False)
-        self.said: list[str] = []
-
-    def status(self) -> str:
-        """The last STATUS."""
-        try:
-            while True:
-                self.said += self._socket.recv(4096).decode().splitlines()
-        except BlockingIOError:
-            return next((line.removeprefix("STATUS=") for line in reversed(self.said) if line[:7] == "STATUS="), "")
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def next_state(client: Connection, *states: str) -> dict:

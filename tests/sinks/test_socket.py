@@ -15,7 +15,7 @@ from kwsd.config import SocketSettings
 from kwsd.errors import ConfigError
 from kwsd.sinks.bus import Sink
 from kwsd.sinks.protocol import QUEUE_MAX_LINES
-from kwsd.sinks.socket import ACCEPTS_A_TURN, REQUESTS_A_TURN, SocketSink
+from kwsd.sinks.socket import ACCEPTS_A_TURN, REQUESTS_A_TURN, RESERVED_DESCRIPTORS, SocketSink
 
 
 def soon():
@@ -282,6 +282,32 @@ def test_without_file_descriptors_it_waits_and_then_takes_clients_in(serve, make
             os.close(fd)
     assert waiting.recv(7) == b'{"type"'
     waiting.close()
+
+
+def test_the_last_file_descriptors_are_not_for_clients(serve, until, caplog):
+    """The snapshot, a webhook, the microphone need some: a client is refused before there are none."""
+    server = serve()
+    well = server.connect()
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (5 * RESERVED_DESCRIPTORS, hard))
+    try:
+        for _ in range(3):  # rounds in which all come and go
+            crowd = [server.connect(greeted=False) for _ in range(70)]  # two descriptors each: theirs and ours
+            greetings = [peer.read() for peer in crowd]
+            assert greetings[-1] == {
+                "type": "error",
+                "message": "no file descriptor is left for another client; closing",
+            }
+            assert crowd[-1].ended()
+            assert well.ask({"ping": 1})["type"] == "pong"
+            for spare in [os.dup(0) for _ in range(RESERVED_DESCRIPTORS // 2)]:
+                os.close(spare)
+            for peer in crowd:
+                peer.close()
+            until(lambda: server.sink.clients == 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert sum("open files allow" in record.getMessage() for record in caplog.records) == 1
 
 
 def fill_holes():
