@@ -64,6 +64,18 @@ def test_a_recording_is_scored(recording, caplog, capsys):
     assert f"{strict['words']} words: {strict['hit']} hit" in capsys.readouterr().out
 
 
+def test_labels_as_the_tutorial_gives_them(recording, tmp_path, capsys):
+    """With a model that carries its own they are taken where they are the same, and refused where they are not."""
+    labels = tmp_path / "conv_labels.txt"
+    labels.write_text("".join(f"{label}\n" for label in load("default").labels))
+    graph = ["--graph", str(load("default").path), "--labels", str(labels), "--clip_duration_ms=1000"]
+    assert accuracy(recording, *named(recording), *graph) == accuracy(recording, *named(recording))
+    labels.write_text("_silence_\n_unknown_\nyes\n")
+    for command in ("test-streaming-accuracy", "sweep"):
+        assert main([command, *named(recording), *graph[:4]]) == 78
+        assert f"{labels}: its labels are not the model's: _silence_" in capsys.readouterr().err
+
+
 def test_a_nearer_layer_beats_a_farther_one(recording, tmp_path):
     """No flag: the configuration's; a flag beats it."""
     (tmp_path / "kwsd.yaml").write_text("recognize:\n  detection_threshold: 1.0\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, ModelError, UsageError
-from kwsd_train import flag_table, flags
+from kwsd_train import flag_table, flags, given_labels
 
 HELP = "tell which word a recording holds"
 EXAMPLE = "kwsd-train label-wav --wav stop.wav --graph default --how_many_labels 3"
@@ -48,27 +48,13 @@ def load(args: argparse.Namespace) -> Any:
         ModelError: a file is missing or refused, or --labels says other words than the model.
     """
     from kwsd import model as models
-    from kwsd.model import runtime
-    from kwsd.model.catalogue import find, read_file
-    from kwsd.model.flatbuffer import MalformedError
-    from kwsd.model.graph import read
-    from kwsd.model.metadata import ENTRY
 
     if args.labels and not Path(args.labels).exists():
         raise ModelError("--labels", f"Labels file does not exist at {args.labels}")
     if args.graph not in models.bundled_names() and not Path(args.graph).is_file():
         raise ModelError("--graph", f"Graph file does not exist at {args.graph}")
-    path = find(args.graph, runtime.choose(None))
-    try:
-        describes_itself = ENTRY in read(read_file(path)).metadata
-    except MalformedError as error:
-        raise ModelError(str(path), str(error)) from error
-    if not describes_itself:
-        model = models.load(path, args.labels or None, args.frontend)
-    else:
-        model = models.load(path, frontend=args.frontend)
-        if args.labels and _lines(args.labels) != list(model.labels):
-            raise ModelError(args.labels, f"its labels are not the model's: {', '.join(model.labels)}", "Leave it out.")
+    labels = given_labels.needed(args.graph, args.labels) if args.labels else None
+    model = models.load(args.graph, labels, args.frontend)
     inputs, outputs = model.details()
     for flag, name, tensors in (
         ("--input_name", args.input_name, inputs),
@@ -87,10 +73,3 @@ def best(model: Any, wav: str, count: int) -> Sequence[str]:
     scores = model.scores(model.features(read_clip(wav, model.sample_rate_hz, model.clip_samples)))
     order = scores.argsort()[::-1][:count]
     return [f"{model.labels[number]} (score = {scores[number]:.5f})" for number in order]
-
-
-def _lines(path: str) -> Sequence[str]:
-    try:
-        return [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except (OSError, ValueError) as error:
-        raise ModelError(path, f"the labels cannot be read: {error}") from error

@@ -9,6 +9,7 @@ from kwsd import config
 from kwsd.arguments import add_recognize_arguments
 from kwsd.model import Model
 from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+from kwsd_train import given_labels
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     add = group.add_argument
     add("--model", "--graph", metavar="MODEL", help="bundled name or .tflite file (default: the config's, or default)")
-    add("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
+    add("--labels", metavar="FILE", help="labels, one a line; not needed where the model carries them")
     add("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
     add("-c", "--config", metavar="FILE", help="kwsd's configuration, whose model and recogniser's settings are taken")
 
@@ -48,11 +49,12 @@ class Layers:
 
 
 def read(args: argparse.Namespace) -> Layers:
-    """The layers of a command's arguments. Raises ConfigError."""
+    """The layers of a command's arguments. Raises ConfigError, and ModelError for --labels that are not the model's."""
     settings = config.load(args.config) if args.config is not None else config.Settings()
+    model = args.model or settings.model
     load = {
-        "path_or_name": args.model or settings.model,
-        "labels": args.labels or settings.labels,
+        "path_or_name": model,
+        "labels": given_labels.needed(model, args.labels) if args.labels else settings.labels,
         "frontend": args.frontend or settings.frontend,
     }
     names = {field.name for field in fields(RecognizeSettings)}

@@ -1,0 +1,38 @@
+"""``--labels`` as the tutorial's command lines give it, also with models that carry their labels themselves."""
+
+from pathlib import Path
+
+from kwsd.errors import ModelError
+
+
+def needed(model: str, labels: str) -> str | None:
+    """What `kwsd.model.load` has to be told: the file, or None where the model says the same labels itself.
+
+    Args:
+        model: a bundled name or a file.
+        labels: a file with one label a line.
+
+    Raises:
+        ModelError: a file cannot be read, or the model has other labels.
+    """
+    from kwsd.model import runtime
+    from kwsd.model.catalogue import find, read_file
+    from kwsd.model.flatbuffer import MalformedError
+    from kwsd.model.graph import read
+    from kwsd.model.metadata import ENTRY, parse
+
+    path = find(model, runtime.choose(None))
+    try:
+        entries = read(read_file(path)).metadata
+    except MalformedError as error:
+        raise ModelError(str(path), str(error)) from error
+    if ENTRY not in entries:
+        return labels
+    own = parse(entries[ENTRY], str(path))["labels"]
+    try:
+        lines = Path(labels).read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, ValueError) as error:
+        raise ModelError(labels, f"the labels cannot be read: {error}") from error
+    if [line.strip() for line in lines] != own:
+        raise ModelError(labels, f"its labels are not the model's: {', '.join(own)}", "Leave it out.")
+    return None
