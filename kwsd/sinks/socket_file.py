@@ -110,21 +110,49 @@ def _make_folder(folder: Path, gid: int | None) -> None:
 
 @contextlib.contextmanager
 def _locked(path: str, folder: Path) -> Iterator[int]:
-    """The folder, open and locked against other kwsds, which might take the same stale file for theirs to replace."""
+    """The folder, open, while no other kwsd is at it, which might take the same stale file for its own to replace.
+
+    What is locked is a file beside the socket that only its owner can open: anybody may lock a folder that he can read.
+    """
+    lock = folder / f".{Path(path).name[:200]}.lock"
     folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         give_up_s = time.monotonic() + LOCK_S
-        while True:
-            try:
-                fcntl.flock(folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > give_up_s:
-                    raise _refusal(path, f"another process keeps {folder} locked", "End it") from error
-                time.sleep(0.02)
-        yield folder_fd
+        while (lock_fd := _lock(path, lock)) is None:
+            if time.monotonic() > give_up_s:
+                raise _refusal(path, f"another process keeps {lock} locked", "End it")
+            time.sleep(0.02)
+        try:
+            yield folder_fd
+        finally:
+            lock.unlink(missing_ok=True)
+            os.close(lock_fd)
     finally:
         os.close(folder_fd)
+
+
+def _lock(path: str, lock: Path) -> int | None:
+    """The lock file, open and locked; None where another process holds it or has just removed it."""
+    try:
+        lock_fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR) or lock.exists():
+            raise _in_the_way(path, lock) from error
+        raise
+    try:
+        found = os.fstat(lock_fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise _in_the_way(path, lock)
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if identify(str(lock)) == Identity(found.st_dev, found.st_ino):
+            return lock_fd
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(lock_fd)
+        raise
+    os.close(lock_fd)
+    return None
 
 
 def _place(path: str, folder_fd: int, name: str, gid: int | None) -> Listener:
@@ -155,7 +183,7 @@ def _clear(path: str, passing: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
-        raise _refusal(path, f"{passing} is in the way", "Remove it, or choose another path")
+        raise _in_the_way(path, passing)
     passing.unlink()
 
 
@@ -205,6 +233,10 @@ def _make_way(path: str) -> None:
     if outcome in (0, errno.EAGAIN):
         raise _refusal(path, "another process serves it", "End that one, or choose another path")
     raise _refusal(path, f"it cannot be told whether it is in use: {os.strerror(outcome)}", "Remove it")
+
+
+def _in_the_way(path: str, what: Path) -> ConfigError:
+    return _refusal(path, f"{what} is in the way", "Remove it, or choose another path")
 
 
 def _refusal(path: str, why: str, mend: str = "Choose another path with --socket or `path`") -> ConfigError:

@@ -1,6 +1,7 @@
 """The socket's file: how it appears, whom it lets in, what it replaces, what it refuses, how it goes."""
 
 import contextlib
+import fcntl
 import grp
 import os
 import socket
@@ -268,6 +269,72 @@ def test_only_the_file_that_was_made_is_removed(tmp_path, listening):
     remove(str(path), second.identity)
     assert not path.exists()
     remove(str(path), second.identity)
+
+
+def test_whoever_locks_the_folder_holds_nobody_up(tmp_path, listening):
+    """Anybody who can read a folder can lock it."""
+    folder_fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder_fd, fcntl.LOCK_EX)
+        listening(tmp_path / "kwsd.sock")
+    finally:
+        os.close(folder_fd)
+    assert os.listdir(tmp_path) == ["kwsd.sock"]  # noqa: PTH208
+
+
+def test_what_is_locked_is_for_the_owner_alone(tmp_path, listening, monkeypatch):
+    place, seen = socket_file._place, {}
+
+    def look(*arguments):
+        seen.update((file.name, stat.S_IMODE(file.stat().st_mode)) for file in tmp_path.iterdir())
+        return place(*arguments)
+
+    monkeypatch.setattr(socket_file, "_place", look)
+    before = os.umask(0)
+    try:
+        listening(tmp_path / "kwsd.sock")
+    finally:
+        os.umask(before)
+    assert seen == {".kwsd.sock.lock": 0o600}
+
+
+def test_a_lock_that_is_never_let_go_is_told(tmp_path, listening, monkeypatch):
+    monkeypatch.setattr(socket_file, "LOCK_S", 0.05)
+    lock = tmp_path / ".kwsd.sock.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=r"keeps .*/\.kwsd\.sock\.lock locked"):
+            listening(tmp_path / "kwsd.sock")
+    assert lock.exists()
+    listening(tmp_path / "kwsd.sock")  # as after a SIGKILL: a lock that nobody holds
+
+
+def _somebody_else_s(path):
+    path.touch(0o666)
+    os.chown(path, 12345, -1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to("precious"),
+        Path.mkdir,
+        os.mkfifo,
+        pytest.param(
+            _somebody_else_s, marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+        ),
+    ],
+    ids=["symlink", "folder", "pipe", "somebody else's"],
+)
+def test_a_lock_file_that_is_not_ours_is_refused_and_left_alone(tmp_path, listening, make):
+    (tmp_path / "precious").write_text("precious")
+    lock = tmp_path / ".kwsd.sock.lock"
+    make(lock)
+    before = identify(str(lock))
+    with pytest.raises(ConfigError, match=r"\.kwsd\.sock\.lock is in the way"):
+        listening(tmp_path / "kwsd.sock")
+    assert identify(str(lock)) == before
+    assert (tmp_path / "precious").read_text() == "precious"
 
 
 CONTENDER = """
