@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kwsd.config_kinds import (
     SCORE,
@@ -19,7 +19,7 @@ from kwsd.config_kinds import (
     Number,
     Text,
     Thresholds,
-    Url,
+    WebUrl,
     Whole,
     Words,
     nearest,
@@ -29,6 +29,9 @@ from kwsd.errors import ConfigError
 from kwsd.log import LEVELS
 from kwsd.settings import MODES, CompleteRecognizeSettings, RecognizeSettings
 from kwsd.yaml_strict import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, shown
+
+if TYPE_CHECKING:
+    from kwsd.url import Url
 
 REQUIRED: Any = object()
 """The default of a key that has none."""
@@ -105,7 +108,7 @@ KEYS = (
     ),
     *_keys(
         "sinks.webhook",
-        ("url", Url(), REQUIRED, "", "Where events are posted; its user info and query are never shown."),
+        ("url", WebUrl(), REQUIRED, "", "Where events are posted; only its scheme, host and port are ever shown."),
         ("secret_file", Text("a file's path", secret=True), None, "", "Holds the secret that signs."),
         ("secret_env", Text("a variable's name", _NAME, secret=True), None, "", "The same, in the environment."),
         ("only", Words(), None, "", "The words that go there; all when null."),
@@ -157,9 +160,7 @@ class SocketSettings:
 
 @dataclass(frozen=True)
 class WebhookSettings:
-    """A webhook; `url` is left out of the representation, since it may hold secrets (see `masked_url`)."""
-
-    url: str = field(repr=False)
+    url: "Url"
     secret_file: str | None = None
     secret_env: str | None = None
     only: tuple[str, ...] | None = None

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kwsd.yaml_strict import BROKEN, Faults, Node, described, resolve, shown
+
+if TYPE_CHECKING:
+    from kwsd.url import Url
 
 SPECIAL_LABELS = ("_silence_", "_unknown_")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -146,7 +149,7 @@ class Device(Text):
         return self.accept(resolve(text))
 
 
-class Url(Kind):
+class WebUrl(Kind):
     """The address of a webhook. What it may keep secret is shown in no fault."""
 
     secret = True
@@ -155,28 +158,12 @@ class Url(Kind):
     def allowed(self) -> str:
         return "http://HOST[:PORT]/PATH or https://..., without spaces"
 
-    def accept(self, value: Any) -> str:
-        from urllib.parse import urlsplit
+    def accept(self, value: Any) -> "Url":
+        from kwsd.url import Url
 
-        if not isinstance(value, str) or _CONTROL.search(value) or re.search(r"\s", value) or len(value) > 4095:
+        if not isinstance(value, str):
             raise ValueError
-        try:
-            parts = urlsplit(value)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError("host or port cannot be read") from None
-        if parts.scheme not in ("http", "https") or not host or port == 0 or parts.fragment:
-            raise ValueError
-        return value
-
-
-def masked_url(url: str) -> str:
-    """The URL with ``***`` for user info and query, fit to be shown."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    _user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"***@{host}" if at else host, query="***" if parts.query else ""))
+        return Url.parse(value)
 
 
 def reader(kind: Kind, unit: str) -> Callable[[str], Any]:

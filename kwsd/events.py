@@ -5,7 +5,7 @@ Nothing here reads a clock or writes anywhere.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,12 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class DetectionEvent:
-    """A detection on its way to the sinks; keys and meaning as in docs/events.md."""
+    """A detection on its way to the sinks; keys and meaning as in docs/events.md.
+
+    Attributes:
+        heard_s: when the last sample of the deciding window arrived, on the clock of `kwsd.uptime`; for this process
+            alone, so that a wall clock that is set makes no event older or younger.
+    """
 
     id: str
     seq: int
@@ -38,6 +43,7 @@ class DetectionEvent:
     latency_ms: float | None
     model: str
     device: str
+    heard_s: float = field(compare=False)
 
     type = "detection"
 

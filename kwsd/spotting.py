@@ -15,6 +15,7 @@ from kwsd.audio.source import Block, Device, End, Gap, Source
 from kwsd.events import Detection, DetectionEvent, Event, ScoresEvent, rfc3339
 from kwsd.pacing import Pacing
 from kwsd.spotter import Spotter
+from kwsd.uptime import uptime_s
 
 SCORES_EVERY_S = 0.1  # at most ten `scores` events a second
 
@@ -198,6 +199,7 @@ class Spotting:
                 latency_ms=latency_ms,
                 model=self._model,
                 device=self.source.name,
+                heard_s=uptime_s() - (latency_ms or 0) / 1000,
             )
         )
 

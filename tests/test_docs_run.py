@@ -166,7 +166,7 @@ def test_yaml_is_a_configuration_or_a_front_end(block, tmp_path):
 
 
 EVENTS = {
-    "detection": DetectionEvent("i", 1, "t", "stop", 0.9, 1, None, "m", "d"),
+    "detection": DetectionEvent("i", 1, "t", "stop", 0.9, 1, None, "m", "d", heard_s=0),
     "status": StatusEvent("t", "listening", "r", "s"),
     "scores": ScoresEvent(1, {}, 0.0),
 }

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from kwsd.config import Settings, WebhookSettings
-from kwsd.config_kinds import masked_url
+from kwsd.config import Settings
+from kwsd.url import Url
 
 HELP = "Checks a configuration and prints the settings in force, or every fault of it as FILE:LINE: what is wrong."
 EXAMPLE = "kwsd check-config /etc/kwsd/kwsd.yaml"
@@ -77,7 +77,7 @@ def with_model(settings: Settings) -> Settings:
 
 
 def to_yaml(settings: Settings) -> str:
-    """The settings as a configuration file, without secrets: user info and query of a URL are masked.
+    """The settings as a configuration file, without secrets: of a URL only what it shows of itself.
 
     Recogniser settings that are not said stay out, since the model says them.
     """
@@ -95,9 +95,7 @@ def to_yaml(settings: Settings) -> str:
 
 
 def _sink(sink: Any) -> str:
-    values = {"type": type(sink).__name__.removesuffix("Settings").lower(), **asdict(sink)}
-    if isinstance(sink, WebhookSettings):
-        values["url"] = masked_url(sink.url)
+    values = {"type": type(sink).__name__.removesuffix("Settings").lower(), **vars(sink)}
     first, *rest = _block(values, "    ")
     return f"  - {first.lstrip()}{''.join(rest)}"
 
@@ -119,6 +117,8 @@ def _scalar(value: Any) -> str:
 
     from kwsd.yaml_strict import resolve
 
+    if isinstance(value, Url):
+        return f"{_scalar(str(value))}  # no more of it is shown"
     if isinstance(value, tuple):
         return f"[{', '.join(_scalar(item) for item in value)}]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*", value, re.ASCII) and resolve(value) == value:

@@ -1,10 +1,9 @@
 """One HTTP POST whose whole time is bounded: name look-up aside, nothing a server does can hold it longer.
 
-Built on http.client, for what a webhook needs is less than any HTTP library does: a fresh connection for each attempt
-(words are rare, and no pooled connection can be stale), no redirects, no proxies, and no URL in any message.
+http.client writes the request, for what a webhook needs is less than any HTTP library does: a fresh connection for each
+attempt (words are rare, and no pooled connection can be stale), no redirects, no proxies, and no URL in any message.
 """
 
-import base64
 import http.client
 import socket
 import ssl
@@ -12,71 +11,18 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from typing import BinaryIO
+
+from kwsd.sinks.answer import Answer, NoAnswerError, read_answer
+from kwsd.url import Url
 
 BODY_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_S = 0.5
 """How much of an answer's body is read, and for how long: enough that a server can finish a small one in peace."""
 
-URL_MARKS = "/%:@!$&'()*+,;=~-._?[]"
-"""What may stand in a path or query as it is; all else is percent-encoded."""
-
 
 class PostError(Exception):
     """There was no answer. The message says why, without any part of the URL or of what the server sent."""
-
-
-class Answer(NamedTuple):
-    """The status code, and the Retry-After header as it came."""
-
-    status: int
-    retry_after: str | None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Url:
-    """Where to post, taken apart. Raises ValueError, with a message that does not show the URL, in `parse`.
-
-    Attributes:
-        target: path and query, as the request line wants them.
-        authorization: the Authorization header that the URL's user info stands for (Basic, RFC 7617), or None.
-    """
-
-    secure: bool
-    host: str
-    port: int
-    target: str
-    authorization: str | None
-
-    @classmethod
-    def parse(cls, text: str) -> "Url":
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-            host = parts.hostname.encode("idna").decode() if parts.hostname else ""
-        except (ValueError, UnicodeError):
-            raise ValueError("is no valid URL") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise ValueError("must be http://HOST/... or https://HOST/...")
-        if any(character.isspace() or not character.isprintable() for character in text):
-            raise ValueError("contains white space or control characters")
-        target = quote(parts.path or "/", safe=URL_MARKS)
-        if parts.query:
-            target += "?" + quote(parts.query, safe=URL_MARKS)
-        authorization = None
-        if parts.username is not None:
-            user_info = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + base64.b64encode(user_info.encode()).decode()
-        secure = parts.scheme == "https"
-        return cls(secure, host, port or (443 if secure else 80), target, authorization)
-
-    def __str__(self) -> str:
-        """What may be shown: neither user info nor query, nor the path, since many services keep their key there."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == (443 if self.secure else 80) else f":{self.port}"
-        return f"{'https' if self.secure else 'http'}://{host}{port}"
 
 
 class Poster:
@@ -103,18 +49,15 @@ class Poster:
         try:
             with _cut_after(limit_s, connection):
                 connection.request("POST", self.url.target, body, headers)
-                response = connection.getresponse()
-            if connection.is_cut:  # http.client takes the end of the stream for the end of the headers
+                answer = read_answer(connection.stream())
+            if connection.is_cut:  # the end of the stream was taken for the end of the head
                 raise TimeoutError
-            answer = Answer(response.status, response.headers.get("Retry-After"))
             # The status has decided. The body is read only because some servers complain of a caller who hangs up.
-            # As it comes, not chunk by chunk: a chunk's size may be a lie, negative or without end.
-            response.chunked = False
-            with suppress(OSError, http.client.HTTPException), _cut_after(BODY_LIMIT_S, connection):
-                response.read(BODY_LIMIT_BYTES)
-            response.close()
+            count = BODY_LIMIT_BYTES if answer.body_bytes is None else min(answer.body_bytes, BODY_LIMIT_BYTES)
+            with suppress(OSError), _cut_after(BODY_LIMIT_S, connection):
+                connection.stream().read(count)
             return answer
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, NoAnswerError, http.client.HTTPException) as error:
             raise PostError(self._reason(error, connection)) from None
         finally:
             with self._lock:
@@ -135,10 +78,8 @@ class Poster:
             return "no answer in time"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"certificate refused: {error.verify_message}"
-        if isinstance(error, http.client.RemoteDisconnected):
-            return "connection closed without an answer"
-        if isinstance(error, http.client.HTTPException):
-            return f"the answer is no HTTP ({type(error).__name__})"
+        if isinstance(error, NoAnswerError):
+            return str(error)
         if isinstance(error, OSError) and error.strerror:
             return error.strerror
         return type(error).__name__
@@ -154,6 +95,7 @@ class _Connection(http.client.HTTPConnection):
         self._tls = tls
         self._deadline_s = deadline_s
         self._handle: socket.socket | None = None
+        self._stream: BinaryIO | None = None
         self._lock = threading.Lock()
 
     def connect(self) -> None:
@@ -184,8 +126,16 @@ class _Connection(http.client.HTTPConnection):
                 with suppress(OSError):  # the other side was faster
                     self._handle.shutdown(socket.SHUT_RDWR)
 
+    def stream(self) -> BinaryIO:
+        """What the server answers."""
+        if self._stream is None:
+            self._stream = self.sock.makefile("rb")
+        return self._stream
+
     def close(self) -> None:
         super().close()
+        if self._stream is not None:
+            self._stream.close()
         with self._lock:
             if self._handle is not None:
                 self._handle.close()

@@ -9,12 +9,15 @@ import logging
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from kwsd.errors import ConfigError
 from kwsd.events import DetectionEvent
 from kwsd.sinks.bus import json_line
+from kwsd.uptime import uptime_s
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +170,8 @@ def _revive(body: str) -> DetectionEvent | None:
     try:
         fields = json.loads(body)
         fields.pop("type")
-        return DetectionEvent(**fields)
+        age_s = time.time() - datetime.fromisoformat(fields["time"]).timestamp()
+        return DetectionEvent(**fields, heard_s=uptime_s() - age_s)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -15,14 +15,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from kwsd import __version__
 from kwsd.errors import ConfigError
 from kwsd.events import DetectionEvent, Event
+from kwsd.sinks.answer import Answer
 from kwsd.sinks.bus import Sink, json_line
-from kwsd.sinks.post import Answer, Poster, PostError, Url
+from kwsd.sinks.post import Poster, PostError
+from kwsd.uptime import uptime_s
 
 if TYPE_CHECKING:
     from kwsd.config import WebhookSettings
@@ -52,22 +54,18 @@ class WebhookSink(Sink):
         environ: where ``secret_env`` is looked up.
 
     Raises:
-        ConfigError: the URL is none, the secret cannot be had; in `start`: the spool cannot be used.
+        ConfigError: the secret cannot be had; in `start`: the spool cannot be used.
     """
 
     name = "webhook"
 
     def __init__(self, settings: "WebhookSettings", environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(settings, settings.only)
-        try:
-            self._url = Url.parse(settings.url)
-        except ValueError as error:
-            raise ConfigError(f"webhook: url {error}") from None
         self.drain_limit_s = settings.max_age_s
         self._key = read_key(settings, environ)
-        self._poster = Poster(self._url)
+        self._poster = Poster(settings.url)
         self._gone = False
-        self._hold_until_s = 0.0  # monotonic; set by Retry-After
+        self._hold_until_s = 0.0  # on the clock of uptime_s; set by Retry-After
         self._troubles: set[str] = set()  # what was complained about since all was well
         self._current: Event | None = None
         self._spool: Spool | None = None
@@ -85,12 +83,15 @@ class WebhookSink(Sink):
         self._spool = Spool(self.settings.spool)
         left = self._spool.load()
         # Dated ahead: the clock was set back meanwhile (no battery), and the age cannot be known.
-        fresh = [event for event in left if -CLOCK_SLACK_S <= age_s(event) < self.settings.max_age_s]
+        now = uptime_s()
+        fresh = [event for event in left if -CLOCK_SLACK_S <= now - event.heard_s < self.settings.max_age_s]
         self._dropped += len(left) - len(fresh)
         for event in fresh:
             self.put(event)
         if left:
-            log.info("%s: %d spooled events to deliver, %d too old", self._url, len(fresh), len(left) - len(fresh))
+            log.info(
+                "%s: %d spooled events to deliver, %d too old", self.settings.url, len(fresh), len(left) - len(fresh)
+            )
         self._spooler = threading.Thread(target=self._mirror_main, name="webhook-spool", daemon=True)
         self._spooler.start()
 
@@ -105,7 +106,7 @@ class WebhookSink(Sink):
         if self.settings.url != new.settings.url:
             self._gone, self._hold_until_s = False, 0.0
         self.settings, self.only, self.drain_limit_s = new.settings, new.only, new.drain_limit_s
-        self._url, self._key, self._poster = new._url, new._key, new._poster
+        self._key, self._poster = new._key, new._poster
 
     def wake(self) -> None:
         if self._stopping.is_set():
@@ -151,10 +152,10 @@ class WebhookSink(Sink):
     def _deliver_in_time(self, event: Event) -> bool | None:
         """Tries until the event is delivered (True), refused or too old (False); None when kwsd stops before that."""
         assert isinstance(event, DetectionEvent)
-        expires_s = time.monotonic() + self.settings.max_age_s - max(0.0, age_s(event))
+        expires_s = event.heard_s + self.settings.max_age_s
         failures = 0
         while not self._gone:
-            now = time.monotonic()
+            now = uptime_s()
             resume_s = max(now, self._hold_until_s)
             if failures:
                 resume_s = max(resume_s, now + backoff_s(failures, expires_s - now))
@@ -166,7 +167,7 @@ class WebhookSink(Sink):
             if failures:
                 with self._changed:
                     self._retried += 1
-            answer = self._attempt(event, expires_s - time.monotonic())
+            answer = self._attempt(event, expires_s - uptime_s())
             if self._stopping.is_set() and answer is None:
                 return None
             if answer is not None and not is_retried(answer.status):
@@ -192,15 +193,15 @@ class WebhookSink(Sink):
             return None
         if is_retried(answer.status):
             self._complain(f"answers {answer.status}; trying again")
-            hold_s = retry_after_s(answer.retry_after, time.time())
-            self._hold_until_s = time.monotonic() + min(hold_s, RETRY_AFTER_MAX_S)
+            hold_s = retry_after_s(answer.retry_after, moment_s(answer.date) or time.time())
+            self._hold_until_s = uptime_s() + min(hold_s, RETRY_AFTER_MAX_S)
         return answer
 
     def _judge(self, answer: Answer) -> bool:
         """Whether a final answer means delivered."""
         if 200 <= answer.status < 300:
             if self._troubles:
-                log.info("%s: works again; %d events were dropped so far", self._url, self._dropped)
+                log.info("%s: works again; %d events were dropped so far", self.settings.url, self._dropped)
             self._troubles.clear()
             return True
         if answer.status == GONE_STATUS:
@@ -212,7 +213,7 @@ class WebhookSink(Sink):
 
     def _complain(self, trouble: str) -> None:
         """Logs what is wrong, once until all is well again."""
-        log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self._url, trouble)
+        log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self.settings.url, trouble)
         self._troubles.add(trouble)
 
     # The spool's thread. It writes while a request is under way, so that a SIGKILL loses milliseconds, not events.
@@ -305,21 +306,23 @@ def backoff_s(failures: int, left_s: float, uniform: Callable[[float, float], fl
 
 
 def retry_after_s(value: str | None, now_s: float) -> float:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date) as seconds from now; 0 where it says nothing."""
-    if value is None:
-        return 0.0
-    value = value.strip()
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date) as seconds from now; 0 where it says nothing.
+
+    Args:
+        now_s: what the server takes the time to be, since a machine without a battery may have another.
+    """
+    value = (value or "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:10])
+    return max(0.0, (moment_s(value) or 0.0) - now_s)
+
+
+def moment_s(value: str | None) -> float | None:
+    """An HTTP date as Unix time; None where it is none."""
     try:
-        moment = email.utils.parsedate_to_datetime(value)
+        moment = email.utils.parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):  # the second for numbers that fit no date at all
-        return 0.0
+        return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now_s)
-
-
-def age_s(event: DetectionEvent) -> float:
-    """How long ago the word was said, by the wall clock; negative where that was set back."""
-    return time.time() - datetime.fromisoformat(event.time).timestamp()
+    return moment.timestamp()

@@ -16,6 +16,7 @@ import pytest
 from kwsd.config import WebhookSettings
 from kwsd.events import encode
 from kwsd.sinks.webhook import WebhookSink, sign
+from kwsd.url import Url
 from tests.sinks.http_receiver import detection
 
 RECEIVER = Path(__file__).parents[2] / "examples" / "webhook_receiver.py"
@@ -49,7 +50,7 @@ def words(process) -> list[str]:
 
 
 def send(url, secret=SECRET, *events):
-    sink = WebhookSink(WebhookSettings(url=url, secret_env="S"), {"S": secret})
+    sink = WebhookSink(WebhookSettings(url=Url.parse(url), secret_env="S"), {"S": secret})
     sink.start()
     for event in events:
         sink.put(event)

@@ -3,7 +3,9 @@
 Two drivers feed them: Hypothesis in test_targets.py, in every test run, and atheris in `make fuzz` (__main__.py).
 """
 
+import http.client
 import os
+import re
 import socket
 import struct
 import tempfile
@@ -29,7 +31,8 @@ from kwsd.model.flatbuffer import MalformedError
 from kwsd.sinks import post
 from kwsd.sinks.bus import json_line
 from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
-from kwsd.sinks.webhook import retry_after_s
+from kwsd.sinks.webhook import moment_s, retry_after_s
+from kwsd.url import Url
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS = ROOT / "tests" / "data" / "clips"
@@ -237,7 +240,7 @@ def run_answer(data: bytes) -> None:
     with _answered_with(data[:FED_BYTES]):
         began_s = time.monotonic()
         try:
-            answer = post.Poster(post.Url.parse("http://127.0.0.1/?s3cret")).post(b"{}", {}, 5.0)
+            answer = post.Poster(Url.parse("http://127.0.0.1/?s3cret")).post(b"{}", {}, 5.0)
         except post.PostError as error:
             assert str(error) and "\n" not in str(error) and "s3cret" not in str(error)
         else:
@@ -269,8 +272,36 @@ def _answered_with(data: bytes) -> Iterator[None]:
 
 
 def run_retry_after(data: bytes) -> None:
-    """The Retry-After header of a webhook's receiver."""
-    assert 0 <= retry_after_s(data.decode("iso-8859-1"), 1.8e9) < float("inf")
+    """The Retry-After header of a webhook's receiver, and its Date."""
+    value = data.decode("iso-8859-1")
+    assert 0 <= retry_after_s(value, moment_s(value) or 1.8e9) < float("inf")
+
+
+def run_url(data: bytes) -> None:
+    """The address of a webhook: refused without showing it, or taken, and then fit to be looked up and requested."""
+    text = os.fsdecode(data)
+    try:
+        url = Url.parse(text)
+    except ValueError as error:
+        assert str(error) and not any(word in str(error) for word in re.findall(r"[0-9]{4,}", text)), error
+        return
+    assert 0 < url.port < 65536
+    url.host.encode("idna")  # what socket does before it asks
+    connection = http.client.HTTPConnection(url.host, url.port)
+    connection.sock = mock = _Sent()  # type: ignore[assignment]
+    connection.request("POST", url.target, b"", {"Authorization": url.authorization or "none"})
+    assert mock.data.count(b"\r\n") == mock.data.count(b"\n") == 6, mock.data
+
+
+class _Sent:
+    """A connection that keeps what is sent."""
+
+    data = b""
+
+    def sendall(self, data: bytes) -> None:
+        self.data += data
+
+    def close(self) -> None: ...
 
 
 # Inputs to start from.
@@ -315,6 +346,7 @@ MESSAGES = b"""\
 ANSWERS = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok",
     b"HTTP/1.1 503 No\r\nRetry-After: 120\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nDate: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 429 Slow\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n\r\n",
 )
 
@@ -413,6 +445,15 @@ TARGETS = {
         run_answer,
         lambda: list(ANSWERS),
         (b"HTTP/1.1 ", b"\r\n", b"Transfer-Encoding: chunked", b"Content-Length: ", b"Retry-After: ", b"-1", b"100 "),
+    ),
+    "url": Target(
+        run_url,
+        lambda: [
+            b"https://u:p@example.org:8443/h?q=1",
+            b"http://[fe80::1%25lo]:80/",
+            "http://bücher.example/ü".encode(),
+        ],
+        (b"http://", b"https://", b"[::1]", b"..", b"@", b"%25", b"xn--", b"127.0.0.1", b"#", b"?"),
     ),
     "retry-after": Target(
         run_retry_after,

@@ -14,6 +14,7 @@ from kwsd.config import SocketSettings
 from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.socket import SocketSink
+from kwsd.uptime import uptime_s
 
 LABELS = ["_silence_", "_unknown_", "stop", "go", "größer"]
 LIMIT_S = 20.0  # for what takes milliseconds on an idle machine
@@ -21,7 +22,16 @@ LIMIT_S = 20.0  # for what takes milliseconds on an idle machine
 
 def detection(seq: int = 1, label: str = "stop") -> DetectionEvent:
     return DetectionEvent(
-        f"5f2c9a1e7b3d-{seq}", seq, "2026-11-21T09:30:00.125Z", label, 0.912, 52340, 31.4, "kwsd-default", "USB Audio"
+        id=f"5f2c9a1e7b3d-{seq}",
+        seq=seq,
+        time="2026-11-21T09:30:00.125Z",
+        label=label,
+        score=0.912,
+        audio_ms=52340,
+        latency_ms=31.4,
+        model="kwsd-default",
+        device="USB Audio",
+        heard_s=uptime_s(),
     )
 
 

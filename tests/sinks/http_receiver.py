@@ -9,6 +9,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from kwsd.events import DetectionEvent, rfc3339
+from kwsd.uptime import uptime_s
 
 Answer = int | tuple[int, dict[str, str]] | Callable[[BaseHTTPRequestHandler], None]
 
@@ -107,8 +108,18 @@ class Receiver:
 
 def detection(seq: int = 1, label: str = "stop", age_s: float = 0.0, run: str = "5f2c9a1e7b3d") -> DetectionEvent:
     """A word that was said ``age_s`` seconds ago."""
-    said = rfc3339(time.time() - age_s)
-    return DetectionEvent(f"{run}-{seq}", seq, said, label, 0.912, 52340, 31.4, "kwsd-default", "USB Audio")
+    return DetectionEvent(
+        id=f"{run}-{seq}",
+        seq=seq,
+        time=rfc3339(time.time() - age_s),
+        label=label,
+        score=0.912,
+        audio_ms=52340,
+        latency_ms=31.4,
+        model="kwsd-default",
+        device="USB Audio",
+        heard_s=uptime_s() - age_s,
+    )
 
 
 def wait_until(condition: Callable[[], object]) -> None:

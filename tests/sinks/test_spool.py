@@ -16,6 +16,7 @@ from kwsd.config import WebhookSettings
 from kwsd.errors import ConfigError
 from kwsd.sinks.spool import Spool
 from kwsd.sinks.webhook import WebhookSink
+from kwsd.url import Url
 from tests.sinks.http_receiver import Receiver, detection, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -186,13 +187,14 @@ def test_a_full_disk_costs_nothing_but_the_spool(path):
         import logging, resource, sys, time
         from kwsd.config import WebhookSettings
         from kwsd.sinks.webhook import WebhookSink
+        from kwsd.url import Url
         from tests.sinks.http_receiver import Receiver, detection, wait_until
         logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s", level=logging.WARNING)
         path, limit = sys.argv[1], int(sys.argv[2])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # Python ignores SIGXFSZ: writes fail
         with Receiver() as receiver:
             receiver._answers = iter([receiver.hang])
-            sink = WebhookSink(WebhookSettings(url=receiver.url, spool=path, timeout_s=20, max_age_s=60))
+            sink = WebhookSink(WebhookSettings(url=Url.parse(receiver.url), spool=path, timeout_s=20, max_age_s=60))
             sink.start()
             for seq in range(1, 301):
                 sink.put(detection(seq))
@@ -217,9 +219,11 @@ KILLED = """
     import sys
     from kwsd.config import WebhookSettings
     from kwsd.sinks.webhook import WebhookSink
+    from kwsd.url import Url
     from tests.sinks.http_receiver import detection, wait_until
     url, spool = sys.argv[1:]
-    sink = WebhookSink(WebhookSettings(url=url, spool=spool, secret_env="S", timeout_s=60, max_age_s=60), {"S": "s"})
+    settings = WebhookSettings(Url.parse(url), spool=spool, secret_env="S", timeout_s=60, max_age_s=60)
+    sink = WebhookSink(settings, {"S": "s"})
     sink.start()
     for seq in (1, 2, 3):
         sink.put(detection(seq))
@@ -238,7 +242,7 @@ def test_sigkill_inside_a_request_loses_nothing(path):
         receiver.wait_for(1)
         process.kill()
         process.communicate()
-        settings = WebhookSettings(url=receiver.url, spool=path, secret_env="S", max_age_s=60)
+        settings = WebhookSettings(url=Url.parse(receiver.url), spool=path, secret_env="S", max_age_s=60)
         sink = WebhookSink(settings, {"S": "s"})
         sink.start()
         sink.put(detection(1, run="000000000002"))
@@ -254,7 +258,7 @@ def test_what_got_stale_meanwhile_is_dropped_and_counted(path):
     spool.mirror(by_id(detection(1, age_s=30), detection(2, age_s=-3600), detection(3)))
     spool.close()
     with Receiver() as receiver:
-        sink = WebhookSink(WebhookSettings(url=receiver.url, spool=path, secret_env="S"), {"S": "s"})
+        sink = WebhookSink(WebhookSettings(url=Url.parse(receiver.url), spool=path, secret_env="S"), {"S": "s"})
         sink.start()
         assert sink.drain(time.monotonic() + 20)
         sink.stop()
@@ -265,7 +269,7 @@ def test_what_got_stale_meanwhile_is_dropped_and_counted(path):
 def test_stop_leaves_the_rest_to_the_next_run(path):
     """They count as queued, for they are neither delivered nor lost; what was delivered does not come back."""
     with Receiver([200], otherwise=503) as receiver:
-        settings = WebhookSettings(url=receiver.url, spool=path, max_age_s=60)
+        settings = WebhookSettings(url=Url.parse(receiver.url), spool=path, max_age_s=60)
         sink = WebhookSink(settings)
         sink.start()
         for seq in (1, 2, 3):
@@ -275,7 +279,7 @@ def test_stop_leaves_the_rest_to_the_next_run(path):
         counters = sink.counters
         assert (counters["queued"], counters["sent"], counters["dropped"]) == (2, 1, 0)
     with Receiver() as receiver:
-        sink = WebhookSink(replace(settings, url=receiver.url))
+        sink = WebhookSink(replace(settings, url=Url.parse(receiver.url)))
         sink.start()
         assert sink.drain(time.monotonic() + 20)
         sink.stop()
@@ -287,7 +291,7 @@ def test_stop_leaves_the_rest_to_the_next_run(path):
 
 def test_a_delivered_event_leaves_the_spool(path):
     with Receiver([503]) as receiver:
-        sink = WebhookSink(WebhookSettings(url=receiver.url, spool=path))
+        sink = WebhookSink(WebhookSettings(url=Url.parse(receiver.url), spool=path))
         sink.start()
         sink.put(detection())
         assert sink.drain(time.monotonic() + 20)
@@ -298,11 +302,11 @@ def test_a_delivered_event_leaves_the_spool(path):
 
 def test_a_reload_to_another_address_takes_the_spool_along(path):
     """Only the sink that holds the file can go on with it."""
-    sink = WebhookSink(WebhookSettings(url="http://127.0.0.1:9/", spool=path, max_age_s=60))
+    sink = WebhookSink(WebhookSettings(url=Url.parse("http://127.0.0.1:9/"), spool=path, max_age_s=60))
     sink.start()
     sink.put(detection())
     with Receiver() as receiver:
-        new = WebhookSink(WebhookSettings(url=receiver.url, spool=path, max_age_s=60))
+        new = WebhookSink(WebhookSettings(url=Url.parse(receiver.url), spool=path, max_age_s=60))
         assert sink.can_adopt(new)
         sink.adopt(new)
         assert sink.drain(time.monotonic() + 20)

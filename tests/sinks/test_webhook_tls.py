@@ -13,13 +13,14 @@ import pytest
 
 from kwsd.config import WebhookSettings
 from kwsd.sinks.webhook import WebhookSink
+from kwsd.url import Url
 from tests.sinks.http_receiver import Receiver, detection
 
 PEM = str(Path(__file__).with_name("self_signed.pem"))
 
 
 def deliver(url: str, timeout_s: float = 3.0, max_age_s: float = 2.0) -> dict[str, int]:
-    sink = WebhookSink(WebhookSettings(url=url, timeout_s=timeout_s, max_age_s=max_age_s))
+    sink = WebhookSink(WebhookSettings(url=Url.parse(url), timeout_s=timeout_s, max_age_s=max_age_s))
     sink.start()
     sink.put(detection())
     assert sink.drain(time.monotonic() + 20)

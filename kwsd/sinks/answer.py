@@ -1,0 +1,67 @@
+"""The head of an HTTP answer, as far as a webhook needs it: the final status, and how long to wait.
+
+A server that took an event must not be asked to take it again for the form of its answer: the status decides, whatever
+headers follow. So interim answers (1xx) are skipped, and there is no limit to the number of headers.
+"""
+
+import re
+from typing import BinaryIO, NamedTuple
+
+HEAD_MAX_BYTES = 256 * 1024  # of all that comes before the body; past it nothing more is read
+SWITCHING_PROTOCOLS = 101  # final, although it begins with 1 (RFC 9110, 15.2.2)
+BODILESS = frozenset({204, 304})
+
+_STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([1-9][0-9]{2})(?: [^\n]*)?\r?\n")
+
+
+class NoAnswerError(Exception):
+    """What came is no HTTP answer. The message says why, without any part of it."""
+
+
+class Answer(NamedTuple):
+    """The final status, and some headers as they came.
+
+    Attributes:
+        body_bytes: how long the body is; None where that is not said.
+    """
+
+    status: int
+    retry_after: str | None = None
+    date: str | None = None
+    body_bytes: int | None = None
+
+
+def read_answer(stream: BinaryIO) -> Answer:
+    """Reads up to the body. Raises NoAnswerError, and what the stream raises."""
+    left_bytes = HEAD_MAX_BYTES
+    while True:
+        line = stream.readline(left_bytes)
+        if not line:
+            raise NoAnswerError("connection closed without an answer")
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise NoAnswerError("the answer is no HTTP")
+        left_bytes -= len(line)
+        headers: dict[bytes, str] = {}
+        while (line := _header(stream, left_bytes)) not in (b"\r\n", b"\n", b""):
+            left_bytes -= len(line)
+            name, _, value = line.partition(b":")
+            if (name := name.lower()) in (b"retry-after", b"date", b"content-length"):
+                headers[name] = value.strip().decode("iso-8859-1")
+        status = int(match[1])
+        if status >= 200 or status == SWITCHING_PROTOCOLS:
+            length = headers.get(b"content-length", "")
+            body_bytes = int(length[:18]) if length.isascii() and length.isdigit() else None
+            return Answer(
+                status,
+                headers.get(b"retry-after"),
+                headers.get(b"date"),
+                0 if status in BODILESS else body_bytes,
+            )
+
+
+def _header(stream: BinaryIO, limit_bytes: int) -> bytes:
+    try:
+        return stream.readline(limit_bytes)
+    except ConnectionError:  # as at the end of the stream: the status is known
+        return b""
