@@ -11,20 +11,26 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 from kwsd import __version__, health, log
 from kwsd.audio.source import Source
+from kwsd.background import Job
 from kwsd.commands.run import Plan, SourceOptions
 from kwsd.errors import ConfigError, KwsdError, OutputError
 from kwsd.events import StatusEvent, rfc3339
-from kwsd.listening import Listening, Prepared, open_source, prepare
+from kwsd.listening import Listening, open_source
+from kwsd.model import Model
+from kwsd.preparation import prepare
+from kwsd.reload import Checked, Reload
 from kwsd.service import RECOVERING, Notifier, Watchdog
 from kwsd.signals import Signals
 from kwsd.sinks.build import build_sinks
 from kwsd.sinks.bus import Bus, Sink
 
 LOOK_S = 0.2
+LOOK_RELOADING_S = 0.05
 STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
 LOSSES_EVERY_S = 10.0  # a machine that is overloaded loses samples all the time
 START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, prolonged while the microphone is waited for
@@ -52,30 +58,49 @@ class Daemon:
         self._next_losses_s = 0.0
         self._failure: BaseException | None = None
         self._output_closed = False
+        self._reload: Reload | None = None
+        self._stopped = False
 
     def run(self) -> int:
         """Listens until the source ends, a signal comes, or a part dies; the exit code. Raises KwsdError."""
         with Signals(can_reload=self._can_reload) as self._signals, closing(self._notifier):
-            plan = self._read_plan()
-            log.setup(plan.settings.log.level, plan.settings.log.format)
-            prepared = prepare(plan)
-            self._bus = Bus(self._make_sinks(plan), self._sink_died)
+            starting = Job(self._check_first, "kwsd-start", self._signals.wake)
+            while not (starting.done or self._signals.stop):
+                self._signals.wait(LOOK_S)
+            if not starting.done:
+                self._end_at_once(0)
+            if self._signals.stop:
+                return 0
+            self._plan, prepared, sinks = starting.result()
+            self._bus = Bus(sinks, self._sink_died)
             self._listening = Listening(
-                open_source(plan, self._source_options, prepared.model),
+                open_source(self._plan, self._source_options, prepared.model),
                 prepared,
                 publish=self._bus.publish,
                 scores_wanted=lambda: self._bus.wants("scores"),
                 tail=self._source_options.tail,
                 wake=self._signals.wake,
             )
-            self._plan = plan
             code, last_words = self._listen()
         for line in last_words:
             logger.error("%s", line)
-        if self._listening.hung:  # PortAudio would hang the interpreter's own exit too
-            sys.stderr.flush()
-            os._exit(code)
+        if not self._stopped:
+            self._end_at_once(code)
         return code
+
+    def _end_at_once(self, code: int) -> NoReturn:
+        """Ends the process although a thread is stuck, in PortAudio or in a model, that would hang its exit too."""
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _check_first(self) -> Checked:
+        """Reads and checks everything, and sets up the log."""
+        plan = self._read_plan()
+        log.setup(plan.settings.log.level, plan.settings.log.format)
+        return self._checked(plan)
+
+    def _checked(self, plan: Plan, keep: Model | None = None) -> Checked:
+        return Checked(plan, prepare(plan, keep), self._make_sinks(plan))
 
     def _listen(self) -> tuple[int, tuple[str, ...]]:
         """From the start of the threads to their end; the exit code, and what to say about it last."""
@@ -85,7 +110,7 @@ class Daemon:
                 self._bus.start()
                 self._listening.start()
             except KwsdError as error:  # a sink that cannot be opened
-                self._listening.stop(0.0)
+                self._stopped = self._listening.stop(0.0)
                 return _end_by(error)
             code, last_words = self._supervise()
             try:
@@ -104,15 +129,17 @@ class Daemon:
     def _supervise(self) -> tuple[int, tuple[str, ...]]:
         """Watches until there is a reason to end; the exit code, and what to say about it last."""
         while True:
-            self._signals.wait(LOOK_S)
+            self._signals.wait(LOOK_S if self._reload is None else LOOK_RELOADING_S)
             try:
                 if self._failure is not None:
                     raise self._failure
                 if self._output_closed or self._signals.stop:
                     return 0, ()
-                if self._signals.reload:
+                if self._reload is not None:
+                    self._go_on_reloading(self._reload)
+                elif self._signals.reload and not self._listening.changing:
                     self._signals.reload = False
-                    self._reload()
+                    self._begin_reloading()
                 if self._listening.ended:
                     self._look()
                     self._listening.raise_error()
@@ -161,34 +188,41 @@ class Daemon:
         lost_s = lost / self._listening.model.sample_rate_hz
         logger.warning("%.2f s of audio lost; no word is joined across it", lost_s)
 
-    def _reload(self) -> None:
-        """Takes the configuration as it is now, or says why not and goes on as before."""
+    def _begin_reloading(self) -> None:
         self._notifier.reloading()
+        keep = self._listening.model
+        self._reload = Reload(lambda: self._checked(self._read_plan(), keep), self._another_source, self._signals.wake)
+
+    def _go_on_reloading(self, reload: Reload) -> None:
+        """Takes the configuration as it is now as soon as all of it is known to be right, or says why not."""
         try:
-            plan = self._read_plan()
-            prepared = prepare(plan, keep=self._listening.model if plan.names_model_of(self._plan) else None)
-            source = self._another_source(plan, prepared)
-            self._bus.replace(self._make_sinks(plan))
+            checked = reload.step(time.monotonic())
+            if checked is None:
+                return
+            self._bus.replace(checked.sinks)  # the last thing that may fail
         except KwsdError as error:
+            reload.abandon()
             for line in error.lines:
                 logger.error("reload refused, the old settings stay: %s", line)
         else:
-            log.setup(plan.settings.log.level, plan.settings.log.format)
-            self._listening.change(prepared, source)
-            self._plan = plan
+            log.setup(checked.plan.settings.log.level, checked.plan.settings.log.format)
+            self._listening.change(checked.prepared, reload.source)
+            self._plan = checked.plan
             logger.info("settings read again")
+        self._reload = None
         self._notifier.ready()
 
-    def _another_source(self, plan: Plan, prepared: Prepared) -> Source | None:
-        """The source that a reload asks for, where it is not the one at hand."""
+    def _another_source(self, checked: Checked) -> Source | None:
+        """The source that a reload asks for, where it is not the one at hand; one that is not there is waited for."""
         rate_hz = self._listening.model.sample_rate_hz
+        same_rate = checked.prepared.model.sample_rate_hz == rate_hz
         if self._source_options.path is not None:
-            if prepared.model.sample_rate_hz != rate_hz:
+            if not same_rate:
                 raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
             return None
-        if plan.settings.audio == self._plan.settings.audio and prepared.model.sample_rate_hz == rate_hz:
+        if same_rate and checked.plan.settings.audio == self._plan.settings.audio:
             return None
-        return open_source(plan, self._source_options, prepared.model)
+        return open_source(checked.plan, replace(self._source_options, wait=True), checked.prepared.model)
 
     def _make_sinks(self, plan: Plan) -> list[Sink]:
         return build_sinks(plan.settings.sinks or (), self._hello, self._snapshot, self._output_broke)
@@ -208,7 +242,9 @@ class Daemon:
         deadline_s = time.monotonic() + STOP_S
         try:
             self._notifier.stopping()
-            self._listening.stop(0.3)
+            if self._reload is not None:
+                self._reload.abandon()
+            self._stopped = self._listening.stop(0.3) and not (self._reload is not None and self._reload.checking)
             self._tell("stopping", _why(self._signals.stop, last_words), time.time())
         finally:
             self._bus.drain(deadline_s)

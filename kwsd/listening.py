@@ -2,18 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from kwsd import config
 from kwsd.audio.source import Device, Source
-from kwsd.errors import ConfigError
 from kwsd.events import Event
-from kwsd.model import Model, load
-from kwsd.pacing import Pacing
-from kwsd.recognize import SILENCE, UNKNOWN
-from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
-from kwsd.spotter import Spotter
+from kwsd.model import Model
+from kwsd.preparation import Prepared, spotter_settings
 from kwsd.spotting import Run, Spotting
 
 if TYPE_CHECKING:
@@ -21,54 +15,6 @@ if TYPE_CHECKING:
 
 
 STILL_S = 2.0  # without a block heard although there is audio to hear
-
-
-class Prepared(NamedTuple):
-    """What a plan comes to once its model is known."""
-
-    model: Model
-    settings: CompleteRecognizeSettings
-    only: frozenset[str]
-
-    def spotter(self) -> Spotter:
-        return Spotter(self.model, **spotter_settings(self.settings))
-
-    def pacing(self) -> Pacing:
-        settings, row_stride_ms = self.settings, self.model.frontend.get("stride_ms")
-        return Pacing(settings.clip_stride_ms, settings.max_clip_stride_ms, row_stride_ms)
-
-
-def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
-    """What of the settings a Spotter takes; how far a stride may widen is this side's business."""
-    return {
-        field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "max_clip_stride_ms"
-    }
-
-
-def prepare(plan: "Plan", keep: Model | None = None) -> Prepared:
-    """Loads the model and lays the layers of settings over each other.
-
-    Args:
-        keep: the model in use, where the plan names the same.
-
-    Raises:
-        ModelError: the model is refused.
-        ConfigError: a word in ``only`` or ``thresholds`` is none of the model's, or the strides do not fit.
-    """
-    settings = plan.settings
-    if plan.recognize_flags.clip_stride_ms is not None:  # a fault of it is the flag's, not the file's
-        settings = replace(settings, lines={**settings.lines, ("recognize", "clip_stride_ms"): 0})
-    model = keep or load(settings.model, labels=settings.labels, frontend=settings.frontend)
-    row_stride_ms = model.frontend.get("stride_ms")
-    layers = (plan.recognize_flags, settings.recognize, RecognizeSettings(**model.recognize))
-    recognize = layer_recognize(*layers, row_stride_ms=row_stride_ms)
-    faults = config.check_labels(settings, model.labels)
-    faults += config.check_stride(settings, recognize.clip_stride_ms, row_stride_ms)
-    if faults:
-        raise ConfigError(*faults)
-    words = [label for label in model.labels if label not in (SILENCE, UNKNOWN)]
-    only = frozenset(words if settings.only is None else settings.only)
-    return Prepared(model, recognize, only)
 
 
 def open_source(plan: "Plan", options: "SourceOptions", model: Model) -> Source:
@@ -138,6 +84,7 @@ class Listening:
         self._began_s = self._slow_or_not_since_s = time.time()
         self._moved = 0, 0.0  # samples heard at the last look, and when that became so (monotonic)
         self._slow: str | None = None  # at the last look, in words, if scoring could not keep up
+        self._spare: list[Source] = []  # the sources of a change that the spotter thread has not made yet
 
     def start(self) -> None:
         self._spotting.start()
@@ -150,6 +97,8 @@ class Listening:
         """
         if (microphone := self._microphone) is not None:
             microphone.step(now)
+        if not self.changing:
+            self._close_spare()
         slow = self._stands_still(now) or self._spotting.pacing.reason
         if (slow is None) != (self._slow is None):
             self._slow_or_not_since_s = time.time()
@@ -167,8 +116,9 @@ class Listening:
         """Goes on with other settings, another model, another source, between two blocks of audio.
 
         Other settings lose no sample. Another source loses what came in between, counted; another model hears afresh.
+        Not to be called while `changing`.
         """
-        spotting, old_source = self._spotting, self._spotting.source
+        spotting = self._spotting
         same_model = prepared.model is self.model
         spotter = spotting.spotter if same_model else prepared.spotter()
 
@@ -179,15 +129,31 @@ class Listening:
                 spotter.reset(spotting.spotter.position_ms * prepared.model.sample_rate_hz // 1000)
             spotting.take_over(spotter, prepared.pacing(), prepared.model.name, prepared.only, source)
 
-        spotting.between_blocks(carry_out)
-        self.model = prepared.model
         if source is not None:
-            old_source.close()
+            self._spare = [spotting.source, source]
+        self.model = prepared.model
+        if spotting.between_blocks(carry_out):
+            self._close_spare()
 
-    def stop(self, timeout_s: float) -> None:
-        """Ends the thread and lets go of the source, as far as both can be within ``timeout_s``."""
-        if self._spotting.stop(timeout_s):
+    @property
+    def changing(self) -> bool:
+        """Whether the spotter thread, which may be stuck, has not made the last change yet."""
+        return self._spotting.changing
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ends the thread and lets go of the source; whether both could be within ``timeout_s``."""
+        ended = self._spotting.stop(timeout_s)
+        if ended:
+            self._close_spare()
             self._spotting.source.close()
+        return ended and not self.hung
+
+    def _close_spare(self) -> None:
+        """Closes the sources that no thread reads."""
+        for source in self._spare:
+            if source is not self._spotting.source:
+                source.close()
+        self._spare.clear()
 
     def raise_error(self) -> None:
         """Raises what ended the spotter thread, if an error did."""

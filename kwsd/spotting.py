@@ -52,6 +52,7 @@ class Spotting:
     Attributes:
         samples, audio_s: heard so far.
         samples_missed: lost while one source took the place of another.
+        changing: a change that `between_blocks` was given has not been made yet.
         error: what ended the thread, if that was an error.
     """
 
@@ -75,6 +76,7 @@ class Spotting:
         self.audio_s = 0.0
         self.samples_missed = 0
         self.strides_before = 0
+        self.changing = False
         self.error: BaseException | None = None
         self.first_block = threading.Event()
         self.ended = threading.Event()
@@ -112,8 +114,10 @@ class Spotting:
 
         def carry_out() -> None:
             change()
+            self.changing = False
             done.set()
 
+        self.changing = True
         self._change = carry_out
         return done.wait(timeout_s)
 
@@ -148,8 +152,10 @@ class Spotting:
             self._wake()
 
     def _hear(self, block: Block) -> None:
-        if self._between_sources:  # what nobody captured meanwhile is a gap like any other
-            self._between_sources = False
+        if self._between_sources:
+            if block.arrived_s <= self._last_arrived_s:  # the source before was still heard then
+                return
+            self._between_sources = False  # what nobody captured meanwhile is a gap like any other
             missed_s = block.arrived_s - self._last_arrived_s
             missed = max(0, round(missed_s * self.source.rate_hz) - len(block.samples))
             self.samples_missed += missed

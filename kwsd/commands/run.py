@@ -107,11 +107,6 @@ class Plan:
     settings: "Settings"
     recognize_flags: RecognizeSettings
 
-    def names_model_of(self, other: "Plan") -> bool:
-        """Whether both name the same model; a file that was replaced under its name is another one."""
-        mine, theirs = self.settings, other.settings
-        return (mine.model, mine.labels, mine.frontend) == (theirs.model, theirs.labels, theirs.frontend)
-
 
 def _source_options(args: argparse.Namespace) -> SourceOptions:
     return SourceOptions(

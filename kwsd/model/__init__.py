@@ -37,6 +37,8 @@ def load(
     labels: Labels | None = None,
     frontend: Description | None = None,
     backend: str | None = None,
+    *,
+    keep: "Model | None" = None,
 ) -> "Model":
     """Load a model, ready to score.
 
@@ -46,6 +48,7 @@ def load(
         frontend: for a model without metadata: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms`` and
             ``scores``, or that mapping. Without it the file ``MODEL.kwsd.yaml`` beside the model is read.
         backend: ``litert`` or ``tflite-runtime``; by default ``$KWSD_BACKEND``, else the first that works.
+        keep: a model loaded before, which is returned where file, description and backend are still the same.
 
     Raises:
         ModelError: the file or its description is refused; the message says which and why.
@@ -60,6 +63,8 @@ def load(
     except MalformedError as error:
         raise ModelError(str(path), str(error)) from error
     metadata = describe(path, graph.metadata, labels, frontend)
+    if keep is not None and keep.is_of(path, data, metadata, backend):
+        return keep
     return Model(path, data, graph, metadata, backend)
 
 
@@ -78,10 +83,8 @@ class Model:
     """
 
     def __init__(self, path: Path, data: bytes, graph: Graph, metadata: dict[str, Any], backend: str) -> None:
-        import hashlib
-
         self.path, self.graph, self.metadata, self.backend = path, graph, metadata, backend
-        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.sha256 = _sha256(data)
         self.name: str = metadata["name"]
         self.labels: tuple[str, ...] = tuple(metadata["labels"])
         self.sample_rate_hz: int = metadata["sample_rate_hz"]
@@ -107,6 +110,11 @@ class Model:
         self._invoke = self._interpreter.invoke
         self._read = reader(self._interpreter, self._output(), logits=metadata["scores"] == "logits")
         self._try(silence)
+
+    def is_of(self, path: Path, data: bytes, metadata: Mapping[str, Any], backend: str) -> bool:
+        """Whether this is the model that these would make."""
+        mine, other = (self.path, self.metadata, self.backend), (path, metadata, backend)
+        return mine == other and self.sha256 == _sha256(data)
 
     def features(self, clip: Floats) -> Floats:
         """What ``scores`` takes, from the samples of one clip in -1..1, shape (clip_samples,)."""
@@ -192,6 +200,12 @@ class Model:
         low, high = float(scores.min()), float(scores.max())
         if self.metadata["scores"] == "probabilities" and not -0.01 <= low <= high <= 1.01:
             raise self._refuse(f"its scores go from {low:.3g} to {high:.3g}, so they are no probabilities (logits?)")
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
 
 
 def _words(tensor: Tensor) -> str:
