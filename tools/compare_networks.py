@@ -110,11 +110,11 @@ def train_side_by_side(names: Sequence[str], wishes: argparse.Namespace, work_di
     live = wishes.teacher_hears == "batches"
     where = options.folders(wishes)
     data = load_data(settings, where, wishes.teacher, wishes.unlabelled_dir, teachers_hear_batches=live)
-    for step, (rows, targets) in enumerate(batches(data, settings, first, schedule.total, wishes.workers), first):
+    for step, batch in enumerate(batches(data, settings, first, schedule.total, wishes.workers), first):
         for name, trainer in trainers.items():
             if step <= done[name]:
                 continue
-            _, loss = trainer.step(rows, targets, schedule.rate(step), step)
+            _, loss = trainer.step(batch, schedule.rate(step), step)
             if step % wishes.save_step_interval == 0 or step == schedule.total:
                 _log.info("step %d: %s, cross entropy %.3f", step, name, loss)
                 path = checkpoint.path_of(work_dir / name, architectures.title(name), step)

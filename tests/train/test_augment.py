@@ -42,14 +42,30 @@ def test_a_room_does_not_move_or_weaken_the_word():
     word = burst(4800, 9600)
     response = np.zeros(1600, np.float32)
     response[[40, 800]] = 0.9, 0.2
-    heard = augment.colour(word, response, None, RATE_HZ / 2)
+    heard = augment.colour(word, augment.Room(response), None)
     assert augment.word_power(heard) == pytest.approx(augment.word_power(word), rel=1e-3)
     assert augment.word_extent(heard)[0] == 4800
 
 
 def test_a_flat_microphone_changes_nothing():
     word = burst(4800, 9600)
-    np.testing.assert_allclose(augment.colour(word, None, np.zeros(8), RATE_HZ / 2), word, atol=1e-5)
+    np.testing.assert_allclose(augment.colour(word, None, augment.curve(np.zeros(8))), word, atol=1e-5)
+
+
+def test_a_narrow_microphone_passes_nothing_above_its_end():
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32)
+    heard = augment.colour(noise, None, augment.curve(np.zeros(8), top=0.5))
+    spectrum = np.abs(np.fft.rfft(heard)) ** 2
+    assert spectrum[4500:].sum() < 1e-5 * spectrum[:4000].sum()
+    assert spectrum[:3900].sum() > 0.95 * spectrum.sum()
+
+
+@pytest.mark.parametrize("factor", [0.88, 1.0, 1.12])
+def test_speed_interpolates_as_numpy_does(factor):
+    signal = np.random.default_rng(1).normal(0, 0.1, RATE_HZ).astype(np.float32)
+    places = (RATE_HZ - 1) / 2 * (1 - factor) + np.arange(RATE_HZ) * factor
+    expected = np.interp(places, np.arange(RATE_HZ), signal, 0, 0)
+    np.testing.assert_allclose(augment.speed(signal, factor)[1:-1], expected[1:-1], atol=1e-5)
 
 
 def test_speed_shortens_the_word_about_the_middle():

@@ -4,10 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from kwsd_train import options
+import soundfile
+from kwsd_train import augment, options
 from kwsd_train.batches import batches
 from kwsd_train.data import SILENCE_INDEX, UNKNOWN_INDEX
-from kwsd_train.examples import Examples, load_data
+from kwsd_train.examples import NOT_NAMED, Examples, load_data
 
 from kwsd.errors import InputError
 
@@ -27,12 +28,12 @@ def data(data_dir, tmp_path_factory):
 
 
 def test_a_batch_is_a_function_of_seed_and_step(data):
-    rows, targets = Examples(data, SETTINGS).batch(7)
+    rows, targets, _ = Examples(data, SETTINGS).batch(7)
     again = Examples(data, SETTINGS)
     again.batch(3)
-    np.testing.assert_array_equal(again.batch(7)[0], rows)
-    assert not np.array_equal(again.batch(8)[0], rows)
-    assert not np.array_equal(Examples(data, SETTINGS | {"seed": 1}).batch(7)[0], rows)
+    np.testing.assert_array_equal(again.batch(7).rows, rows)
+    assert not np.array_equal(again.batch(8).rows, rows)
+    assert not np.array_equal(Examples(data, SETTINGS | {"seed": 1}).batch(7).rows, rows)
     assert rows.shape == (40, 49, 40)
     assert (targets.sum(axis=1) == 1).all()
 
@@ -41,9 +42,9 @@ def test_workers_make_the_same_batches_in_order(data):
     alone = list(batches(data, SETTINGS, 3, 6, workers=0))
     ahead = list(batches(data, SETTINGS, 3, 6, workers=2))
     assert len(alone) == len(ahead) == 4
-    for (rows, targets), (other_rows, other_targets) in zip(alone, ahead, strict=True):
-        np.testing.assert_array_equal(rows, other_rows)
-        np.testing.assert_array_equal(targets, other_targets)
+    for batch, other in zip(alone, ahead, strict=True):
+        for part, other_part in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(part, other_part)
 
 
 def test_every_augmentation_together_keeps_rows_finite_and_targets_whole(data):
@@ -58,14 +59,49 @@ def test_every_augmentation_together_keeps_rows_finite_and_targets_whole(data):
         "band_masks": 2,
         "mixup": 0.3,
     }
-    rows, targets = Examples(data, SETTINGS | many).batch(1)
+    rows, targets, _ = Examples(data, SETTINGS | many).batch(1)
     assert np.isfinite(rows).all()
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
 
 
+def test_a_word_is_shifted_farther_as_long_as_it_is_whole(data):
+    examples = Examples(data, SETTINGS | {"time_shift_ms": 0.0, "whole_shift_ms": 400.0})
+    word = np.zeros(16_000, np.float32)
+    word[6400:9600] = 0.5
+    draw = np.random.default_rng(0)
+    starts = [augment.word_extent(examples._shifted(word, draw))[0] for _ in range(200)]
+    assert min(starts) < 1000
+    assert max(starts) > 11_800
+    assert all(np.count_nonzero(examples._shifted(word, draw)) == 3200 for _ in range(50))
+
+
+def test_words_are_heard_over_a_voice_and_keep_their_label(data_dir, tmp_path):
+    speech = tmp_path / "speech"
+    speech.mkdir()
+    draw = np.random.default_rng(0)
+    soundfile.write(speech / "talk.wav", draw.normal(0, 0.1, 80_000), 16_000, subtype="PCM_16")
+    where = options.Folders(data_dir, speech, speech, speech, tmp_path / "cache")
+    alone = SETTINGS | {"voice_frequency": 0.0, "background_frequency": 0.0, "time_shift_ms": 0.0}
+    over = alone | {"voice_frequency": 1.0, "voice_snr_db": (10.0, 10.0)}
+    with_voice = Examples(load_data(over, where), over)
+    word = with_voice._word(draw, label=3)
+    below = with_voice._over_voice(word.signal, draw) - word.signal
+    ratio_db = 10 * np.log10(augment.word_power(word.signal) / np.mean(np.square(below)))
+    assert ratio_db == pytest.approx(10, abs=0.01)
+    assert {2, 3} <= set(with_voice.batch(1).targets.argmax(axis=1))
+
+
+def test_a_batch_says_which_word_is_spoken(data):
+    batch = Examples(data, SETTINGS | {"batch_size": 200}).batch(1)
+    labels = batch.targets.argmax(axis=1)
+    for word, label in (("up", 2), ("down", 3)):
+        assert set(batch.spoken[labels == label]) == {data.spoken.index(word)}
+    assert set(batch.spoken[labels == SILENCE_INDEX]) == {NOT_NAMED}
+
+
 def test_windows_of_a_stream_hold_words_half_words_and_nothing(data):
     settings = SETTINGS | {"stream_frequency": 1.0, "unknown_percentage": 0.0, "batch_size": 200}
-    _, targets = Examples(data, settings).batch(1)
+    _, targets, _ = Examples(data, settings).batch(1)
     counts = targets.sum(axis=0)
     assert counts[UNKNOWN_INDEX] > 10
     assert counts[SILENCE_INDEX] > 10

@@ -164,6 +164,6 @@ def test_whatever_is_in_range_makes_a_batch_or_is_told(drawn, data_dir, tmp_path
     except KwsdError as refused:
         assert refused.exit_code in (2, 66)
         return
-    rows, targets = examples.batch(1)
+    rows, targets, _ = examples.batch(1)
     assert np.isfinite(rows).all()
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)

@@ -117,7 +117,7 @@ def test_what_teachers_say_of_a_window_is_its_target(heap, words_dir, tmp_path):
 def test_windows_take_their_share_of_a_batch(heap, words_dir, tmp_path):
     settings = SETTINGS | QUIET | {"unlabelled_percentage": 25.0}
     data = data_of(words_dir, tmp_path, settings, TEACHERS[:1], heap)
-    rows, targets = Examples(data, settings).batch(1)
+    rows, targets, _ = Examples(data, settings).batch(1)
     for place in range(5):
         entry = int(np.abs(data.unlabelled.targets - targets[place]).sum(axis=1).argmin())
         np.testing.assert_array_equal(targets[place], data.unlabelled.targets[entry])
@@ -142,7 +142,7 @@ def test_teachers_that_hear_batches_are_asked_about_the_very_features(words_dir,
     settings = SETTINGS | HEARD_ALIKE | {"stream_frequency": 0.5, "time_masks": 1, "teacher_weight": 0.75}
     plain = Examples(data_of(words_dir, tmp_path, settings), settings).batch(2)
     data = data_of(words_dir, tmp_path, settings, TEACHERS[:1], teachers_hear_batches=True)
-    rows, targets = Examples(data, settings).batch(2)
+    rows, targets, _ = Examples(data, settings).batch(2)
     np.testing.assert_array_equal(rows, plain[0])
     said = np.array([models.load(TEACHERS[0]).scores(clip) for clip in rows])
     expected = 0.25 * plain[1] + 0.75 * said

@@ -5,11 +5,18 @@ Pure functions on float32 samples in -1..1, shape (n,); what is drawn is drawn b
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft  # unlike numpy's it keeps to float32
 
 Signal = NDArray[np.float32]
 
 FRAME_SAMPLES = 320
 """20 ms at 16 kHz: the grain in which loudness is looked at."""
+
+CURVE_POINTS = 257
+"""Frequencies at which a microphone's curve is known, about 31 Hz apart at 16 kHz."""
+
+CUT_DB, CUT_WIDTH = 60.0, 0.05
+"""How steep the upper end of a narrow band is: so much lower within this share of the span."""
 
 
 def fit(signal: Signal, count: int) -> Signal:
@@ -59,33 +66,65 @@ def gain(signal: Signal, gain_db: float) -> Signal:
 
 def speed(signal: Signal, factor: float) -> Signal:
     """Spoken ``factor`` times as fast, and pitched as much higher, by linear interpolation about the middle."""
-    middle = (len(signal) - 1) / 2
-    places = middle + (np.arange(len(signal)) - middle) * factor
-    return np.interp(places, np.arange(len(signal)), signal, 0, 0).astype(np.float32)
+    last = len(signal) - 1
+    places = last / 2 * (1 - factor) + np.arange(len(signal)) * factor
+    before = np.floor(places).astype(np.int32)
+    share = (places - before).astype(np.float32)
+    inside = slice(*np.searchsorted(places, (0, last)))
+    before, share = before[inside], share[inside]
+    heard = np.zeros_like(signal)
+    heard[inside] = signal[before] * (1 - share) + signal[before + 1] * share
+    return heard
 
 
-def colour(
-    signal: Signal, response: Signal | None, curve_db: NDArray[np.float64] | None, curve_top_hz: float
-) -> Signal:
-    """Heard in a room and through a microphone.
+class Room:
+    """A room by its impulse response (n,). Its spectra are kept: many clips of one length are heard in it."""
+
+    def __init__(self, response: Signal) -> None:
+        self.delay = int(np.argmax(np.abs(response)))
+        self._response = response
+        self._spectra: dict[int, NDArray[np.complex64]] = {}
+
+    def size(self, samples: int) -> int:
+        """How long a transform has to be for a clip of so many ``samples`` and its echo."""
+        return int(fft.next_fast_len(samples + len(self._response) - 1, real=True))
+
+    def spectrum(self, size: int) -> NDArray[np.complex64]:
+        if size not in self._spectra:
+            self._spectra[size] = fft.rfft(self._response, size)
+        return self._spectra[size]
+
+
+def curve(gains_db: NDArray[np.float64], top: float = 1.0) -> NDArray[np.float32]:
+    """A microphone's curve as factors at `CURVE_POINTS` equally spaced frequencies from 0 to half of the rate.
 
     Args:
-        response: the room's impulse response, or None. The result is as late as its strongest peak says, minus
-            that delay, and as loud as ``signal``.
-        curve_db: gains of the microphone at equally spaced points from 0 Hz to half of the rate, straight lines
-            between them, or None.
-        curve_top_hz: half of the rate in Hz, where ``curve_db`` ends.
+        gains_db: at equally spaced frequencies of the same span, straight lines between them.
+        top: what share of the span it passes at all; above, it falls by 60 dB, as in a telephone or a narrow codec.
     """
-    size = 1 << (len(signal) + (0 if response is None else len(response)) - 1).bit_length()
-    spectrum = np.fft.rfft(signal, size)
+    places = np.linspace(0, 1, CURVE_POINTS)
+    bent_db = np.interp(places, np.linspace(0, 1, len(gains_db)), gains_db)
+    bent_db -= np.clip((places - top) / CUT_WIDTH, 0, 1) * CUT_DB
+    return (10 ** (bent_db / 20)).astype(np.float32)
+
+
+def colour(signal: Signal, room: Room | None, factors: NDArray[np.float32] | None) -> Signal:
+    """Heard in a room and through a microphone, as loud as before and with the room's delay taken out.
+
+    Args:
+        room: None for none.
+        factors: the microphone's `curve`, or None for an even one.
+    """
+    size = room.size(len(signal)) if room else int(fft.next_fast_len(len(signal), real=True))
+    spectrum = fft.rfft(signal, size)
     delay = 0
-    if response is not None:
-        spectrum *= np.fft.rfft(response, size)
-        delay = int(np.argmax(np.abs(response)))
-    if curve_db is not None:
-        bins = np.linspace(0, curve_top_hz, len(spectrum))
-        spectrum *= 10 ** (np.interp(bins, np.linspace(0, curve_top_hz, len(curve_db)), curve_db) / 20)
-    heard = np.fft.irfft(spectrum, size)[delay : delay + len(signal)].astype(np.float32)
+    if room:
+        spectrum *= room.spectrum(size)
+        delay = room.delay
+    if factors is not None:
+        places = np.linspace(0, len(factors) - 1, len(spectrum)).astype(np.int32)
+        spectrum *= factors[places]
+    heard = fft.irfft(spectrum, size)[delay : delay + len(signal)]
     before, after = word_power(signal), word_power(heard)
     return heard * np.float32(np.sqrt(before / after)) if after > 0 else heard
 

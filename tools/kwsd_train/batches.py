@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
-from kwsd_train.examples import Data, Examples, Rows
+from kwsd_train.examples import Batch, Data, Examples
 
 _AHEAD = 4
 """Batches waiting for each worker."""
@@ -17,10 +17,8 @@ _AHEAD = 4
 _examples: Examples
 
 
-def batches(
-    data: Data, settings: Mapping[str, Any], first: int, last: int, workers: int
-) -> Iterator[tuple[Rows, Rows]]:
-    """Features and targets of the steps ``first`` to ``last``, in order. Without ``workers`` made in this process."""
+def batches(data: Data, settings: Mapping[str, Any], first: int, last: int, workers: int) -> Iterator[Batch]:
+    """The batches of the steps ``first`` to ``last``, in order. Without ``workers`` made in this process."""
     if workers == 0:
         examples = Examples(data, settings)
         for step in range(first, last + 1):
@@ -29,7 +27,7 @@ def batches(
     # spawned, not forked: TensorFlow's threads do not survive a fork. One thread each in numpy's matrix products.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
-    waiting: deque[Future[tuple[Rows, Rows]]] = deque()
+    waiting: deque[Future[Batch]] = deque()
     with ProcessPoolExecutor(workers, context, _start, (data, dict(settings))) as pool:
         try:
             for step in range(first, last + 1):
@@ -55,5 +53,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make(step: int) -> tuple[Rows, Rows]:
+def _make(step: int) -> Batch:
     return _examples.batch(step)

@@ -35,6 +35,12 @@ Rows = NDArray[np.float32]
 FULL_SHARE, HALF_SHARE, GONE_SHARE = 0.95, 0.55, 0.03
 """Of a word's extent: from the first on it counts as said, up to the second as half heard, up to the third as gone."""
 
+NOT_NAMED = -1
+"""In place of the number of a spoken word: none, a part of one, or one that nobody has named."""
+
+NARROW_HZ = (3500.0, 7000.0)
+"""Where the band of a narrow microphone or codec ends: a telephone's, a headset's, a reconstruction from pictures."""
+
 _TRIES = 8
 
 
@@ -43,13 +49,15 @@ class Set:
     """The clips of one of the three sets.
 
     ``numbers`` in ``Data.clips`` (-1: digital silence) and ``labels``, shape (n,); ``targets`` (n, labels): what is to
-    be learnt, rows with a 1 at the label, or what teachers made of them; ``voices`` (n,): who speaks, as numbers.
+    be learnt, rows with a 1 at the label, or what teachers made of them; ``voices`` (n,): who speaks, as numbers;
+    ``spoken`` (n,): which of ``Data.spoken`` is said, `NOT_NAMED` where that is not known.
     """
 
     numbers: NDArray[np.int64]
     labels: NDArray[np.int64]
     targets: Rows
     voices: NDArray[np.int64]
+    spoken: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -76,6 +84,8 @@ class Data:
     unlabelled: Unlabelled | None = None
     listeners: Sequence[str] = ()
     """Teachers that are asked about every batch."""
+    spoken: Sequence[str] = ()
+    """All words of the training clips, wanted or not, one for each folder whose name is a word."""
 
 
 def load_data(
@@ -107,14 +117,22 @@ def load_data(
     number = {path: place for place, path in enumerate(paths)}
     voices = {voice: place for place, voice in enumerate(sorted({speaker_of(path) for path in paths}))}
 
+    folders = {clip.path.parent.name.lower() for clip in index["training"] if clip.path}
+    spoken = sorted(folder for folder in folders if not folder.startswith("_"))
+
     def decoded(files: Sequence[Path]) -> Recordings:
         return recordings.load(files, rate_hz, where.cache)
+
+    def said(clip: Clip) -> int:
+        folder = clip.path.parent.name.lower() if clip.path else ""
+        return spoken.index(folder) if folder in spoken else NOT_NAMED
 
     def numbered(clips: Sequence[Clip]) -> Set:
         numbers = np.array([number[clip.path] if clip.path else -1 for clip in clips], np.int64)
         classes = np.array([clip.label for clip in clips], np.int64)
         heard = np.array([voices[speaker_of(clip.path)] if clip.path else -1 for clip in clips], np.int64)
-        return Set(numbers, classes, np.eye(len(names), dtype=np.float32)[classes], heard)
+        targets = np.eye(len(names), dtype=np.float32)[classes]
+        return Set(numbers, classes, targets, heard, np.array([said(clip) for clip in clips], np.int64))
 
     background_paths = background_files(where.data)
     if settings["silence_percentage"] > 0 and not background_paths:
@@ -134,6 +152,9 @@ def load_data(
     def optional(wish: str, folder: Path, flag: str, **columns: str) -> Recordings | None:
         return decoded(listed_files(folder, flag, **columns)) if settings.get(wish) else None
 
+    speech = None
+    if settings.get("speech_percentage") or settings.get("voice_frequency"):
+        speech = decoded(listed_files(where.speech, "--speech_dir", contains="", homophones=""))
     sets = {name: numbered(index[name]) for name in SETS}
     clips = decoded(paths)
     if teachers and not teachers_hear_batches:
@@ -156,19 +177,33 @@ def load_data(
         clips,
         background,
         optional("noise_frequency", where.noise, "--noise_dir", split="train"),
-        optional("speech_percentage", where.speech, "--speech_dir", contains="", homophones=""),
+        speech,
         optional("reverberation_frequency", where.impulse, "--impulse_dir", split="train"),
         unlabelled,
         tuple(teachers) if teachers_hear_batches else (),
+        spoken,
     )
 
 
 class Word(NamedTuple):
-    """One example on its way: samples, the label's index (-1: none is known), and the target row (labels,)."""
+    """One example on its way: samples, the label's index (-1: none is known), the target row (labels,), and which word
+    of `Data.spoken` it is.
+    """
 
     signal: Signal
     label: int
     target: Rows
+    spoken: int = NOT_NAMED
+
+
+class Batch(NamedTuple):
+    """Features (batch, frames, width), targets (batch, labels), rows of which add up to 1, and which word of
+    `Data.spoken` each clip holds, (batch,).
+    """
+
+    rows: Rows
+    targets: Rows
+    spoken: NDArray[np.int32]
 
 
 class Examples:
@@ -191,12 +226,13 @@ class Examples:
         learnt = data.sets["training"]
         none_made = np.zeros(len(learnt), bool)
         self._sampler = sampling.create(learnt.labels, learnt.voices, none_made, words(settings), settings)
+        self._rooms = [augment.Room(response) for response in data.responses or ()]
         self.frontend = frontend.create(front) if front else features.create(settings)
         described = front or {**options.frontend_params(settings), "sample_rate_hz": self.rate_hz}
         self._listeners = teacher.listeners(data.listeners, described, self.clip_samples, self.names)
 
-    def batch(self, step: int) -> tuple[Rows, Rows]:
-        """Features (batch, frames, width) and targets (batch, labels), rows of which add up to 1, of one step."""
+    def batch(self, step: int) -> Batch:
+        """What one step learns from."""
         draw = np.random.default_rng((self.settings["seed"], step))
         size = self.settings["batch_size"]
         speech = round(size * self.settings["speech_percentage"] / 100)
@@ -205,12 +241,13 @@ class Examples:
         labels = self._sampler.labels(size, size - len(sources), draw)
         sources += [partial(self._clip, label=label) for label in labels]
         targets = np.zeros((size, self.labels), np.float32)
+        spoken = np.zeros(size, np.int32)
         taught = np.zeros(size, bool)
         signals = np.zeros((size, self.clip_samples), np.float32)
         for place, source in enumerate(sources[:size]):
             word = source(draw)
             signals[place] = self._surroundings(word, draw)
-            targets[place] = word.target
+            targets[place], spoken[place] = word.target, word.spoken
             taught[place] = word.label != SILENCE_INDEX
         batch = self.features(signals)
         for rows in batch:
@@ -223,7 +260,8 @@ class Examples:
             other = draw.permutation(size)
             batch += (1 - share)[:, None, None] * (batch[other] - batch)
             targets += (1 - share)[:, None] * (targets[other] - targets)
-        return batch, targets
+            spoken[:] = NOT_NAMED  # each is two words now
+        return Batch(batch, targets, spoken)
 
     def evaluation_set(self, name: str, start: int = 0, count: int | None = None) -> tuple[Rows, NDArray[np.int64]]:
         """Features (n, frames, width) and labels (n,) of a set as it is. Silence is background at a volume 0..1.
@@ -258,6 +296,10 @@ class Examples:
 
     def _shifted(self, signal: Signal, draw: np.random.Generator) -> Signal:
         moved = int(draw.integers(-self.shift_samples, self.shift_samples)) if self.shift_samples else 0
+        if farther := int(self.settings["whole_shift_ms"] * self.rate_hz / 1000):
+            begin, end = augment.word_extent(signal)
+            earliest, latest = max(-farther, -begin), min(farther, len(signal) - end)
+            moved = int(draw.integers(min(earliest, moved), max(latest, moved) + 1))
         return augment.shift(signal, moved)
 
     def _word(self, draw: np.random.Generator, label: int | None = None) -> Word:
@@ -269,7 +311,8 @@ class Examples:
         number, label, target = int(chosen.numbers[entry]), int(chosen.labels[entry]), chosen.targets[entry]
         if number < 0:
             return Word(np.zeros(self.clip_samples, np.float32), label, target)
-        return Word(self._paced(augment.fit(self.data.clips[number], self.clip_samples), draw), label, target)
+        signal = self._paced(augment.fit(self.data.clips[number], self.clip_samples), draw)
+        return Word(signal, label, target, int(chosen.spoken[entry]))
 
     def _paced(self, signal: Signal, draw: np.random.Generator) -> Signal:
         spread = self.settings["speed_percentage"] / 100
@@ -339,20 +382,33 @@ class Examples:
                 signal = signal + self._coloured(made, draw)
             signal = signal + np.float32(volume) * self._background(draw)
         else:
-            signal = self._noisy(self._coloured(signal, draw), draw)
+            signal = self._noisy(self._coloured(self._over_voice(signal, draw), draw), draw)
         low_db, high_db = settings["gain_db"]
         if low_db != high_db:
             signal = augment.gain(signal, float(draw.uniform(low_db, high_db)))
         return np.clip(signal, -1, 1)
 
-    def _coloured(self, signal: Signal, draw: np.random.Generator) -> Signal:
-        bend_db = self.settings["equalizer_db"]
-        in_room = self.data.responses is not None and draw.random() < self.settings["reverberation_frequency"]
-        response = self._response(draw) if in_room else None
-        curve_db = draw.uniform(-bend_db, bend_db, 8) if bend_db else None
-        if response is None and curve_db is None:
+    def _over_voice(self, signal: Signal, draw: np.random.Generator) -> Signal:
+        """With somebody who talks below it; whoever is louder says what the window holds."""
+        settings = self.settings
+        if self.data.speech is None or draw.random() >= settings["voice_frequency"]:
             return signal
-        return augment.colour(signal, response, curve_db, self.rate_hz / 2)
+        voice = self._paced(self._piece(self.data.speech, draw), draw)
+        return augment.mix_at_snr(signal, voice, float(draw.uniform(*settings["voice_snr_db"])))
+
+    def _coloured(self, signal: Signal, draw: np.random.Generator) -> Signal:
+        """In a room and through a microphone, perhaps one that passes no more than a telephone does."""
+        settings = self.settings
+        in_room = self._rooms and draw.random() < settings["reverberation_frequency"]
+        room = self._rooms[int(draw.integers(len(self._rooms)))] if in_room else None
+        bend_db, narrow = settings["equalizer_db"], draw.random() < settings["narrow_frequency"]
+        factors = None
+        if bend_db or narrow:
+            top = draw.uniform(*NARROW_HZ) * 2 / self.rate_hz if narrow else 1.0
+            factors = augment.curve(draw.uniform(-bend_db, bend_db, 8), top)
+        if room is None and factors is None:
+            return signal
+        return augment.colour(signal, room, factors)
 
     def _noisy(self, signal: Signal, draw: np.random.Generator) -> Signal:
         settings = self.settings
@@ -367,10 +423,6 @@ class Examples:
         """A clip's length of noise, of the background folder or, where it is in use, of the noise folder."""
         pools = [pool for pool in (self.data.background, self.data.noise) if pool is not None and len(pool)]
         return self._piece(pools[int(draw.integers(len(pools)))], draw)
-
-    def _response(self, draw: np.random.Generator) -> Signal:
-        assert self.data.responses is not None
-        return self.data.responses[int(draw.integers(len(self.data.responses)))]
 
     def _piece(self, pool: Recordings, draw: np.random.Generator) -> Signal:
         """A clip's length from anywhere in ``pool``, long recordings more often; a short one padded."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import ModelError
-from kwsd_train import options
+from kwsd_train import flag_table, options
 
 ENDING = ".weights.h5"
 
@@ -108,7 +108,7 @@ def _settings(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
     if (
         not architecture
-        or settings["preprocess"] not in options.PREPROCESS
+        or settings["preprocess"] not in flag_table.PREPROCESS
         or options.frontend_params(settings) != front
     ):
         raise ModelError(str(path), "it is not made by kwsd-train from features, so its backbone is of no use here")

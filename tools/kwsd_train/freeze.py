@@ -151,7 +151,7 @@ def _real(settings: Mapping[str, Any], args: argparse.Namespace, front: Mapping[
         settings = {**settings, "time_masks": 0, "band_masks": 0, "mixup": 0.0}
     front = {**front, "sample_rate_hz": settings["sample_rate"]}
     examples = Examples(load_data(settings, options.folders(args)), settings, front)
-    shown = np.concatenate([examples.batch(step)[0] for step in range(1, _REPRESENTATIVE_BATCHES + 1)])
+    shown = np.concatenate([examples.batch(step).rows for step in range(1, _REPRESENTATIVE_BATCHES + 1)])
     compared = examples.evaluation_set("validation", 0, _COMPARED)[0]
     return shown, compared if len(compared) else shown[:_COMPARED]
 

@@ -142,7 +142,7 @@ def _lay_words(
             if material.responses:
                 if response is None:
                     response = material.responses[draw.randint(len(material.responses))]
-                signal = augment.colour(augment.fit(signal, clip + len(response)), response, None, settings.rate_hz / 2)
+                signal = augment.colour(augment.fit(signal, clip + len(response)), augment.Room(response), None)
             at = start + place * step
             mix(track, at, signal, 0, len(signal), 1.0, WORD_RAMP_SAMPLES, WORD_RAMP_SAMPLES)
             said.append(Said(label, at))

@@ -172,6 +172,8 @@ def _loop(
         weight_decay=args.weight_decay,
         label_smoothing=args.label_smoothing,
         average_decay=args.average_decay,
+        spoken=len(data.spoken),
+        spoken_weight=args.spoken_weight,
         strategy=strategy,
     )
     done = 0
@@ -187,9 +189,9 @@ def _loop(
     summaries = Summaries(args.summaries_dir if chief else None)
     validated = 0.0
     steps = batches(data, settings, done + 1, schedule.total, args.workers)
-    for step, (rows, targets) in enumerate(steps, done + 1):
+    for step, batch in enumerate(steps, done + 1):
         rate = schedule.rate(step)
-        accuracy, loss = trainer.step(rows, targets, rate, step)
+        accuracy, loss = trainer.step(batch, rate, step)
         _log.info("Step #%d: rate %f, accuracy %.1f%%, cross entropy %f", step, rate, accuracy * 100, loss)
         summaries.write("train", step, accuracy=accuracy, cross_entropy=loss)
         bar.step(step, schedule.total)

@@ -98,6 +98,16 @@ def _refused(name: str, error: Exception) -> UsageError:
     return UsageError("--model_architecture", f"{name} does not build a network: {type(error).__name__}: {error}")
 
 
+def embedding(model: Any) -> Any:
+    """The features before the last layer, a Keras tensor (batch, n). UsageError where that layer is not a dense one."""
+    last = model.layers[-1]
+    if type(last).__name__ != "Dense" or len(last.input.shape) != 2:
+        raise UsageError(
+            "--model_architecture", f"{model.name} does not end in one dense layer, so it has no embedding"
+        )
+    return last.input
+
+
 def parameters(model: Any) -> int:
     """Numbers that training changes; moving averages of batch norm are not among them."""
     return sum(_size(weight) for weight in model.trainable_weights)
