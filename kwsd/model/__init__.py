@@ -6,7 +6,7 @@ once on silence. So a Model that exists has run.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,7 @@ class Model:
         self._invoke = self._interpreter.invoke
         self._read = reader(self._interpreter, self._output(), logits=metadata["scores"] == "logits")
         self._try(silence)
+        self._read_embedding = self._embedding_reader()
 
     def is_of(self, path: Path, data: bytes, metadata: Mapping[str, Any], backend: str) -> bool:
         """Whether this is the model that these would make."""
@@ -137,6 +138,21 @@ class Model:
             raise KwsdError(str(self.path), "its scores are not finite")
         return scores
 
+    def embedding(self, features: Floats) -> Floats:
+        """The features before the last layer for one clip, shape (n,), float32, as a new array.
+
+        Args:
+            features: as for ``scores``.
+
+        Raises:
+            ModelError: the model has no such output.
+        """
+        if self._read_embedding is None:
+            raise self._refuse("it has no embedding, the features before its last layer")
+        self._feed(features)
+        self._invoke()
+        return self._read_embedding()
+
     def invoke_us(self, runs: int = 50) -> float:
         """Median time of one run of the network alone, in microseconds, on the clip it has seen last."""
         times = []
@@ -162,8 +178,12 @@ class Model:
     def _input_shape(self, clip_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the input that takes the clip, known before a runtime is asked."""
         inputs = self.graph.inputs
-        if not inputs or len(self.graph.outputs) != 1:
-            raise self._refuse(f"it has {len(inputs)} inputs and {len(self.graph.outputs)} outputs, not 1 and 1")
+        outputs, embedding = self.graph.outputs, self.metadata.get("embedding")
+        wanted_outputs = 1 if embedding is None else 2
+        if not inputs or len(outputs) != wanted_outputs:
+            raise self._refuse(f"it has {len(inputs)} inputs and {len(outputs)} outputs, not 1 and {wanted_outputs}")
+        if embedding is not None and [output.name for output in outputs].count(embedding) != 1:
+            raise self._refuse(f"its metadata's 'embedding': no output has the name {embedding!r}")
         clip, *others = inputs
         waveform = self.frontend["type"] == "waveform"
         if others and not (waveform and len(others) == 1 and others[0].type == "int32" and others[0].elements == 1):
@@ -180,13 +200,21 @@ class Model:
 
     def _output(self) -> dict[str, Any]:
         """The interpreter's output, if it can be scores of the labels."""
-        detail: dict[str, Any] = self._interpreter.get_output_details()[0]
+        outputs = self._interpreter.get_output_details()
+        embedding = self.metadata.get("embedding")
+        detail: dict[str, Any] = next(output for output in outputs if output["name"] != embedding)
         kind, shape = np.dtype(detail["dtype"]).name, detail["shape"].tolist()
         if math.prod(shape) != len(self.labels):
             raise self._refuse(f"its output {shape} gives {math.prod(shape)} scores for {len(self.labels)} labels")
         if kind != "float32" and not (kind in INTEGERS and detail["quantization"][0] > 0):
             raise self._refuse(f"its output of type {kind} is neither float32 nor a quantised integer with its scale")
         return detail
+
+    def _embedding_reader(self) -> Callable[[], Floats] | None:
+        for detail in self._interpreter.get_output_details():
+            if detail["name"] == self.metadata.get("embedding"):
+                return reader(self._interpreter, detail, logits=False)
+        return None
 
     def _try(self, clip: Floats) -> None:
         """One clip: the runtime must not fail, and the scores must be scores."""

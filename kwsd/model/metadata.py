@@ -54,11 +54,12 @@ TOP: Mapping[str, Kind] = {
     "clip_ms": Whole(10, 60_000),
     "frontend": _Mapping(),
     "scores": Choice(("probabilities", "logits")),
+    "embedding": Text("the name of an output", max_bytes=255),
     "recognize": _Mapping(),
     "training": _Mapping(),
     "licence": Text("text on one line"),
 }
-OPTIONAL = ("version", "recognize", "training", "licence")
+OPTIONAL = ("version", "embedding", "recognize", "training", "licence")
 
 RECOGNIZE: Mapping[str, Kind] = {
     **{key.name: key.kind for key in KEYS if key.section == "recognize"},

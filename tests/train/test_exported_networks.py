@@ -11,7 +11,7 @@ from kwsd_train import architectures, convert, freeze
 from kwsd_train.cli import main
 from kwsd_train.metadata_writer import write
 
-from kwsd.errors import UsageError
+from kwsd.errors import ModelError, UsageError
 from kwsd.model import load
 from tests.helpers import other_runtime
 
@@ -148,3 +148,31 @@ class TestOwnNetwork:
             architectures.build(f"{path}:net", FRAMES, WIDTH, 4)
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_the_features_before_the_last_layer_are_a_second_output(quantize, tmp_path, in_this_process):
+    draw = np.random.default_rng(1)
+    network = architectures.build("res2d1d_tiny", FRAMES, WIDTH, len(LABELS))
+    clips = draw.normal(0, 3, (40, FRAMES, WIDTH)).astype(np.float32)
+    scorer = freeze.scoring(network)
+    both = freeze.embedding_too(scorer)
+    tflite = freeze.to_tflite(both, quantize, clips)
+    name = convert.output_name(tflite, "embedding")
+    path = tmp_path / "exported.tflite"
+    path.write_bytes(write(tflite, METADATA | {"embedding": name}))
+    model = load(path)
+    near = 1e-4 if quantize == "none" else 0.05
+    for clip in clips[:3]:
+        expected = {key: np.asarray(value)[0] for key, value in both(clip[None]).items()}
+        np.testing.assert_allclose(model.scores(clip), expected["scores"], atol=near)
+        embedding = model.embedding(clip)
+        assert embedding.shape == (42,)
+        np.testing.assert_allclose(embedding, expected["embedding"], atol=near * max(1, expected["embedding"].max()))
+    for metadata, why in (
+        (METADATA, "1 inputs and 2 outputs"),
+        (METADATA | {"embedding": "x"}, "no output has the name"),
+    ):
+        path.write_bytes(write(tflite, metadata))
+        with pytest.raises(ModelError, match=why):
+            load(path)

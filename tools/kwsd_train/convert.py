@@ -56,18 +56,40 @@ def convert_here(saved_model: str, quantize: str, representative: str, result: s
         converter.target_spec.supported_ops = [*converter.target_spec.supported_ops, tf.lite.OpsSet.TFLITE_BUILTINS]
     elif quantize == "int8":
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    Path(result).write_bytes(_clip_first(converter.convert()))
+    Path(result).write_bytes(_in_order(converter.convert()))
 
 
-def _clip_first(tflite: bytes) -> bytes:
-    """The model with its inputs in the order of phone apps: samples, then their rate. The converter keeps no order."""
+def output_name(tflite: bytes, output: str) -> str:
+    """The tensor that an exported model's ``output`` has become. KeyError where there is none of that name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(tflite, 0)
+    index = _signature_outputs(model)[output]
+    name: bytes = model.Subgraphs(0).Tensors(index).Name()
+    return name.decode()
+
+
+def _in_order(tflite: bytes) -> bytes:
+    """The model with its inputs in the order of phone apps, samples, then their rate, and its scores before any other
+    output. The converter keeps no order.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     content = bytearray(tflite)
-    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
-    inputs = graph.InputsAsNumpy()
+    model = schema.Model.GetRootAs(content, 0)
+    graph = model.Subgraphs(0)
+    inputs, outputs = graph.InputsAsNumpy(), graph.OutputsAsNumpy()
     inputs[:] = sorted(inputs, key=lambda index: graph.Tensors(index).Type() != schema.TensorType.FLOAT32)
+    scores = _signature_outputs(model).get("scores")
+    outputs[:] = sorted(outputs, key=lambda index: index != scores)
     return bytes(content)
+
+
+def _signature_outputs(model: Any) -> dict[str, int]:
+    """Index of the tensor of each output by the name that it was exported under."""
+    signature = model.SignatureDefs(0)
+    outputs = (signature.Outputs(place) for place in range(signature.OutputsLength()))
+    return {output.Name().decode(): output.TensorIndex() for output in outputs}
 
 
 if __name__ == "__main__":

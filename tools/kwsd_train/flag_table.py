@@ -163,6 +163,8 @@ CLIP_SET = _rows(("set", Choice(SETS), "testing", "", "whose clips, and noises w
 FREEZE = _rows(
     ("quantize", Choice(QUANTIZE), "none", "", "numbers of the file; with int8 its input and output too"),
     ("input", Choice(("features", "waveform")), "features", "", "waveform: the front end is in the file too"),
+    ("embedding", Boolean(), False, "",
+     "a second output, the features before the last layer, by which kwsd learn adds words"),
 )
 
 LABEL_WAV = _rows(("how_many_labels", Whole(1, 1000), 3, "", "how many labels are shown"))

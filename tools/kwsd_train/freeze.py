@@ -14,7 +14,7 @@ import numpy as np
 
 from kwsd.errors import KwsdError, OutputError, UsageError
 from kwsd_train import architectures, checkpoint, flag_table, flags, options, waveform
-from kwsd_train.convert import convert
+from kwsd_train.convert import convert, output_name
 from kwsd_train.data import labels_of
 
 HELP = "make a .tflite file for kwsd from a checkpoint"
@@ -78,14 +78,15 @@ def run(args: argparse.Namespace) -> int:
     shown, compared = _real(settings, args, front) if args.quantize == "int8" else _made_up(settings, front)
     model = averaged_model(settings, shape, len(labels), stored.variables)
     scorer = scoring(model)
+    embedder = embedding_too(scorer) if args.embedding else scorer
     rows = compared
     if args.input == "waveform":
         rows = np.stack([features.create(settings).compute(signal) for signal in compared])
     try:
         if args.input == "waveform":
-            tflite = waveform.to_tflite(scorer, settings, args.quantize, shown)
+            tflite = waveform.to_tflite(embedder, settings, args.quantize, shown)
         else:
-            tflite = to_tflite(scorer, args.quantize, shown)
+            tflite = to_tflite(embedder, args.quantize, shown)
     except (OSError, tf.errors.OpError) as error:
         why = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise OutputError(tempfile.gettempdir(), f"cannot be written: {why}", "Make room, or set TMPDIR.") from error
@@ -108,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
         "scores": "probabilities",
         **extra,
     }
+    if args.embedding:
+        metadata["embedding"] = output_name(tflite, "embedding")
     metadata["training"] = {
         "architecture": architectures.title(settings["model_architecture"]),
         **extra.get("training", {}),
@@ -130,6 +133,15 @@ def scoring(model: Any) -> Any:
     fixed = architectures.build(model.architecture, frames, width, model.output.shape[-1], batch_size=1)
     fixed.set_weights(model.get_weights())
     return keras.Model(fixed.inputs[0], keras.layers.Softmax()(fixed.outputs[0]))
+
+
+def embedding_too(scorer: Any) -> Any:
+    """The same with a second output: the features before the last layer."""
+    import keras
+
+    *_, last, _softmax = scorer.layers
+    embedding = architectures.embedding(keras.Model(scorer.inputs[0], last.output, name=scorer.name))
+    return keras.Model(scorer.inputs[0], {"scores": scorer.outputs[0], "embedding": embedding})
 
 
 def to_tflite(scorer: Any, quantize: str, representative: Any) -> bytes:
