@@ -1,11 +1,17 @@
-"""argparse, with the two rules that all commands share.
+"""argparse, with the rules that all commands share.
 
-Long options go by their exact names only, and ``-`` and ``_`` in a name are equal.
+Long options go by their exact names only, and ``-`` and ``_`` in a name are equal. Wrong use is told in one line, with
+the option or command that was probably meant.
 """
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+MAY_REPEAT = ("model",)
+"""Options of one value that may be given again; the last one counts."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -13,21 +19,56 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         example: a command line shown at the end of ``--help``.
+        commands: what may stand in place of the first option, for hints.
+        once: refuse an option of one value that is given twice, all but MAY_REPEAT.
     """
 
-    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, example: str = "", commands: Sequence[str] = (), once: bool = False, **kwargs: Any
+    ) -> None:
         kwargs["allow_abbrev"] = False
         if example:
             kwargs["epilog"] = f"example: {example}"
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **kwargs)
+        self._commands = commands
+        self.given: set[str] = set()
+        if once:
+            for name in (None, "store"):
+                self.register("action", name, _Once)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._refuse(unknown)
+        return parsed
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         if args is None:
             import sys
 
             args = sys.argv[1:]
+        self.given.clear()
         return super().parse_known_args([self._canonical(arg) for arg in args], namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with 2 and one line. argparse would print the whole usage in front of it."""
+        text = message.removeprefix("argument ").rstrip(".")
+        if choice := re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text):
+            text += _meant(choice[1], re.findall(r"[\w-]+", choice[2]))
+        stop = "" if text.endswith("?") else "."
+        self.exit(2, f"{self.prog.split()[0]}: {' '.join(text.split())}{stop} {self.prog} --help tells more.\n")
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Ends because of arguments that nobody takes; their values may be secrets, and are not shown."""
+        name = next((arg for arg in unknown if arg.startswith("-")), unknown[0]).partition("=")[0]
+        if name.startswith("-"):
+            self.error(f"{name}: no such option{_meant(self._canonical(name), self._option_string_actions)}")
+        if name in self._commands:
+            self.error(f"{name}: a command comes first, as in `{self.prog} {name}`")
+        if self._commands:
+            self.error(f"{name}: no such command{_meant(name, self._commands)}")
+        self.error(f"{name}: one argument too many")
 
     def _canonical(self, arg: str) -> str:
         """The option as it was declared, when ``arg`` names it with other separators."""
@@ -38,6 +79,25 @@ class Parser(argparse.ArgumentParser):
             if f"--{declared}" in self._option_string_actions:
                 return f"--{declared}{equals}{value}"
         return arg
+
+
+class _Once(argparse.Action):
+    """Stores a value. A second one would silently take the place of the first, so it is wrong use."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if self.option_strings and self.dest not in MAY_REPEAT:
+            if self.dest in parser.given:
+                raise argparse.ArgumentError(self, "given twice, but takes one value")
+            parser.given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """A question after the known word that is most like ``word``, or that it is the beginning of."""
+    names = list(known)
+    near = [name for name in names if len(word) > 3 and name.startswith(word)]
+    near = near or difflib.get_close_matches(word[:64], names, 1)
+    return f". Did you mean {near[0]}?" if near else ""
 
 
 def add_recognize_arguments(parser: argparse.ArgumentParser) -> None:

@@ -73,7 +73,11 @@ def parser_of(command: str) -> "tuple[Any, Parser]":
 
     module = importlib.import_module(f"kwsd.commands.{command.replace('-', '_')}")
     parser = Parser(
-        prog="kwsd" if command == "run" else f"kwsd {command}", description=module.HELP, example=module.EXAMPLE
+        prog="kwsd" if command == "run" else f"kwsd {command}",
+        description=module.HELP,
+        example=module.EXAMPLE,
+        commands=COMMANDS if command == "run" else (),
+        once=True,
     )
     if command == "run":
         parser.add_argument("--version", action="version", version=f"kwsd {__version__}")

@@ -145,13 +145,14 @@ def read_bytes(path: str, faults: Faults) -> bytes:
     try:
         if not (file.is_file() or path == os.devnull) and file.exists():
             kind = "a folder" if file.is_dir() else "a device, pipe or socket"
-            faults.fatal(1, f"cannot be read: it is {kind}, and a file is wanted")
+            raise ConfigError(f"{faults.name}: cannot be read: it is {kind}, and a file is wanted")
         with file.open("rb") as stream:
             data = stream.read(FILE_MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        faults.fatal(1, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{faults.name}: cannot be read: {why}") from error
     if len(data) > FILE_MAX_BYTES:
-        faults.fatal(1, f"is larger than {FILE_MAX_BYTES // 1024} KiB, which is no settings file")
+        raise ConfigError(f"{faults.name}: is larger than {FILE_MAX_BYTES // 1024} KiB, which is no settings file")
     return data
 
 

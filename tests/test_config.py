@@ -326,7 +326,7 @@ def test_an_unreadable_file_is_refused(tmp_path):
             config.load(str(file))
     finally:
         os.seteuid(user)
-    assert caught.value.faults == (f"{file}:1: cannot be read: Permission denied",)
+    assert caught.value.faults == (f"{file}: cannot be read: Permission denied",)
 
 
 def mutated(data: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:

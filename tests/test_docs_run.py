@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from kwsd_train import cli as training
 
 import kwsd
 from kwsd import cli, config
@@ -111,13 +112,11 @@ def test_the_doctests_pass():
 @pytest.mark.parametrize(("where", "command"), COMMANDS, ids=lambda value: value if isinstance(value, str) else None)
 def test_command_lines_are_taken(where, command):
     """Every option of every command line in the pages exists, and takes such a value."""
-    from kwsd_train.cli import parser as training_parser
-
     if command[0] == "kwsd-train":
-        training_parser().parse_args(command[1:])
-        return
-    name, arguments = cli._command(command[1:])
-    cli.parser_of(name)[1].parse_args(arguments)
+        name, arguments, parser_of = command[1], command[2:], training.parser_of
+    else:
+        (name, arguments), parser_of = cli._command(command[1:]), cli.parser_of
+    parser_of(name)[1].parse_args(arguments)
 
 
 def test_the_pages_show_command_lines():
@@ -133,20 +132,21 @@ def test_the_example_of_a_command_is_taken(name):
     parser.parse_args(arguments)
 
 
-IN_README = [command for where, command in COMMANDS if where.startswith("README")]
-HEARING = [words for words in IN_README if words[1:2] != ["watch"] and not {"--config", "--webhook"} & set(words)]
+def on_the_demo(words: list[str]) -> tuple[str, ...] | None:
+    """A command line that listens, with the demo recording in its source's place; None for others."""
+    if words[1:2] == ["watch"] or {"--config", "--webhook"} & set(words):
+        return None
+    places = [at for at, word in enumerate(words) if word in ("--source", "--device")]
+    kept = [word for at, word in enumerate(words) if at not in places and at - 1 not in places]
+    return (*kept[1:], "--source", str(DEMO))
 
 
-@pytest.mark.parametrize("command", HEARING, ids=" ".join)
-def test_what_readme_shows_hears_the_demo(command, tmp_path):
-    """The recording in the microphone's place."""
-    place = {"/tmp/k": str(tmp_path / "k")}
-    arguments = [place.get(word, word) for word in command[1:]]
-    for option, count in (("--source", 2), ("--device", 2)):
-        if option in arguments:
-            at = arguments.index(option)
-            del arguments[at : at + count]
-    heard = run(*arguments, "--source", DEMO)
+IN_README = {on_the_demo(words): " ".join(words) for where, words in COMMANDS if where.startswith("README")}
+
+
+@pytest.mark.parametrize("arguments", [arguments for arguments in IN_README if arguments], ids=IN_README.get)
+def test_what_readme_shows_hears_the_demo(arguments, tmp_path):
+    heard = run(*(str(tmp_path / "k") if word == "/tmp/k" else word for word in arguments))
     assert heard.process.returncode == 0
     if "text" in arguments:
         words = [line.split()[-2] for line in heard.lines]

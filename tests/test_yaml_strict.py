@@ -210,7 +210,7 @@ def test_what_cannot_be_read_is_a_fault_of_line_1(tmp_path):
         with pytest.raises(ConfigError) as caught:
             load_mapping(str(path))
         (fault,) = caught.value.faults
-        assert fault.startswith(f"{path}:1: ")
+        assert fault.startswith(f"{path}: ")
         assert why in fault
 
 

@@ -156,4 +156,4 @@ def test_a_file_with_faults_may_name_no_model_and_another_file(check, tmp_path):
     assert code == 78 and len(err.splitlines()) == 1, err
     (tmp_path / "m.tflite").write_bytes((FIXTURES / "foreign.tflite").read_bytes())
     code, _, err = check(f"modle: 5\nmodel: {tmp_path}/m.tflite\nfrontend: {tmp_path}/no.yaml\n")
-    assert code == 78 and len(err.splitlines()) == 2 and "no.yaml:1: cannot be read" in err, err
+    assert code == 78 and len(err.splitlines()) == 2 and "no.yaml: cannot be read" in err, err

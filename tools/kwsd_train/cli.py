@@ -4,9 +4,12 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
+from kwsd import __version__
 from kwsd.arguments import Parser
 from kwsd.errors import KwsdError
+from kwsd_train.extra import missing
 
 COMMANDS = (
     "train",
@@ -29,32 +32,51 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command."""
-    args = parser().parse_args(argv)
+    """Run one command. Each is a module with HELP, EXAMPLE, add_arguments(parser) and run(args)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # a program of its own: SIGTERM ends it as Ctrl-C does
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not arguments or arguments[0] not in COMMANDS:
+        _end_without_command(arguments)
     try:
-        code: int = args.run(args)
+        module, parser = parser_of(arguments[0])
+        code: int = module.run(parser.parse_args(arguments[1:]))
     except KwsdError as error:
-        for line in error.lines:
-            print(f"kwsd-train: {line}", file=sys.stderr)
-        return error.exit_code
+        return _complain(error)
+    except ModuleNotFoundError as error:
+        if (told := missing(error)) is None:
+            raise
+        return _complain(told)
     except KeyboardInterrupt:
         return 0
     return code
 
 
-def parser() -> Parser:
-    """All commands. Each is a module with HELP, EXAMPLE, add_arguments(parser) and run(args)."""
-    found = Parser(
+def _complain(error: KwsdError) -> int:
+    for line in error.lines:
+        print(f"kwsd-train: {line}", file=sys.stderr)
+    return error.exit_code
+
+
+def parser_of(command: str) -> tuple[Any, Parser]:
+    """A command's module, and the parser of its arguments."""
+    module = importlib.import_module(f"kwsd_train.{command.replace('-', '_')}")
+    parser = Parser(prog=f"kwsd-train {command}", description=module.HELP, example=module.EXAMPLE)
+    module.add_arguments(parser)
+    return module, parser
+
+
+def _end_without_command(arguments: list[str]) -> NoReturn:
+    """Ends with 0 after --help or --version, else with 2."""
+    helps = {name: importlib.import_module(f"kwsd_train.{name.replace('-', '_')}").HELP for name in COMMANDS}
+    parser = Parser(
         prog="kwsd-train",
-        description="Trains keyword models, freezes them to .tflite files for kwsd, and measures them.",
+        usage="kwsd-train COMMAND [options]",
+        description="Trains keyword models, freezes them to .tflite files for kwsd, and measures them.\n\n"
+        "commands (kwsd-train COMMAND --help):\n" + "\n".join(f"  {name:28} {text}" for name, text in helps.items()),
         example="kwsd-train train --data_dir data/speech_commands --train_dir /tmp/speech_commands_train",
+        commands=COMMANDS,
     )
-    commands = found.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"kwsd_train.{name.replace('-', '_')}")
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP, example=module.EXAMPLE)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    return found
+    parser.add_argument("--version", action="version", version=f"kwsd-train {__version__}")
+    parser.parse_args(arguments)
+    parser.error(f"no command; there are {', '.join(COMMANDS)}")

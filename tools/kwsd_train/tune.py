@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kwsd.errors import KwsdError, UnavailableError, UsageError
+from kwsd.errors import KwsdError, UsageError
 from kwsd_train import architectures, flag_table, flags, options, progress, train
 from kwsd_train.files import write_whole
 
@@ -101,10 +101,7 @@ def _done(study: Any) -> list[Any]:
 
 def _study(args: argparse.Namespace) -> Any:
     """The study, made now or joined."""
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise UnavailableError("tune", "Optuna is not there", "Install it: pip install optuna") from error
+    import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

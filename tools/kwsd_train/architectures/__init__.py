@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import UsageError
+from kwsd_train.extra import missing
 
 _NAMES = {
     "tutorial": "single_fc conv low_latency_conv low_latency_svdf tiny_conv tiny_embedding_conv",
@@ -86,7 +87,7 @@ def _builder(name: str) -> Callable[[Any, int], Any]:
         spec.loader.exec_module(module)
         own: Callable[[Any, int], Any] = getattr(module, function)
     except Exception as error:  # whatever somebody's file may raise
-        raise _refused(name, error) from error
+        raise missing(error) or _refused(name, error) from error
     return own
 
 
