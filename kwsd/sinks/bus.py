@@ -8,6 +8,7 @@ bounded queue, and where that is full the oldest event goes and is counted. At a
 so that the last log line can say what became of every one of them. Only a sink's own thread touches its connections.
 """
 
+import copy
 import json
 import logging
 import threading
@@ -206,8 +207,9 @@ class Bus:
     def __init__(self, sinks: Sequence[Sink], on_death: OnDeath) -> None:
         self._on_death = on_death
         self._lock = threading.Lock()  # held for a publish or a change of the list, never while anything is waited for
+        self._changing = threading.Lock()  # held while sinks are started and stopped
         self._sinks = tuple(sinks)
-        self._retiring: list[Sink] = []
+        self._retiring: dict[Sink, object] = {}  # each with the sign of its retirement; it may be taken back
         self._introduce()
 
     @property
@@ -236,26 +238,35 @@ class Bus:
     def replace(self, new_sinks: Sequence[Sink]) -> None:
         """Changes over to other sinks, none of which is started, without losing an event.
 
-        A sink that can adopt its successor's settings goes on with its queue and its connections. The others are
-        started; where that fails nothing changes and the error is raised. What is no longer wanted drains beside.
+        A sink that can adopt its successor's settings goes on with its queue and its connections, even if it has been
+        retiring. The others are started. What is no longer wanted drains beside. On an error nothing changes, and it is
+        raised.
         """
-        old = list(self._sinks)
-        kept: dict[int, Sink] = {}
-        for index, new in enumerate(new_sinks):
-            keeper = next((sink for sink in old if sink.can_adopt(new)), None)
-            if keeper is not None:
-                old.remove(keeper)
-                kept[index] = keeper
-        fresh = [new for index, new in enumerate(new_sinks) if index not in kept]
-        self._start(fresh)
-        for index, keeper in kept.items():
-            keeper.adopt(new_sinks[index])
-        with self._lock:
-            self._sinks = tuple(kept.get(index, new) for index, new in enumerate(new_sinks))
-            self._retiring += old
-            self._introduce()
-        for sink in old:
-            threading.Thread(target=self._retire, args=(sink,), name=f"retire-{sink.name}", daemon=True).start()
+        with self._changing:
+            old = [*self._sinks, *self._retiring]
+            kept: dict[int, Sink] = {}
+            for index, new in enumerate(new_sinks):
+                keeper = next((sink for sink in old if sink.can_adopt(new)), None)
+                if keeper is not None:
+                    old.remove(keeper)
+                    kept[index] = keeper
+            fresh = [new for index, new in enumerate(new_sinks) if index not in kept]
+            self._start(fresh)
+            try:
+                _adopt_all([(keeper, new_sinks[index]) for index, keeper in kept.items()])
+            except BaseException:
+                for sink in fresh:
+                    sink.stop()
+                raise
+            retired = [sink for sink in self._sinks if sink in old]
+            with self._lock:
+                self._sinks = tuple(kept.get(index, new) for index, new in enumerate(new_sinks))
+                self._retiring = {sink: sign for sink, sign in self._retiring.items() if sink in old}
+                self._retiring |= {sink: object() for sink in retired}
+                self._introduce()
+        for sink in retired:
+            sign = self._retiring[sink]
+            threading.Thread(target=self._retire, args=(sink, sign), name=f"retire-{sink.name}", daemon=True).start()
 
     def drain(self, deadline_s: float) -> bool:
         """Waits until all queues are delivered; whether they were.
@@ -304,10 +315,26 @@ class Bus:
                 sink.stop()
             raise
 
-    def _retire(self, sink: Sink) -> None:
+    def _retire(self, sink: Sink, sign: object) -> None:
         sink.drain(time.monotonic() + sink.drain_limit_s)
-        sink.stop()
-        with self._lock:
-            self._retiring.remove(sink)
+        with self._changing:
+            if self._retiring.get(sink) is not sign:  # it was taken back
+                return
+            sink.stop()
+            with self._lock:
+                self._retiring = {other: sign for other, sign in self._retiring.items() if other is not sink}
         left = sink.counters["dropped"]
         log.info("%s is no longer served; %d events were not delivered", sink.name, left)
+
+
+def _adopt_all(pairs: Iterable[tuple[Sink, Sink]]) -> None:
+    """Each first sink takes over what its second does differently; all of them, or none and an error."""
+    done: list[tuple[Sink, Sink]] = []
+    try:
+        for keeper, new in pairs:
+            done.append((keeper, copy.copy(keeper)))
+            keeper.adopt(new)
+    except BaseException:
+        for keeper, before in reversed(done):
+            keeper.adopt(before)
+        raise

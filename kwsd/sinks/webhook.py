@@ -12,7 +12,6 @@ import hmac
 import logging
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
@@ -20,15 +19,15 @@ from typing import TYPE_CHECKING
 
 from kwsd import __version__
 from kwsd.errors import ConfigError
-from kwsd.events import DetectionEvent, Event
+from kwsd.events import DetectionEvent
 from kwsd.sinks.answer import Answer
 from kwsd.sinks.bus import Sink, json_line
 from kwsd.sinks.post import Poster, PostError
+from kwsd.sinks.spooled import SpooledSink
 from kwsd.uptime import uptime_s
 
 if TYPE_CHECKING:
     from kwsd.config import WebhookSettings
-    from kwsd.sinks.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +38,9 @@ RETRY_AFTER_MAX_S = 3600.0
 RETRIED_STATUSES = frozenset({408, 425, 429})
 GONE_STATUS = 410
 SECRET_MAX_BYTES = 4096
-JOIN_S = 0.1
-"""How long the end waits for the thread: a request that is cut returns at once, but a name look-up cannot be cut."""
-
-CLOCK_SLACK_S = 1.0
-"""How far ahead of the clock a spooled event may be dated before its age counts as unknown."""
 
 
-class WebhookSink(Sink):
+class WebhookSink(SpooledSink):
     """Posts detections to one URL.
 
     Args:
@@ -61,39 +55,13 @@ class WebhookSink(Sink):
 
     def __init__(self, settings: "WebhookSettings", environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(settings, settings.only)
-        self.drain_limit_s = settings.max_age_s
         self._key = read_key(settings, environ)
         self._poster = Poster(settings.url)
         self._gone = False
         self._hold_until_s = 0.0  # on the clock of uptime_s; set by Retry-After
         self._troubles: set[str] = set()  # what was complained about since all was well
-        self._current: Event | None = None
-        self._spool: Spool | None = None
-        self._spooler: threading.Thread | None = None
-        self._mirrored: dict[str, DetectionEvent] = {}
-        self._spooled = 0
 
     # What the bus calls.
-
-    def open(self) -> None:
-        if self.settings.spool is None:
-            return
-        from kwsd.sinks.spool import Spool
-
-        self._spool = Spool(self.settings.spool)
-        left = self._spool.load()
-        # Dated ahead: the clock was set back meanwhile (no battery), and the age cannot be known.
-        now = uptime_s()
-        fresh = [event for event in left if -CLOCK_SLACK_S <= now - event.heard_s < self.settings.max_age_s]
-        self._dropped += len(left) - len(fresh)
-        for event in fresh:
-            self.put(event)
-        if left:
-            log.info(
-                "%s: %d spooled events to deliver, %d too old", self.settings.url, len(fresh), len(left) - len(fresh)
-            )
-        self._spooler = threading.Thread(target=self._mirror_main, name="webhook-spool", daemon=True)
-        self._spooler.start()
 
     def can_adopt(self, new: Sink) -> bool:
         if not isinstance(new, WebhookSink) or self.settings.spool != new.settings.spool:
@@ -112,46 +80,9 @@ class WebhookSink(Sink):
         if self._stopping.is_set():
             self._poster.abort()
 
-    def stop(self, join_s: float = JOIN_S) -> None:
-        self.halt()
-        if self._spooler is not None and self._spool is not None:
-            self._spooler.join(3 * join_s)
-            with self._changed:
-                # What is safe on disk is neither sent nor dropped: it stays queued, for the next run.
-                spooled = len(self._backlog_events().keys() & self._spool.ids)
-                self._dropped += self.backlog() - spooled
-                self._spooled += spooled
-                self._queue.clear()
-                self._in_hand = 0
-        super().stop(join_s)
-
-    @property
-    def counters(self) -> dict[str, int]:
-        counters = super().counters
-        counters["queued"] += self._spooled
-        if self._spool is not None:
-            counters["unspooled"] = self._spool.unspooled
-        return counters
-
     # The sink's thread.
 
-    def take(self) -> Event | None:
-        with self._changed:  # so that the spool never sees an event in neither place
-            self._current = super().take()
-            return self._current
-
-    def run(self) -> None:
-        while (event := self.take()) is not None:
-            sent = self._deliver_in_time(event)
-            if sent is None:
-                return  # left in hand: `stop` counts it
-            with self._changed:
-                self._current = None
-                self.finish(sent)
-
-    def _deliver_in_time(self, event: Event) -> bool | None:
-        """Tries until the event is delivered (True), refused or too old (False); None when kwsd stops before that."""
-        assert isinstance(event, DetectionEvent)
+    def attempt(self, event: DetectionEvent) -> bool | None:
         expires_s = event.heard_s + self.settings.max_age_s
         failures = 0
         while not self._gone:
@@ -167,7 +98,7 @@ class WebhookSink(Sink):
             if failures:
                 with self._changed:
                     self._retried += 1
-            answer = self._attempt(event, expires_s - uptime_s())
+            answer = self._post(event, expires_s - uptime_s())
             if self._stopping.is_set() and answer is None:
                 return None
             if answer is not None and not is_retried(answer.status):
@@ -175,7 +106,7 @@ class WebhookSink(Sink):
             failures += 1
         return False
 
-    def _attempt(self, event: DetectionEvent, left_s: float) -> Answer | None:
+    def _post(self, event: DetectionEvent, left_s: float) -> Answer | None:
         """One POST; None where there was no answer."""
         body = json_line(event.to_dict()).rstrip()
         headers = {"Content-Type": "application/json", "User-Agent": f"kwsd/{__version__}"}
@@ -215,37 +146,6 @@ class WebhookSink(Sink):
         """Logs what is wrong, once until all is well again."""
         log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self.settings.url, trouble)
         self._troubles.add(trouble)
-
-    # The spool's thread. It writes while a request is under way, so that a SIGKILL loses milliseconds, not events.
-
-    def _backlog_events(self) -> dict[str, DetectionEvent]:
-        """What is neither delivered nor given up, by id, oldest first. Called with the queue's lock held."""
-        in_hand = [self._current] if self._in_hand else []
-        return {event.id: event for event in [*in_hand, *self._queue] if isinstance(event, DetectionEvent)}
-
-    def _mirror_main(self) -> None:
-        try:
-            self._mirror()
-        except BaseException as error:
-            if self.on_death is None:
-                raise
-            self.on_death(self, error)
-
-    def _mirror(self) -> None:
-        assert self._spool is not None
-        while not self._stopping.is_set():
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._stopping.is_set() or self._backlog_events().keys() != self._mirrored.keys()
-                )
-                self._mirrored = self._backlog_events()
-            self._spool.mirror(self._mirrored)
-        if self._thread is not None:
-            self._thread.join(JOIN_S)  # its last request may just have gone through
-        with self._changed:
-            self._mirrored = self._backlog_events()
-        self._spool.mirror(self._mirrored)
-        self._spool.close()
 
 
 def read_key(settings: "WebhookSettings", environ: Mapping[str, str]) -> bytes | None:

@@ -50,7 +50,7 @@ PARTS = [
     ("the source", "kwsd.audio.file:FileSource:read:50"),
     ("standard output's thread", "kwsd.sinks.stdout:StdoutSink:deliver:2"),
     ("the socket's thread", "kwsd.sinks.socket:SocketSink:_broadcast:2"),
-    ("the web hook's thread", "kwsd.sinks.webhook:WebhookSink:_attempt:1"),
+    ("the web hook's thread", "kwsd.sinks.webhook:WebhookSink:_post:1"),
     ("the spool's thread", "kwsd.sinks.spool:Spool:mirror:1"),
     ("the main thread's look", "kwsd.daemon:Daemon:_look:2"),
     ("telling the state", "kwsd.service:Notifier:status:1"),

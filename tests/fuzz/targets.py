@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,12 +25,14 @@ from kwsd.audio.pipe import PipeDecoder
 from kwsd.audio.source import End
 from kwsd.client import Connection
 from kwsd.errors import ConfigError, InputError, KwsdError, ModelError
+from kwsd.events import DetectionEvent
 from kwsd.model import cost, graph, metadata
 from kwsd.model.description import describe
 from kwsd.model.flatbuffer import MalformedError
 from kwsd.sinks import post
 from kwsd.sinks.bus import json_line
 from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+from kwsd.sinks.spool import Spool
 from kwsd.sinks.webhook import moment_s, retry_after_s
 from kwsd.url import Url
 
@@ -293,6 +295,38 @@ def run_url(data: bytes) -> None:
     assert mock.data.count(b"\r\n") == mock.data.count(b"\n") == 6, mock.data
 
 
+def run_spool(data: bytes) -> None:
+    """The file of a webhook's spool: taken, as far as it is sound, or set aside; and then it works again."""
+    path = _written("spool.db", data)
+    for suffix in ("-journal", ".damaged", ".damaged-journal"):
+        (_folder() / f"spool.db{suffix}").unlink(missing_ok=True)
+    spool = Spool(str(path))
+    try:
+        events, damaged = spool.open()
+    except ConfigError as error:
+        one_line(error)
+        assert "somebody else" in str(error)
+        return
+    assert damaged >= 0
+    for event in events:
+        assert abs(event.heard_s) < float("inf") and json_line(event.to_dict())
+    spool.mirror({_EVENT.id: _EVENT})
+    assert spool.ids == {_EVENT.id}
+    spool.close()
+
+
+_EVENT = DetectionEvent("5f2c9a1e7b3d-1", 1, "2026-11-21T09:30:00.125Z", "go", 0.9, 1, None, "m", "d", heard_s=0)
+
+
+def _spools() -> list[bytes]:
+    path = _written("seed.db", b"")
+    spool = Spool(str(path))
+    spool.open()
+    spool.mirror({str(seq): replace(_EVENT, id=str(seq)) for seq in range(20)})
+    spool.close()
+    return [path.read_bytes(), b""]
+
+
 class _Sent:
     """A connection that keeps what is sent."""
 
@@ -455,6 +489,7 @@ TARGETS = {
         ],
         (b"http://", b"https://", b"[::1]", b"..", b"@", b"%25", b"xn--", b"127.0.0.1", b"#", b"?"),
     ),
+    "spool": Target(run_spool, _spools, (b"SQLite format 3\0", b"CREATE TABLE", b"kwsd", b'"time":', b'"type":')),
     "retry-after": Target(
         run_retry_after,
         lambda: [b"120", b"Fri, 31 Dec 1999 23:59:59 GMT", b"Fri, 31 Dec 9999 23:59:59 -0100"],

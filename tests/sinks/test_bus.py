@@ -177,6 +177,56 @@ def test_a_reload_that_fails_changes_nothing(make):
     assert old.seen == [7]
 
 
+def test_a_sink_that_is_put_back_while_it_retires_goes_on(make, until):
+    """With its queue, in order, and as often as somebody changes his mind; its first retirement does not end it."""
+    hook, other = Collector("hook"), Collector("other")
+    hook.drain_limit_s = 0.3
+    hook.gate.clear()
+    bus = Bus([hook], no_death)
+    bus.start()
+    bus.publish(make(1))
+    assert hook.entered.wait(20)
+    for _ in range(3):
+        bus.replace([other])
+        assert bus.serving == (other, hook)
+        bus.replace([Collector("hook")])
+        assert hook in bus.sinks
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "retire-hook"])
+    bus.publish(make(2))
+    hook.gate.set()
+    assert bus.drain(soon())
+    bus.stop()
+    assert hook.seen == [1, 2]
+
+
+def test_what_cannot_be_adopted_after_all_leaves_everything_as_it_was(make):
+    """Such as a socket's file that is no longer its own."""
+
+    class Adopter(Collector):
+        def can_adopt(self, new):
+            return new.name == self.name
+
+        def adopt(self, new):
+            self.settings = new.settings
+            if new.settings.name == "refused":
+                raise ConfigError("it cannot be had")
+
+    def changed(name, settings):
+        sink = Adopter(name)
+        sink.settings = Settings(settings)
+        return sink
+
+    first, second, fresh = Adopter("first"), Adopter("second"), Collector("fresh")
+    bus = Bus([first, second], no_death)
+    bus.start()
+    with pytest.raises(ConfigError):
+        bus.replace([fresh, changed("first", "new"), changed("second", "refused")])
+    assert bus.sinks == (first, second)
+    assert (first.settings.name, second.settings.name) == ("first", "second")
+    assert not fresh._thread.is_alive()
+    bus.stop()
+
+
 def test_no_event_is_lost_while_sinks_are_replaced(make):
     """Each event goes to all sinks of before, or to all of after, and none goes nowhere."""
     generations = [Collector("0", queue_max=2000)]

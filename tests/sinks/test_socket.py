@@ -404,6 +404,21 @@ def test_a_reload_to_another_path_moves_the_socket(serve, tmp_path, until):
     assert server.connect().ask({"ping": 1})["type"] == "pong"
 
 
+def test_a_socket_that_is_put_back_while_the_old_one_drains_goes_on(serve, make, until):
+    server = serve()
+    slow = server.connect()
+    published = 0
+    while not server.bus.counters["socket"]["dropped"]:
+        server.publish(make(published))
+        published += 1
+    server.bus.replace([])
+    settings = SocketSettings(str(server.path), max_clients=1)
+    server.bus.replace([SocketSink(settings, hello=server.hello, snapshot=server.snapshot)])
+    assert server.bus.serving == (server.sink,)
+    assert slow.read()["seq"] == 0
+    assert "taken" in server.connect(greeted=False).read()["message"]
+
+
 def test_a_request_that_breaks_the_snapshot_ends_the_sink_with_its_error(serve, until):
     server = serve()
     server.snapshot = None

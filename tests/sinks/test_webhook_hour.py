@@ -70,7 +70,7 @@ def said(clock, seq):
 def test_an_event_that_may_be_that_old_is_delivered_within_a_minute_of_the_return(clock, monkeypatch):
     """And the server is not hammered meanwhile."""
     sink, server = hook(clock, monkeypatch, 2 * HOUR_S)
-    assert sink._deliver_in_time(said(clock, 1)) is True
+    assert sink.attempt(said(clock, 1)) is True
     assert server.back_s <= clock.now_s <= server.back_s + webhook.BACKOFF_MAX_S
     assert 60 < len(server.tried_s) < 400
 
@@ -81,7 +81,7 @@ def test_with_the_usual_age_each_is_dropped_in_time_and_the_first_one_after_is_d
     delivered = []
     for seq in range(1, 200):
         event, said_s = said(clock, seq), clock.now_s
-        delivered.append(sink._deliver_in_time(event))
+        delivered.append(sink.attempt(event))
         assert clock.now_s <= said_s + 10.0
         assert not delivered[-1] or said_s + 10.0 >= server.back_s
         clock.now_s = said_s + 20.0
@@ -96,9 +96,9 @@ def test_a_wall_clock_that_is_set_makes_no_event_older_or_younger(clock, monkeyp
     server.back_s = clock.now_s + 5.0
     event, late = said(clock, 1), said(clock, 2)
     clock.set_by_s = set_by_s
-    assert sink._deliver_in_time(event) is True
+    assert sink.attempt(event) is True
     clock.now_s += 10.0
-    assert sink._deliver_in_time(late) is False
+    assert sink.attempt(late) is False
 
 
 def test_a_date_to_wait_for_is_by_the_server_s_own_clock(clock, monkeypatch):
@@ -106,6 +106,6 @@ def test_a_date_to_wait_for_is_by_the_server_s_own_clock(clock, monkeypatch):
     sink, server = hook(clock, monkeypatch, 60.0)
     answers = iter([Answer(503, "Sat, 21 Nov 2026 09:30:07 GMT", "Sat, 21 Nov 2026 09:30:00 GMT"), Answer(204)])
     monkeypatch.setattr(server, "post", lambda *_: server.tried_s.append(clock.now_s) or next(answers))
-    assert sink._deliver_in_time(said(clock, 1)) is True
+    assert sink.attempt(said(clock, 1)) is True
     first_s, second_s = server.tried_s
     assert second_s - first_s == pytest.approx(7.0)
