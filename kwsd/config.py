@@ -15,6 +15,7 @@ from kwsd.config_kinds import (
     SPECIAL_LABELS,
     Choice,
     Device,
+    FilePath,
     Kind,
     Number,
     Text,
@@ -69,9 +70,9 @@ def _keys(section: str, *rows: tuple[str, Kind, Any, str, str]) -> tuple[Key, ..
 KEYS = (
     *_keys(
         "",
-        ("model", Text("a bundled model's name, or a .tflite file"), "default", "", "The model that hears."),
-        ("labels", Text("a file's path"), None, "", "Labels, one a line, of a model that carries no metadata."),
-        ("frontend", Text("a file's path"), None, "", "Front end (YAML) of a model that carries no metadata."),
+        ("model", FilePath("a bundled model's name, or a .tflite file"), "default", "", "The model that hears."),
+        ("labels", FilePath("a file's path"), None, "", "Labels, one a line, of a model that carries no metadata."),
+        ("frontend", FilePath("a file's path"), None, "", "Front end (YAML) of a model that carries no metadata."),
         ("only", Words(), None, "", "The words that make events; all when null."),
     ),
     *_keys(
@@ -101,7 +102,7 @@ KEYS = (
     ),
     *_keys(
         "sinks.socket",
-        ("path", Text("a path of at most 107 bytes", max_bytes=107), REQUIRED, "", "The socket's file."),
+        ("path", FilePath("a path of at most 107 bytes", max_bytes=107), REQUIRED, "", "The socket's file."),
         ("group", Text("a group's name"), None, "", "Its members may connect; only the owner when null."),
         ("max_clients", Whole(1, 4096), 256, "clients", "Further connections are refused."),
         ("only", Words(), None, "", "The words that go there; all when null."),
@@ -109,12 +110,12 @@ KEYS = (
     *_keys(
         "sinks.webhook",
         ("url", WebUrl(), REQUIRED, "", "Where events are posted; only its scheme, host and port are ever shown."),
-        ("secret_file", Text("a file's path", secret=True), None, "", "Holds the secret that signs."),
+        ("secret_file", FilePath("a file's path", secret=True), None, "", "Holds the secret that signs."),
         ("secret_env", Text("a variable's name", _NAME, secret=True), None, "", "The same, in the environment."),
         ("only", Words(), None, "", "The words that go there; all when null."),
         ("timeout_s", Number(0.1, 60), 3.0, "s", "How long one attempt may take."),
         ("max_age_s", Number(0.1, 604_800), 10.0, "s", "An event older than this is given up."),
-        ("spool", Text("a file's path"), None, "", "Keeps waiting events through a restart; for this webhook alone."),
+        ("spool", FilePath("a file's path"), None, "", "Keeps events through a restart, for this webhook alone."),
     ),
     *_keys(
         "log",

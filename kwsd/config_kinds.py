@@ -1,5 +1,6 @@
 """The kinds of values that settings take: what each allows, and how a fault of it reads."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from kwsd.url import Url
 
 SPECIAL_LABELS = ("_silence_", "_unknown_")
+_VARIABLE = re.compile(r"\$[A-Za-z_{]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -132,6 +134,20 @@ class Text(Kind):
 
     def read(self, text: str) -> Any:
         return self.accept(text)
+
+
+class FilePath(Text):
+    """The path of a file. ``~`` and ``~user`` at its beginning are home folders; nothing else is expanded."""
+
+    def accept(self, value: Any) -> str:
+        path: str = os.path.expanduser(super().accept(value))  # noqa: PTH111 - Path would tidy the rest up, too
+        if path.startswith("~"):
+            raise ValueError("there is no such user, whose home folder it could be")
+        if _VARIABLE.search(path):
+            raise ValueError("variables such as $HOME are not expanded; write it out, or begin it with ~")
+        if len(os.fsencode(path)) > self.max_bytes:
+            raise ValueError(f"is longer than {self.max_bytes} bytes")
+        return path
 
 
 class Device(Text):

@@ -1,5 +1,6 @@
 """The configuration: what a file becomes, every fault it can have, and that nothing else ever comes out."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -256,6 +257,62 @@ def test_other_urls_are_refused_and_not_shown(url):
 )
 def test_no_fault_shows_a_secret(text):
     assert "c2VjcmV0" not in "".join(faults_of(text))
+
+
+def path_in(place, path):
+    """A configuration with this path at that place, and the setting that it becomes."""
+    section, _, key = place.rpartition(".")
+    if not section:
+        return f"{key}: {path}", lambda settings: getattr(settings, key)
+    url = ", url: 'http://a'" if section == "webhook" else ""
+    return f"sinks:\n- {{type: {section}{url}, {key}: {path}}}", lambda settings: getattr(settings.sinks[0], key)
+
+
+PLACES = ("model", "labels", "frontend", "socket.path", "webhook.secret_file", "webhook.spool")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_home_folder_is_expanded_in_every_path(place, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for written, meant in [
+        ("~/a/b", "/home/somebody/a/b"),
+        ("~root/a", "/root/a"),
+        ("a~/b", "a~/b"),
+        ("/a//b/../c", "/a//b/../c"),
+        ("/a$/b", "/a$/b"),
+    ]:
+        text, setting = path_in(place, f"'{written}'")
+        assert setting(read(text)) == meant
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", ["$HOME/a", "${HOME}/a", "/run/$USER/a", "~/$A", "~no-such-user/a"])
+def test_what_would_make_a_folder_of_a_variable_s_name_is_refused(place, path):
+    text, _ = path_in(place, f"'{path}'")
+    (fault,) = faults_of(text)
+    assert f"key '{place.rpartition('.')[2]}': " in fault
+    assert "there is no such user" in fault if "~no" in path else "variables such as $HOME are not expanded" in fault
+
+
+def test_a_flag_s_path_is_read_as_the_file_s(monkeypatch):
+    """A shell leaves --socket=~/k as it is."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    read_flag = config.flag("sinks.socket", "path")
+    assert read_flag("~/k") == "/home/somebody/k"
+    with pytest.raises(argparse.ArgumentTypeError, match="are not expanded"):
+        read_flag("$HOME/k")
+
+
+def test_the_length_of_a_socket_s_path_is_that_of_the_expanded_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/" + "h" * 100)
+    (fault,) = faults_of("sinks:\n- {type: socket, path: ~/kwsd.sock}")
+    assert "is longer than 107 bytes" in fault
+
+
+def test_one_file_by_two_names_serves_no_two_sinks(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    first, second = (f"{{type: socket, path: {path}}}" for path in ("~/k", "/home/somebody/k"))
+    assert "is the file of line 2" in faults_of(f"sinks:\n- {first}\n- {second}")[0]
 
 
 def test_settings_do_not_show_what_a_url_may_keep_secret():
