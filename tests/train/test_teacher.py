@@ -152,14 +152,31 @@ def test_teachers_that_hear_batches_are_asked_about_the_very_features(words_dir,
     np.testing.assert_allclose(targets, expected, atol=1e-6)
 
 
-def test_a_teacher_of_other_features_or_labels_cannot_hear_batches(words_dir, tmp_path):
+def test_a_teacher_says_nothing_of_a_word_it_lacks_and_goes_on_saying_the_others(words_dir, data_dir, tmp_path):
+    """The old words of a model that learns one more; labels go by name, whatever their order."""
+    (words_dir / "lumos").symlink_to(data_dir / "bird")
+    settings = SETTINGS | HEARD_ALIKE | QUIET | {"wanted_words": "no,lumos,yes", "teacher_weight": 1.0}
+    plain = Examples(data_of(words_dir, tmp_path, settings), settings).batch(2)
+    data = data_of(words_dir, tmp_path, settings, TEACHERS[:1], teachers_hear_batches=True)
+    rows, targets = Examples(data, settings).batch(2)
+    model, new = models.load(TEACHERS[0]), plain[1][:, 3] == 1
+    assert new.any()
+    np.testing.assert_array_equal(targets[new], plain[1][new])
+    asked = ~new & (plain[1][:, 0] == 0)
+    said = np.array([model.scores(clip) for clip in rows[asked]])
+    for label, place in (("_unknown_", 1), ("no", 2), ("yes", 4)):
+        np.testing.assert_allclose(targets[asked, place], said[:, model.labels.index(label)], atol=1e-6)
+
+
+def test_a_teacher_of_other_features_or_words_cannot_hear_batches(words_dir, data_dir, tmp_path):
+    (words_dir / "up").symlink_to(data_dir / "up")
     for teacher_file, settings in (
         (TEACHERS[1], SETTINGS | HEARD_ALIKE),
         (TEACHERS[0], SETTINGS | HEARD_ALIKE | {"window_stride_ms": 10.0}),
-        (TEACHERS[0], SETTINGS | HEARD_ALIKE | {"wanted_words": "no,yes"}),
+        (TEACHERS[0], SETTINGS | HEARD_ALIKE | {"wanted_words": "up"}),
     ):
         data = data_of(words_dir, tmp_path, settings, [teacher_file], teachers_hear_batches=True)
-        with pytest.raises(UsageError, match="other features or labels"):
+        with pytest.raises(UsageError, match="other features or other words"):
             Examples(data, settings)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,12 @@ def _need_training_clip(data_dir: Path, word: str, label: int, clips: dict[str, 
     )
 
 
+def says(transcript: str, words: Sequence[str]) -> bool:
+    """Whether one of the words is in a transcript."""
+    spoken = re.findall(r"[\w']+", transcript.lower())
+    return any(word in spoken for word in words)
+
+
 def background_files(data_dir: Path) -> list[Path]:
     """The long noise files of ``_background_noise_``; none without the folder, InputError if it is empty."""
     folder = data_dir / BACKGROUND_FOLDER
@@ -155,10 +162,13 @@ def background_files(data_dir: Path) -> list[Path]:
     return files
 
 
-def listed_files(folder: Path, flag: str, **wanted: str) -> list[Path]:
+def listed_files(folder: Path, flag: str, without: Sequence[str] = (), **wanted: str) -> list[Path]:
     """Audio files of ``folder``. Where a .tsv table there has the columns of ``wanted``, only rows that equal them.
 
     ``listed_files(noise, "--noise_dir", split="train")`` leaves out what is kept for validation.
+
+    Args:
+        without: words that the column ``transcript`` of such a table may not hold.
     """
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", f"Name it by {flag}.")
@@ -167,7 +177,12 @@ def listed_files(folder: Path, flag: str, **wanted: str) -> list[Path]:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
         if rows and {"file", *wanted} <= rows[0].keys():
-            chosen = {row["file"] for row in rows if all(row[key] == value for key, value in wanted.items())}
+            chosen = {
+                row["file"]
+                for row in rows
+                if all(row[key] == value for key, value in wanted.items())
+                and not says(row.get("transcript") or "", without)
+            }
             files = [path for path in files if path.name in chosen]
     if not files:
         raise InputError(str(folder), "no audio file that may be trained on", f"Name another folder by {flag}.")

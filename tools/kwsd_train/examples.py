@@ -3,6 +3,7 @@
 Nothing is remembered from batch to batch, so training that stops and resumes sees what it would have seen.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,7 +51,8 @@ class Set:
 
     ``numbers`` in ``Data.clips`` (-1: digital silence) and ``labels``, shape (n,); ``targets`` (n, labels): what is to
     be learnt, rows with a 1 at the label, or what teachers made of them; ``voices`` (n,): who speaks, as numbers;
-    ``spoken`` (n,): which of ``Data.spoken`` is said, `NOT_NAMED` where that is not known.
+    ``spoken`` (n,): which of ``Data.spoken`` is said, `NOT_NAMED` where that is not known; ``made`` (n,): whether a
+    synthesized voice says it.
     """
 
     numbers: NDArray[np.int64]
@@ -58,6 +60,7 @@ class Set:
     targets: Rows
     voices: NDArray[np.int64]
     spoken: NDArray[np.int64]
+    made: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -113,6 +116,9 @@ def load_data(
         whole=settings["sampling"] == "balanced",
     )
     names = labels_of(words(settings))
+    others = _other_voices(index["training"], names, settings, where.cache)
+    index["training"] += others
+    made = {clip.path for clip in others}
     paths = sorted({clip.path for name in SETS for clip in index[name] if clip.path})
     number = {path: place for place, path in enumerate(paths)}
     voices = {voice: place for place, voice in enumerate(sorted({speaker_of(path) for path in paths}))}
@@ -132,7 +138,10 @@ def load_data(
         classes = np.array([clip.label for clip in clips], np.int64)
         heard = np.array([voices[speaker_of(clip.path)] if clip.path else -1 for clip in clips], np.int64)
         targets = np.eye(len(names), dtype=np.float32)[classes]
-        return Set(numbers, classes, targets, heard, np.array([said(clip) for clip in clips], np.int64))
+        spoken_words = np.array([said(clip) for clip in clips], np.int64)
+        return Set(
+            numbers, classes, targets, heard, spoken_words, np.array([clip.path in made for clip in clips], bool)
+        )
 
     background_paths = background_files(where.data)
     if settings["silence_percentage"] > 0 and not background_paths:
@@ -154,7 +163,7 @@ def load_data(
 
     speech = None
     if settings.get("speech_percentage") or settings.get("voice_frequency"):
-        speech = decoded(listed_files(where.speech, "--speech_dir", contains="", homophones=""))
+        speech = decoded(listed_files(where.speech, "--speech_dir", words(settings), contains="", homophones=""))
     sets = {name: numbered(index[name]) for name in SETS}
     clips = decoded(paths)
     if teachers and not teachers_hear_batches:
@@ -183,6 +192,35 @@ def load_data(
         tuple(teachers) if teachers_hear_batches else (),
         spoken,
     )
+
+
+def _other_voices(
+    training: Sequence[Clip], names: Sequence[str], settings: Mapping[str, Any], cache_dir: Path
+) -> list[Clip]:
+    """Clips by ``synthesized_voices``, for words with fewer speakers than these are."""
+    count = settings["synthesized_voices"]
+    speakers: dict[int, set[str]] = {label: set() for label in range(len(names))}
+    for clip in training:
+        if clip.path:
+            speakers[clip.label].add(speaker_of(clip.path))
+    few = [names[label] for label in range(UNKNOWN_INDEX + 1, len(names)) if len(speakers[label]) < count]
+    if not few:
+        return []
+    from kwsd_train import other_voices
+
+    endings = Counter(clip.path.suffix.lower() for clip in training if clip.path and clip.label == UNKNOWN_INDEX)
+    usual = endings.most_common(1)[0][0] if endings else ".wav"
+    said = other_voices.make(
+        few,
+        names,
+        count,
+        cache_dir,
+        rate_hz=settings["sample_rate"],
+        clip_ms=settings["clip_duration_ms"],
+        codec="opus" if usual in (".opus", ".ogg", ".oga") else "wav",
+        seed=settings["seed"],
+    )
+    return [Clip(one.path, names.index(one.word) if one.word in names else UNKNOWN_INDEX) for one in said]
 
 
 class Word(NamedTuple):
@@ -224,12 +262,13 @@ class Examples:
         self.names = labels_of(words(settings))
         self.labels = len(self.names)
         learnt = data.sets["training"]
-        none_made = np.zeros(len(learnt), bool)
-        self._sampler = sampling.create(learnt.labels, learnt.voices, none_made, words(settings), settings)
+        self._sampler = sampling.create(learnt.labels, learnt.voices, learnt.made, words(settings), settings)
         self._rooms = [augment.Room(response) for response in data.responses or ()]
         self.frontend = frontend.create(front) if front else features.create(settings)
         described = front or {**options.frontend_params(settings), "sample_rate_hz": self.rate_hz}
         self._listeners = teacher.listeners(data.listeners, described, self.clip_samples, self.names)
+        self._taught = teacher.known_to(self._listeners, self.names)
+        self._taught[SILENCE_INDEX] = False
 
     def batch(self, step: int) -> Batch:
         """What one step learns from."""
@@ -248,13 +287,13 @@ class Examples:
             word = source(draw)
             signals[place] = self._surroundings(word, draw)
             targets[place], spoken[place] = word.target, word.spoken
-            taught[place] = word.label != SILENCE_INDEX
+            taught[place] = word.label < 0 or self._taught[word.label]
         batch = self.features(signals)
         for rows in batch:
             self._mask(rows, draw)
         if self._listeners:
             weight = np.float32(self.settings["teacher_weight"])
-            targets[taught] += weight * (teacher.said_of(batch[taught], self._listeners) - targets[taught])
+            targets[taught] += weight * (teacher.said_of(batch[taught], self._listeners, self.names) - targets[taught])
         if self.settings["mixup"]:
             share = draw.beta(self.settings["mixup"], self.settings["mixup"], size).astype(np.float32)
             other = draw.permutation(size)

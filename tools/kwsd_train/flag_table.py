@@ -89,6 +89,8 @@ SAMPLING = _rows(
      "how often words are drawn, those left out having 1, for --sampling balanced"),
     ("same_voice_percentage", PERCENTAGE, 0.0, "%",
      "of the other words, spoken by the voices of the wanted ones, where they have any, for --sampling balanced"),
+    ("synthesized_voices", Whole(0, 1000), 0, "voices",
+     "by text to speech, for wanted words that fewer people say; they say other words, too"),
 )
 """How a batch of training clips is composed (`kwsd_train.sampling`)."""
 
@@ -145,7 +147,7 @@ TRAINING = _rows(
     ("workers", Whole(0, 256), 1, "processes", "make features; with 0 the trainer itself does"),
     ("teacher_hears", Choice(("clips", "batches")), "clips", "",
      "each training clip once, as it was recorded, or all that the network hears, as it hears it, noise, speech and "
-     "half-heard words too; for teachers of the same features and labels"),
+     "half-heard words too; for teachers of the same features"),
     ("unlabelled_percentage", PERCENTAGE, 0.0, "%", "of each batch, windows of --unlabelled_dir"),
     ("distribute", Choice(distribute.NAMES), distribute.NAMES[0], "",
      "share each batch: mirrored, this machine's GPUs; multi_worker, the machines of TF_CONFIG, each of which runs "

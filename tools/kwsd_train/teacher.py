@@ -76,21 +76,33 @@ def of_unlabelled(
 def listeners(
     teachers: Sequence[str], front: Mapping[str, Any], clip_samples: int, labels: Sequence[str]
 ) -> list[models.Model]:
-    """The teachers, to be asked about features (`said_of`). UsageError for one with other features or labels."""
+    """The teachers, to be asked about features (`said_of`). UsageError for one with other features or words."""
     loaded = [models.load(teacher) for teacher in teachers]
     for teacher, model in zip(teachers, loaded, strict=True):
-        if (model.frontend, model.clip_samples, model.labels) != (front, clip_samples, tuple(labels)):
+        shared = set(labels) & set(model.labels) - {SILENCE, UNKNOWN}
+        if (model.frontend, model.clip_samples) != (front, clip_samples) or not shared:
             raise UsageError(
                 "--teacher_hears",
-                f"batches, but {teacher} has other features or labels than the network to be trained",
+                f"batches, but {teacher} has other features or other words than the network to be trained",
                 "Leave it out, so that the teacher hears clips.",
             )
     return loaded
 
 
-def said_of(rows: Scores, listening: Sequence[models.Model]) -> Scores:
-    """The mean scores (n, labels) that ``listeners`` give features (n, frames, width)."""
-    return np.array([np.mean([model.scores(clip) for model in listening], axis=0) for clip in rows], np.float32)
+def known_to(listening: Sequence[models.Model], labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of ``labels`` all ``listeners`` know, (labels,): they are asked about no clip of another word."""
+    return np.array([all(label in model.labels for model in listening) for label in labels])
+
+
+def said_of(rows: Scores, listening: Sequence[models.Model], labels: Sequence[str]) -> Scores:
+    """The mean scores (n, labels) that ``listeners`` give features (n, frames, width), folded as in `blend`."""
+    answers = [
+        _folded(
+            np.array([model.scores(clip) for clip in rows], np.float32).reshape(len(rows), -1), model.labels, labels
+        )
+        for model in listening
+    ]
+    return np.asarray(np.mean(answers, axis=0), np.float32)
 
 
 def _folded(scores: Scores, known: Sequence[str], labels: Sequence[str]) -> Scores:
