@@ -50,7 +50,7 @@ def main() -> int:
     _log.setLevel(logging.INFO)
     recipe = argparse.ArgumentParser()
     train.add_arguments(recipe)
-    wishes = recipe.parse_args(args.train)
+    wishes = train.filled(recipe.parse_args(args.train))
     names = args.networks.split(",")
     train_side_by_side(names, wishes, args.work_dir)
     cache = ["--cache_dir", options.folders(wishes).cache]

@@ -1,15 +1,25 @@
 """Fine-tuning: what is taken over from a trained model, and what is refused."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
-from kwsd_train import checkpoint, finetune
+from kwsd_train import checkpoint, finetune, recipes
 from kwsd_train.cli import main
+
+from kwsd import model as models
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
 FEATURES = ["--window_stride_ms", "20", "--preprocess", "log_mel", "--upper_hz", "7000", "--feature_bin_count", "24"]
 FLAGS = ["--optimizer", "adam", "--learning_rate", "0.003", "--batch_size", "16", "--workers", "0", "--seed", "1"]
-SETS = ["--unknown_percentage", "100", "--validation_percentage", "0", "--testing_percentage", "0"]
+SETS = ["--unknown_percentage", "30", "--validation_percentage", "0", "--testing_percentage", "0"]
+ALONE = ["--synthesized_voices", "0", "--speech_percentage", "0", "--noise_frequency", "0"]
+ALONE += ["--reverberation_frequency", "0"]
+"""Nothing but the takes."""
+
+RECOGNIZE = {"mode": "repeat", "detection_threshold": 0.6, "thresholds": {"up": 0.7}}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +31,8 @@ def shipped(data_dir, tmp_path_factory):
     run = ["--how_many_training_steps", "30", "--train_dir", str(folder)]
     assert main(["train", *common, *FLAGS, *run]) == 0
     files = ["--output_file", str(folder / "words.tflite"), "--weights_file", str(folder / "words.weights.h5")]
+    (folder / "metadata.json").write_text(json.dumps({"recognize": RECOGNIZE}))
+    files += ["--metadata", str(folder / "metadata.json")]
     assert main(["freeze", "--start_checkpoint", "latest", "--train_dir", str(folder), *places, *files]) == 0
     return folder, places
 
@@ -29,7 +41,8 @@ def tune(shipped, train_dir, steps, *more):
     """Fine-tune; the last checkpoint."""
     folder, places = shipped
     start = ["--start_checkpoint", str(folder / "words.weights.h5"), "--train_dir", str(train_dir)]
-    assert main(["train", *places, *SETS, *FLAGS, *start, "--how_many_training_steps", str(steps), *more]) == 0
+    run = ["--how_many_training_steps", str(steps), *more]
+    assert main(["train", *places, *SETS, *FLAGS, *ALONE, *start, *run]) == 0
     return checkpoint.load(checkpoint.latest(train_dir))
 
 
@@ -75,6 +88,64 @@ def test_a_fine_tuned_run_is_resumed_like_any_other(shipped, tmp_path, caplog):
     tuned = tune(shipped, tmp_path, 2, "--wanted_words", "down", "--start_checkpoint", "latest")
     assert tuned.step == 2
     assert any(line.startswith("Step #2: ") for line in caplog.messages)
+
+
+def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_otherwise(shipped, tmp_path, monkeypatch):
+    """Each by a flag of its own, all by --recipe tutorial; a folder that is not there is done without."""
+    folder, places = shipped
+    for name in ("noise", "running_speech/train"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    monkeypatch.setenv("KWSD_DATA", str(tmp_path / "root"))
+    seen = {}
+    monkeypatch.setattr("kwsd_train.examples.load_data", lambda settings, *_, **__: seen.update(settings) or 1 / 0)
+    start = ["--start_checkpoint", str(folder / "words.weights.h5"), "--train_dir", str(tmp_path / "run")]
+
+    def settings_of(*more):
+        with pytest.raises(ZeroDivisionError):
+            main(["train", *places, *start, "--wanted_words", "up,down", *more])
+        return dict(seen)
+
+    settings, own = settings_of(), recipes.DEFAULTS[recipes.OWN_WORDS]
+    assert settings["reverberation_frequency"] == 0  # no such folder
+    for name in ("sampling", "noise_frequency", "speech_percentage", "same_voice_percentage", "synthesized_voices"):
+        assert settings[name] == own[name] != 0
+        if name != "sampling":
+            assert settings_of(f"--{name}", "0")[name] == 0
+    assert settings["batch_size"] == own["batch_size"]
+    assert settings_of("--sampling", "tutorial", "--same_voice_percentage", "0")["sampling"] == "tutorial"
+    assert settings_of("--unknown_percentage", "150")["sampling"] == "tutorial"  # what else could it be
+    plain = settings_of("--recipe", "tutorial")
+    assert (plain["sampling"], plain["noise_frequency"], plain["batch_size"]) == ("tutorial", 0, 100)
+    told = settings_of("--speech_dir", str(tmp_path / "no"))  # which load_data refuses
+    assert told["speech_percentage"] == own["speech_percentage"]
+
+
+def test_the_recognisers_settings_are_the_donors(shipped, tmp_path):
+    """Thresholds of words that are left out go; --metadata beats them."""
+    _, places = shipped
+    for words, thresholds in (("down,up", {"up": 0.7}), ("down", {})):
+        tune(shipped, tmp_path / words, 1, "--wanted_words", words)
+        model = tmp_path / words / "tuned.tflite"
+        frozen = ["freeze", *places, "--start_checkpoint", "latest", "--train_dir", str(tmp_path / words)]
+        assert main([*frozen, "--output_file", str(model)]) == 0
+        assert models.load(model).metadata["recognize"] == {**RECOGNIZE, "thresholds": thresholds}
+    (tmp_path / "own.json").write_text('{"recognize": {"detection_threshold": 0.9}}')
+    assert main([*frozen, "--output_file", str(model), "--metadata", str(tmp_path / "own.json")]) == 0
+    assert models.load(model).metadata["recognize"] == {"detection_threshold": 0.9}
+
+
+def test_the_donor_goes_on_saying_its_words_and_says_nothing_of_new_ones(shipped, tmp_path, monkeypatch):
+    folder, places = shipped
+    asked = []
+    monkeypatch.setattr("kwsd_train.examples.load_data", lambda *had, **how: asked.append((had[2], how)) or 1 / 0)
+    start = ["--start_checkpoint", str(folder / "words.weights.h5"), "--train_dir", str(tmp_path)]
+    for more in (["up,down"], ["down"], ["up,down", "--teacher_weight", "0"], ["up,down", "--recipe", "tutorial"]):
+        with pytest.raises(ZeroDivisionError):
+            main(["train", *places, *start, *ALONE, "--wanted_words", *more])
+    (taught, how), *others = asked
+    assert [Path(teacher) for teacher in taught] == [folder / "words.tflite"]
+    assert how["teachers_hear_batches"]
+    assert [teachers for teachers, _ in others] == [[], [], []]
 
 
 def test_a_bundled_name_means_its_float_weights(shipped, monkeypatch):

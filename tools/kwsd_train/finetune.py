@@ -3,24 +3,27 @@
 What was learnt of speech is taken over, so a new word needs a few recordings instead of thousands.
 """
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kwsd.errors import ModelError
-from kwsd_train import flag_table, options
+from kwsd_train import flag_table, options, recipes
 
 ENDING = ".weights.h5"
 
 
 @dataclass(frozen=True)
 class Donor:
-    """A trained model: its float weights, the flags that made it, and its labels."""
+    """A trained model: its float weights, the file that runs, the flags that made it, labels, recogniser's settings."""
 
     weights: Path
+    model: Path
     settings: Mapping[str, Any]
     labels: Sequence[str]
+    recognize: Mapping[str, Any]
 
 
 def find(name: str) -> Donor | None:
@@ -49,12 +52,32 @@ def find(name: str) -> Donor | None:
             str(weights), f"no {frozen[0].name} beside it that tells its features and words", "Put it there."
         )
     model = models.load(described)
-    return Donor(weights, _settings(described, model.metadata), model.labels)
+    settings = _settings(described, model.metadata)
+    return Donor(weights, described, settings, model.labels, model.metadata.get("recognize", {}))
 
 
 def stored_settings(donor: Donor, wanted_words: str | None) -> dict[str, Any]:
     """The donor's feature flags, as a checkpoint would hold them; the words are free to choose."""
     return {**donor.settings, "wanted_words": wanted_words or donor.settings["wanted_words"]}
+
+
+def recognize(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
+    """The donor's settings of the recogniser, without the thresholds of words that are left out."""
+    settings = dict(donor.recognize)
+    if "thresholds" in settings:
+        settings["thresholds"] = {word: value for word, value in settings["thresholds"].items() if word in words}
+    return settings
+
+
+def taught_by(donor: Donor, args: argparse.Namespace, settings: Mapping[str, Any]) -> argparse.Namespace:
+    """``args`` with the donor as the teacher of the words that it knows, so that they stay what they were.
+
+    Nothing changes where there are other teachers or no such words, with the tutorial's recipe, or with a weight of 0.
+    """
+    kept = set(options.words(settings)) & set(donor.labels)
+    if args.teacher or not kept or settings["recipe"] == recipes.TUTORIAL or not settings["teacher_weight"]:
+        return args
+    return argparse.Namespace(**{**vars(args), "teacher": [str(donor.model)], "teacher_hears": "batches"})
 
 
 def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ of its range. Folders, files and plain switches are the commands' own.
 from typing import Any
 
 from kwsd.config_kinds import Choice, Kind, Number, Text, Whole
-from kwsd_train import distribute, sampling
+from kwsd_train import distribute, recipes, sampling
 from kwsd_train.architectures import absolute
 from kwsd_train.convert import QUANTIZE
 from kwsd_train.data import DEFAULT_SEED, SETS
@@ -131,6 +131,9 @@ AUGMENTATION = _rows(
 )
 
 TRAINING = _rows(
+    ("recipe", Choice(recipes.NAMES), None, "",
+     "where defaults come from: the tutorial, or what makes a few takes of own words enough (noise, rooms, running "
+     "speech, other voices, balanced batches); left out, own_words where a model is fine-tuned"),
     ("how_many_training_steps", Several(STEPS), (15000, 3000), "steps", "length of each stage"),
     ("learning_rate", Several(Number(0, 1e38)), (0.001, 0.0001), "", "learning rate of each stage"),
     ("learning_rate_schedule", Choice(SHAPES), SHAPES[0], "", "constant in each stage, or falling to zero"),

@@ -59,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--weights_file", "must end in .weights.h5")
     stored = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored.settings)
-    settings = {**options.AUGMENT_DEFAULTS, **stored.settings, **settings}
+    settings = {**options.DATA_DEFAULTS, **options.AUGMENT_DEFAULTS, **stored.settings, **settings}
     settings |= options.given(args, options.DATA_DEFAULTS)
     extra = _extra_metadata(args.metadata)
+    if stored.settings.get("recognize"):  # of the model that was fine-tuned
+        extra = {"recognize": stored.settings["recognize"], **extra}
 
     import tensorflow as tf
 

@@ -162,6 +162,12 @@ def create(
     )
 
 
+def percentages(settings: Mapping[str, Any]) -> float:
+    """What is not wanted words, all together, in percent."""
+    parts = ("silence_percentage", "unknown_percentage", "speech_percentage", "unlabelled_percentage")
+    return float(sum(settings.get(part, 0.0) for part in parts))
+
+
 def check(words: Sequence[str], settings: Mapping[str, Any]) -> None:
     """UsageError where the settings ask for what cannot be drawn."""
     weights = settings["word_weights"]
@@ -171,8 +177,7 @@ def check(words: Sequence[str], settings: Mapping[str, Any]) -> None:
             raise UsageError(flag, "--sampling tutorial draws every clip equally often", "Add --sampling balanced.")
         return
     word_weights(weights, words)
-    parts = ("silence_percentage", "unknown_percentage", "speech_percentage", "unlabelled_percentage")
-    taken = sum(settings.get(part, 0.0) for part in parts)
+    taken = percentages(settings)
     if taken >= 100:
         raise UsageError(
             "--sampling",

@@ -19,6 +19,7 @@ from kwsd_train import (
     flag_table,
     options,
     progress,
+    recipes,
 )
 from kwsd_train.data import labels_of
 from kwsd_train.schedule import Schedule, make_schedule
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_flags(parser, "features and network", flag_table.FEATURES)
     options.add_flags(parser, "data", flag_table.DATA)
     options.add_flags(parser, "augmentation (all but background and shift are off by default)", flag_table.AUGMENTATION)
-    options.add_flags(parser, "training", flag_table.TRAINING, filled=True)
+    options.add_flags(parser, "training", flag_table.TRAINING)
     group = parser.add_argument_group("files and models")
     group.add_argument(
         "--train_dir",
@@ -74,8 +75,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def filled(args: argparse.Namespace, recipe: str = recipes.TUTORIAL) -> argparse.Namespace:
+    """``args`` with the recipe's value for each flag of training that was not given."""
+    values = options.resolve(args, recipes.defaults(recipe, flag_table.TRAINING))
+    return argparse.Namespace(**{**vars(args), **values, "recipe": recipe})
+
+
 def train(args: argparse.Namespace) -> float:
     """Train as the flags say. The last validation's accuracy, 0..1."""
+    donor = finetune.find(args.start_checkpoint)
+    start = None
+    if args.start_checkpoint and donor is None:
+        start = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
+    recipe = args.recipe or (recipes.OWN_WORDS if donor else start.settings.get("recipe") if start else None)
+    args = filled(args, recipe or recipes.TUTORIAL)
     level = {"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(args.verbosity, args.verbosity)
     bar = progress.log_to(sys.stderr)
     _log.setLevel(level)
@@ -89,23 +102,25 @@ def train(args: argparse.Namespace) -> float:
     _check_teachers(args)
     if args.data_url:
         _fetch(args)
-    donor = finetune.find(args.start_checkpoint)
-    start = None
-    if args.start_checkpoint and donor is None:
-        start = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
     stored = finetune.stored_settings(donor, args.wanted_words) if donor else start.settings if start else None
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored)
-    settings |= options.resolve(args, options.DATA_DEFAULTS) | options.resolve(args, options.AUGMENT_DEFAULTS)
-    settings |= {"batch_size": args.batch_size, "unlabelled_percentage": args.unlabelled_percentage}
+    rows = (*flag_table.DATA, *flag_table.AUGMENTATION)
+    settings |= options.resolve(args, recipes.defaults(args.recipe, rows))
+    settings |= {name: getattr(args, name) for name in ("batch_size", "unlabelled_percentage", "recipe")}
+    settings = recipes.as_percentages_are_meant(settings, options.given(args, settings))
     options.check(settings)
     architectures.check(settings["model_architecture"])
-
-    _warn(findings.of_names(findings.Folder(options.folders(args).data, settings), options.words(settings), settings))
+    where = options.folders(args)
+    settings = recipes.without_what_is_missing(settings, options.given(args, vars(args)), where)
+    if begun := donor or finetune.find(start.settings.get("donor", "") if start else ""):
+        settings |= {"donor": str(begun.weights), "recognize": finetune.recognize(begun, options.words(settings))}
+        args = finetune.taught_by(begun, args, settings)
+    _warn(findings.of_names(findings.Folder(where.data, settings), options.words(settings), settings))
 
     from kwsd_train.examples import load_data
 
     live = args.teacher_hears == "batches"
-    data = load_data(settings, options.folders(args), args.teacher, args.unlabelled_dir, teachers_hear_batches=live)
+    data = load_data(settings, where, args.teacher, args.unlabelled_dir, teachers_hear_batches=live)
     _warn(findings.of_sound(data, settings))
     labels = labels_of(options.words(settings))
     try:

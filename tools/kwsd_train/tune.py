@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     progress.log_to(sys.stderr)
-    if args.start_checkpoint or args.distribute != "none":
+    if args.start_checkpoint or args.distribute not in (None, "none"):
         raise UsageError(
             "tune", "every trial trains anew, on this machine", "Leave out --start_checkpoint, --distribute."
         )
@@ -157,7 +157,7 @@ def _command(args: argparse.Namespace, sampled: dict[str, Any], train_dir: Path)
     values = {name: getattr(args, name) for name in defaults} | sampled | {"train_dir": train_dir}
     rate = values["learning_rate"]
     if isinstance(rate, float):  # each stage a tenth of the one before, as the tutorial has it
-        stages = len(values["how_many_training_steps"])
+        stages = len(train.filled(args).how_many_training_steps)
         values["learning_rate"] = tuple(float(f"{rate * 0.1**stage:.3g}") for stage in range(stages))
     rows = {flag.name: flag for flag in flag_table.TRAIN}
     command: list[str] = []
