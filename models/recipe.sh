@@ -51,7 +51,7 @@ learn() {
   train=$1 start=$2 count=$3
   shift 3
   [ -e "$train" ] && ls "$train" | grep -q 'ckpt-' && start=latest
-  kwsd-train train --train_dir "$train" --start_checkpoint "$start" --data_dir "$words" \
+  kwsd-train train --recipe tutorial --train_dir "$train" --start_checkpoint "$start" --data_dir "$words" \
     --model_architecture "$network" --how_many_training_steps "$count" \
     --preprocess log_mel --window_size_ms 32 --window_stride_ms 20 \
     --feature_bin_count 40 --lower_hz 20 --upper_hz 7000 --mel_power 2 --log_floor 1e-6 \

@@ -158,7 +158,7 @@ def test_a_teacher_says_nothing_of_a_word_it_lacks_and_goes_on_saying_the_others
     settings = SETTINGS | HEARD_ALIKE | QUIET | {"wanted_words": "no,lumos,yes", "teacher_weight": 1.0}
     plain = Examples(data_of(words_dir, tmp_path, settings), settings).batch(2)
     data = data_of(words_dir, tmp_path, settings, TEACHERS[:1], teachers_hear_batches=True)
-    rows, targets = Examples(data, settings).batch(2)
+    rows, targets, _ = Examples(data, settings).batch(2)
     model, new = models.load(TEACHERS[0]), plain[1][:, 3] == 1
     assert new.any()
     np.testing.assert_array_equal(targets[new], plain[1][new])
