@@ -41,7 +41,7 @@ fi
 
 add python3-venv "$python" -c 'import ensurepip, venv'
 add libportaudio2 library libportaudio.so.2
-if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, the shell examples, text to speech
+if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, the shell examples, text to speech, m4a
     add pulseaudio have pulseaudio
     add pulseaudio-utils have pactl
     add libasound2-plugins alsa_pulse
@@ -49,6 +49,7 @@ if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, t
     add socat have socat
     add openssl have openssl
     add espeak-ng have espeak-ng
+    add ffmpeg have ffmpeg
 fi
 if [ "$goal" = nspawn ]; then
     add debootstrap have debootstrap

@@ -25,6 +25,7 @@ COMMANDS = (
     "sweep",
     "download",
     "record",
+    "import",
     "check-data",
     "synthesize",
     "tune",
@@ -58,9 +59,13 @@ def _complain(error: KwsdError) -> int:
     return error.exit_code
 
 
+def _module(command: str) -> Any:
+    return importlib.import_module(f"kwsd_train.{command.replace('-', '_')}")
+
+
 def parser_of(command: str) -> tuple[Any, Parser]:
     """A command's module, and the parser of its arguments."""
-    module = importlib.import_module(f"kwsd_train.{command.replace('-', '_')}")
+    module = _module(command)
     parser = Parser(prog=f"kwsd-train {command}", description=module.HELP, example=module.EXAMPLE)
     module.add_arguments(parser)
     return module, parser
@@ -68,7 +73,7 @@ def parser_of(command: str) -> tuple[Any, Parser]:
 
 def _end_without_command(arguments: list[str]) -> NoReturn:
     """Ends with 0 after --help or --version, else with 2."""
-    helps = {name: importlib.import_module(f"kwsd_train.{name.replace('-', '_')}").HELP for name in COMMANDS}
+    helps = {name: _module(name).HELP for name in COMMANDS}
     parser = Parser(
         prog="kwsd-train",
         usage="kwsd-train COMMAND [options]",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kwsd_train import options, takes
+from kwsd_train import any_audio, options, takes
 from kwsd_train.augment import fit
 from kwsd_train.data import BACKGROUND_FOLDER, SETS, background_files, speaker_of, which_set
 from kwsd_train.recordings import is_audio
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 FAIL, WARN = "fail", "warn"
 
-_FOREIGN = frozenset({".m4a", ".aac", ".mp4", ".3gp", ".amr", ".wma", ".caf", ".aif", ".aiff", ".webm", ".mkv"})
 _FEW_SPEAKERS = 3
 """So few can be told from all others by their voices."""
 _LATE_MS = 200
@@ -54,7 +53,7 @@ class Folder:
                 if is_audio(file):
                     kept = settings["validation_percentage"], settings["testing_percentage"]
                     by_set[which_set(file.name, *kept)].append(file)
-                elif file.suffix.lower() in _FOREIGN:
+                elif file.suffix.lower() in any_audio.FOREIGN:
                     self.foreign.append(file)
 
     def training(self, word: str) -> list[Path]:

@@ -225,6 +225,11 @@ RECORD = _rows(
     *CLIP,
 )
 
+IMPORT = _rows(
+    ("pause_ms", Number(50, 5000), 300.0, "ms", "so much quiet between two utterances cuts a recording in two"),
+    *CLIP,
+)
+
 SYNTHESIZE = _rows(
     ("count", Whole(1, 100_000), 100, "", "clips of each word, or voices for lines"),
     ("speed", FromTo(Number(0.3, 3)), (0.8, 1.25), "times", "the voice's own speed"),

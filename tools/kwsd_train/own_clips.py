@@ -35,7 +35,7 @@ def speaker(flag: str, name: str) -> str:
 
 def numbers(folder: Path, speaker: str) -> list[int]:
     """The N of this speaker's clips that are there, in whatever codec."""
-    pattern = re.compile(re.escape(speaker) + r"_nohash_(\d+)\.(?:wav|flac|ogg|opus)")
+    pattern = re.compile(re.escape(speaker) + r"_nohash_(\d+)\.(?:wav|flac|ogg|opus|mp3)")
     names = (path.name for path in folder.glob(f"{speaker}_nohash_*"))
     return sorted(int(match[1]) for match in map(pattern.fullmatch, names) if match)
 

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from kwsd.errors import InputError, OutputError
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus"})
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
 
 
 def is_audio(path: Path) -> bool:
-    """Whether the name says WAV, FLAC or Ogg."""
+    """Whether the name says WAV, FLAC, Ogg or MP3."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def decode(path: Path, rate_hz: int) -> NDArray[np.int16]:
-    """The first channel of a WAV, FLAC or Ogg file at ``rate_hz``, shape (n,). InputError if it cannot be read."""
+    """The first channel of a WAV, FLAC, Ogg or MP3 file at ``rate_hz``, shape (n,). InputError if it cannot be read."""
     import soundfile
 
     try:
