@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from kwsd_train import own_clips
 from kwsd_train.cli import main
+from kwsd_train.data import which_set
 from kwsd_train.record import Listener
 
 from kwsd.audio.source import Block, Gap
@@ -73,6 +74,23 @@ def test_words_are_asked_for_recorded_and_kept_and_useless_takes_are_asked_for_a
     assert process.returncode == 0
     assert "lumos: 2 of 2 are there" in said
     assert "0 clips of anna recorded" in said
+
+
+def test_other_words_by_the_same_voice_are_asked_for_once_each(microphone, sounds, tmp_path):
+    """And a speaker from whom nothing would be learnt is told before anybody speaks."""
+    folder, heard = tmp_path / "data", []
+    with recording(folder, microphone.env, "--takes", "1", "--other_words", "2", "--speaker", "ben") as process:
+        for line in process.stdout:
+            heard.append(line.strip())
+            if "' now" in line:
+                microphone.play(sounds["word"])
+        assert process.wait() == 0, process.stderr.read()
+    assert heard[0].startswith("which_set keeps ben for testing")
+    suggested = heard[0].split("Under the name ")[1].split()[0]
+    assert which_set(f"{suggested}_nohash_0", 10, 10) == "training"
+    words = {path.parent.name for path in folder.rglob("ben_nohash_0.wav")}
+    assert len(words) == 3
+    assert "lumos" in words
 
 
 def test_ctrl_c_leaves_whole_files_and_the_next_run_goes_on(microphone, sounds, tmp_path):

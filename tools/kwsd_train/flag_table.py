@@ -220,6 +220,8 @@ CLIP = _rows(
 
 RECORD = _rows(
     ("takes", Whole(1, 10_000), 20, "clips", "of each word, those already there counted"),
+    ("other_words", Whole(0, 60), None, "words",
+     "other words asked for once each, so that the voice is told from the word; left out, 20 on a terminal, else 0"),
     ("take_s", Number(0.1, 60), 2.0, "s", "listened to for each word"),
     ("pause_s", Number(0, 60), 0.7, "s", "between takes"),
     *CLIP,

@@ -5,6 +5,7 @@ import getpass
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from kwsd.errors import UnavailableError, UsageError
 from kwsd_train import flag_table, flags, own_clips, takes
 from kwsd_train.augment import Signal
 from kwsd_train.data import data_root, which_set
+from kwsd_train.other_voices import OTHER_WORDS
 
 if TYPE_CHECKING:
     from kwsd.audio.microphone import Microphone
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 HELP = "ask for words, record them from the microphone and keep the loudest second of each"
 EXAMPLE = "kwsd-train record --words lumos,nox --takes 20 --speaker anna"
 
+_OTHER_WORDS = 20
 _REDRAW_S = 0.1
 _DEAF_S = 8.0
 _REJECTED_MAX = 10
@@ -52,11 +55,13 @@ def run(args: argparse.Namespace) -> int:
     if args.take_s < args.clip_duration_ms / 1000:
         raise UsageError("--take_s", "must be as long as a clip")
     folder = args.output_dir or data_root() / "speech_commands"
+    _tell_set(speaker)
     audio = AudioSettings(device=args.device, channel=args.channel, gain_db=args.gain_db)
     microphone = Microphone(audio, args.sample_rate, wait=False)
     try:
         session = Session(Listener(microphone, on_terminal=sys.stdout.isatty()), folder, speaker, args)
-        kept = sum(session.record(word) for word in words)
+        kept = sum(session.record(word, args.takes) for word in words)
+        kept += sum(session.record(word, 1) for word in _other_words(words, args.other_words))
     finally:
         microphone.close()
         if microphone.hung:
@@ -64,6 +69,29 @@ def run(args: argparse.Namespace) -> int:
     name = which_set(own_clips.path_of(folder, words[0], speaker, 0, args.codec).name, 10, 10)
     print(f"{kept} clips of {speaker} recorded in {folder}; which_set puts this speaker into {name}")
     return 0
+
+
+def _other_words(words: Sequence[str], count: int | None) -> list[str]:
+    """Words by the same voice, lest it be learnt in place of the wanted one. Without a terminal nobody is asked."""
+    if count is None:
+        count = _OTHER_WORDS if sys.stdout.isatty() else 0
+    others = [word for word in OTHER_WORDS if word not in words][:count]
+    if others:
+        print(f"And now {len(others)} other words, once each, by which your voice is told from your word.", flush=True)
+    return others
+
+
+def _tell_set(speaker: str) -> None:
+    """Before anybody speaks: a speaker whom training leaves out, and a name that it takes."""
+    chosen = which_set(f"{speaker}_nohash_0", 10, 10)
+    if chosen != "training":
+        names = (f"{speaker}-{number}" for number in range(2, 1000))
+        other = next(name for name in names if which_set(f"{name}_nohash_0", 10, 10) == "training")
+        print(
+            f"which_set keeps {speaker} for {chosen}: nothing is learnt from these takes unless train is given "
+            f"--{chosen}_percentage 0. Under the name {other} they would be for training.",
+            flush=True,
+        )
 
 
 class Listener:
@@ -116,7 +144,7 @@ class Session:
         self._listener, self._folder, self._speaker, self._args = listener, folder, speaker, args
         self._rejected = 0
 
-    def record(self, word: str) -> int:
+    def record(self, word: str, takes_wanted: int) -> int:
         """Record what is missing of a word; how many clips that were.
 
         A clip's number is never given twice. UnavailableError after ten takes in a row that are of no use.
@@ -124,10 +152,10 @@ class Session:
         args = self._args
         there = own_clips.numbers(self._folder / word, self._speaker)
         if there:
-            print(f"{word}: {len(there)} of {args.takes} are there", flush=True)
-        number, missing = max(there, default=-1) + 1, max(0, args.takes - len(there))
+            print(f"{word}: {len(there)} of {takes_wanted} are there", flush=True)
+        number, missing = max(there, default=-1) + 1, max(0, takes_wanted - len(there))
         for take in range(missing):
-            clip = self._take(word, f"{word} ({args.takes - missing + take + 1} of {args.takes})")
+            clip = self._take(word, f"{word} ({takes_wanted - missing + take + 1} of {takes_wanted})")
             path = own_clips.path_of(self._folder, word, self._speaker, number + take, args.codec)
             own_clips.write(path, clip, args.sample_rate)
             print(f"kept {path}", flush=True)
