@@ -80,3 +80,27 @@ def test_a_result_that_cannot_be_written_is_one_line(folder, tmp_path, capsys, f
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "/dev/null/result: cannot be written" in lines[0]
+
+
+def test_a_folder_of_another_persons_takes_can_be_tested_on(tmp_path, data_dir, capsys):
+    """One of the words alone, no background, and nobody who would be trained on."""
+    takes = tmp_path / "takes"
+    (takes / "yes").mkdir(parents=True)
+    for number, path in enumerate(sorted((data_dir / "up").iterdir())[:3]):
+        (takes / "yes" / f"ben_nohash_{number}.wav").symlink_to(path)
+    flags = ["evaluate", "--model", str(MODEL), "--data_dir", str(takes), "--cache_dir", str(tmp_path / "cache")]
+    for name in ("testing", "all"):
+        assert main([*flags, "--set", name]) == 0
+        assert f"(N=3, {name})" in capsys.readouterr().out
+    assert main([*flags, "--set", "validation"]) == 66
+    told = capsys.readouterr().err
+    assert "no clip of yes, no in the validation set; those there are by speakers of testing. Take them all" in told
+
+
+def test_all_clips_are_those_of_the_three_sets(folder, tmp_path, capsys):
+    flags = ["--data_dir", str(folder), "--cache_dir", str(tmp_path / "cache"), "--unknown_percentage", "0"]
+    counts = {}
+    for name in ("training", "testing", "all"):
+        assert main(["evaluate", "--model", str(MODEL), "--set", name, "--silence_percentage", "0", *flags]) == 0
+        counts[name] = int(capsys.readouterr().out.split("(N=")[1].split(",")[0])
+    assert counts.pop("all") == sum(counts.values()) == 24

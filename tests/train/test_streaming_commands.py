@@ -176,6 +176,36 @@ def test_swept_settings_can_be_used_and_give_what_was_promised(recording, tmp_pa
     assert "recommended:" in capsys.readouterr().out
 
 
+def test_recordings_without_words_alone_tell_thresholds(recording, tmp_path, capsys):
+    """A room in which nobody meant a word: the lowest that keep to the wish, all else as the model has it."""
+    result, drawn = tmp_path / "out.json", tmp_path / "out.png"
+    outputs = ["--json", str(result), "--png", str(drawn), "--workers", "1"]
+    alone = ["sweep", "--negatives", str(recording / "words.wav"), *outputs]  # as if nobody had meant them
+    found = {}
+    for wish in (100_000.0, 900.0):
+        assert main([*alone, "--false_alarms_per_hour", str(wish)]) == 0
+        found[wish] = json.loads(result.read_text())
+    most, fewer = found.values()
+    assert set(most["recommended"]["thresholds"].values()) == {0.2}
+    assert most["rates"]["miss_rate"] is fewer["rates"]["miss_rate"] is None
+    assert fewer["rates"]["false_alarms_per_hour"] <= 900 < most["rates"]["false_alarms_per_hour"]
+    assert set(fewer["recommended"]["thresholds"].values()) > {0.2}  # raised where it helps
+    model = load("default")
+    for name in ("mode", "average_window_ms", "speech_threshold"):
+        assert fewer["recommended"][name] == model.recognize[name]
+    assert main([*alone, "--false_alarms_per_hour", "900", "--shared_threshold"]) == 0
+    shared = json.loads(result.read_text())
+    assert len(set(shared["recommended"].get("thresholds", {"": 1}).values())) == 1
+    assert shared["rates"]["false_alarms_per_hour"] <= 900
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    assert "false alarms an hour" in capsys.readouterr().out
+
+
+def test_a_sweep_of_nothing_is_told(capsys):
+    assert main(["sweep"]) == 2
+    assert "there is nothing to listen to" in capsys.readouterr().err
+
+
 def test_a_sweep_tries_thresholds_in_running_speech_and_says_which_it_means(recording, tmp_path):
     where, table = tmp_path / "kwsd.yaml", tmp_path / "out.csv"
     modes = ["--modes", "repeat,tensorflow", "--average_windows_ms", "500", "--shared_threshold"]

@@ -166,6 +166,26 @@ def recommend_per_word(
     return best
 
 
+def recommend_from_negatives(
+    curve: Curve, alarms_max: float, words: Sequence[str], replay: Callable[[CompleteRecognizeSettings], Counts]
+) -> Choice:
+    """The lowest thresholds with at most ``alarms_max`` false alarms in all, where no word was said in any recording.
+
+    All begin at the lowest, and the word with the most alarms is raised, step by step; up to the highest at worst.
+    """
+    places = [0] * len(words)
+    while True:
+        thresholds = {word: curve.thresholds[place] for word, place in zip(words, places, strict=True)}
+        middle = float(np.median(list(thresholds.values())))
+        settings = replace(curve.settings, detection_threshold=middle, thresholds=thresholds)
+        counts = replay(settings)
+        alarms = counts[:, FALSE_ALARMS]
+        can = [place for place in range(len(words)) if alarms[place] and places[place] + 1 < len(curve.thresholds)]
+        if alarms.sum() <= alarms_max or not can:
+            return Choice(settings, counts)
+        places[max(can, key=lambda place: alarms[place])] += 1
+
+
 def _places(counts: Counts, price: float) -> NDArray[np.int64]:
     """For each word the place of the best threshold; the middle one of several equally good, shape (words,)."""
     cost = counts[:, :, MISSED] + counts[:, :, WRONG] + price * counts[:, :, FALSE_ALARMS]

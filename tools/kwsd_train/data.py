@@ -21,6 +21,7 @@ SILENCE, UNKNOWN = "_silence_", "_unknown_"
 SILENCE_INDEX, UNKNOWN_INDEX = 0, 1
 BACKGROUND_FOLDER = "_background_noise_"
 SETS = ("training", "validation", "testing")
+ALL_SETS = "all"
 DEFAULT_SEED = 59185
 _MAX_HASH = 2**27 - 1
 
@@ -79,11 +80,13 @@ def build_index(
     testing_percentage: float = 10.0,
     seed: int = DEFAULT_SEED,
     whole: bool = False,
+    only: Sequence[str] | None = None,
 ) -> dict[str, list[Clip]]:
     """All clips by set. Percentages of silence and unknown are of the wanted clips; shuffled from ``seed``.
 
     Args:
         whole: the training set has all other words, and no silence, whatever the percentages are.
+        only: sets to test on, the others staying empty. Nobody trains then: one word is enough.
 
     Raises InputError when there are no clips, or none of a wanted word, or none of one left to train on.
     """
@@ -105,12 +108,14 @@ def build_index(
         raise InputError(
             str(data_dir), f"No .wavs found at {data_dir}/*/*.wav (nor .flac, .ogg, .opus)", "Name it by --data_dir."
         )
-    for word in words:
+    for word in () if only else words:
         if word not in found:
             raise InputError(
                 str(data_dir), f"Expected to find {word} in labels but only found {', '.join(sorted(found))}"
             )
-    for word in words:
+    if only:
+        _need_clips(data_dir, words, only, wanted)
+    for word in () if only else words:
         _need_training_clip(data_dir, word, words.index(word) + 2, wanted)
     for name in ("validation", "testing", "training"):
         count = len(wanted[name])
@@ -122,7 +127,7 @@ def build_index(
         wanted[name] += unknown[name][: math.ceil(count * unknown_percentage / 100)]
     for name in ("validation", "testing", "training"):
         draw.shuffle(wanted[name])
-    return wanted
+    return {name: clips if only is None or name in only else [] for name, clips in wanted.items()}
 
 
 def speaker_of(path: Path) -> str:
@@ -143,6 +148,16 @@ def _need_training_clip(data_dir: Path, word: str, label: int, clips: dict[str, 
         f"no clip of {word} falls into the training set: its speakers ({shown}) are kept for {' and '.join(others)}",
         "Add takes under other speakers' names, or train with --validation_percentage 0 --testing_percentage 0.",
     )
+
+
+def _need_clips(data_dir: Path, words: Sequence[str], only: Sequence[str], clips: dict[str, list[Clip]]) -> None:
+    """InputError where none of the sets to test on has a clip of the words."""
+    if any(clips[name] for name in only):
+        return
+    others = [name for name in SETS if clips[name]]
+    kept = f"; those there are by speakers of {' and '.join(others)}" if others else ""
+    why = f"no clip of {', '.join(words)} in the {' or '.join(only)} set{kept}"
+    raise InputError(str(data_dir), why, "Take them all with --set all." if others else "Name a folder by --data_dir.")
 
 
 def says(transcript: str, words: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kwsd_train import confusion, flag_table, flags, mistakes, options, pictures
-from kwsd_train.data import DEFAULT_SEED
+from kwsd_train.data import ALL_SETS, BACKGROUND_FOLDER, DEFAULT_SEED, SETS
 from kwsd_train.files import write_whole
 
 HELP = "measure a model on the clips of a set"
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model", default="default", metavar="MODEL", help="bundled name or .tflite file (default: default)"
     )
-    flags.add(group, flag_table.CLIP_SET)
+    flags.add(group, flag_table.EVALUATE)
     group.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
     group.add_argument("--png", type=Path, metavar="FILE", help="draw the confusion matrix")
     group.add_argument(
@@ -46,9 +46,13 @@ def run(args: argparse.Namespace) -> int:
         "sample_rate": model.sample_rate_hz,
         "clip_duration_ms": model.clip_ms,
     }
-    data = load_data(settings, options.folders(args))
+    where, only = options.folders(args), SETS if args.set == ALL_SETS else (args.set,)
+    if args.silence_percentage is None and not (where.data / BACKGROUND_FOLDER).is_dir():
+        settings["silence_percentage"] = 0.0  # as where a person has recorded a word or two
+    data = load_data(settings, where, only=only)
     examples = Examples(data, settings, model.frontend)
-    rows, labels = examples.evaluation_set(args.set)
+    parts = [examples.evaluation_set(name) for name in only]
+    rows, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     names = examples.names
     # a model may order its labels as it likes: its numbers are brought into the order of the sets
     order = np.array([names.index(label) for label in model.labels])
@@ -65,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         "per_label": confusion.per_label(counts, names),
     }
     total = f"accuracy {figures['accuracy'] * 100:.2f}% (N={len(labels)}, {args.set})"
-    files = [data.clips.paths[number] if number >= 0 else None for number in data.sets[args.set].numbers]
+    numbers = [number for name in only for number in data.sets[name].numbers]
+    files = [data.clips.paths[number] if number >= 0 else None for number in numbers]
     wrong = mistakes.find(files, labels, predicted, scores, names)
     print(confusion.as_table(counts, names))
     print(total)

@@ -98,10 +98,12 @@ def load_data(
     unlabelled_dir: Path | None = None,
     *,
     teachers_hear_batches: bool = False,
+    only: Sequence[str] | None = None,
 ) -> Data:
     """Find, decode and check what ``settings`` ask for; ask the ``teachers``. InputError names what is missing.
 
     Args:
+        only: sets to test on; nobody trains then, and the others stay empty.
         teachers_hear_batches: leave the training clips' targets as they are; `Examples` asks the teachers.
     """
     rate_hz = settings["sample_rate"]
@@ -114,9 +116,10 @@ def load_data(
         testing_percentage=settings["testing_percentage"],
         seed=settings["seed"],
         whole=settings["sampling"] == "balanced",
+        only=only,
     )
     names = labels_of(words(settings))
-    others = _other_voices(index["training"], names, settings, where.cache)
+    others = [] if only else _other_voices(index["training"], names, settings, where.cache)
     index["training"] += others
     made = {clip.path for clip in others}
     paths = sorted({clip.path for name in SETS for clip in index[name] if clip.path})

@@ -10,7 +10,7 @@ from kwsd.config_kinds import Choice, Kind, Number, Text, Whole
 from kwsd_train import distribute, recipes, sampling
 from kwsd_train.architectures import absolute
 from kwsd_train.convert import QUANTIZE
-from kwsd_train.data import DEFAULT_SEED, SETS
+from kwsd_train.data import ALL_SETS, DEFAULT_SEED, SETS
 from kwsd_train.flags import AnyCase, Boolean, Flag, FromTo, Several
 from kwsd_train.own_clips import CODECS
 from kwsd_train.schedule import SHAPES
@@ -161,6 +161,10 @@ TRAINING = _rows(
 )
 TUNE = _rows(
     ("trials", Whole(1, 1_000_000), 20, "trainings", "what this process adds"),
+)
+
+EVALUATE = _rows(
+    ("set", Choice((*SETS, ALL_SETS)), "testing", "", "whose clips; all: every clip of the folder, by whomever"),
 )
 
 CLIP_SET = _rows(("set", Choice(SETS), "testing", "", "whose clips, and noises where they have sets"))

@@ -47,7 +47,7 @@ class Tutorial:
 
     def __init__(self, labels: Entries) -> None:
         self._labels = labels
-        self._entries = [np.flatnonzero(labels == label) for label in range(int(labels.max()) + 1)]
+        self._entries = [np.flatnonzero(labels == label) for label in range(int(labels.max(initial=-1)) + 1)]
 
     def labels(self, size: int, places: int, draw: np.random.Generator) -> Sequence[int | None]:
         return [None] * places

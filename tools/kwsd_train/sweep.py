@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -54,9 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layers.add_model_arguments(parser)
     group = parser.add_argument_group("recordings")
     add = group.add_argument
-    add("--wav", type=Path, nargs="+", required=True, metavar="FILE", help="recordings with words")
-    add("--ground_truth", type=Path, nargs="+", required=True, metavar="FILE", help="for each, what is said in it")
-    add("--negatives", type=Path, nargs="*", default=[], metavar="FILE", help="recordings, or folders, without a word")
+    add("--wav", type=Path, nargs="+", default=[], metavar="FILE", help="recordings with words")
+    add("--ground_truth", type=Path, nargs="+", default=[], metavar="FILE", help="for each, what is said in it")
+    add(
+        "--negatives",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="recordings, or folders, without a word; alone, they tell thresholds",
+    )
     group = parser.add_argument_group("settings to try, values divided by commas")
     for name, (_, values, text) in GRID.items():
         group.add_argument(f"--{name}", default=values, metavar="LIST", help=f"{text} (default: {values})")
@@ -85,6 +92,10 @@ def run(args: argparse.Namespace) -> int:
     if args.png:
         pictures.need_matplotlib()
     negatives = audio_files(args.negatives, "--negatives")
+    if not args.wav and not negatives:
+        raise UsageError(
+            "--wav", "there is nothing to listen to", "Give recordings with words, or --negatives without."
+        )
     if len(args.wav) != len(args.ground_truth):
         raise UsageError("--ground_truth", f"{len(args.ground_truth)} files for {len(args.wav)} recordings")
     rows = [score.read_rows(path) for path in args.ground_truth] + [[] for _ in negatives]
@@ -92,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     said = layers.read(args)
     model = models.load(**said.load)
     words = [label for label in model.labels if score.is_wanted(label)]
-    if not any(row.label in words for truth in rows for row in truth):
+    if args.wav and not any(row.label in words for truth in rows for row in truth):
         names = " ".join(map(str, args.ground_truth))
         raise UsageError(
             "--ground_truth", f"no row of {names} names one of the model's words", f"It has {', '.join(words)}."
@@ -109,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
     }
     hours = sum(one.duration_ms for one, _ in by_stride[strides[0]]) / 3_600_000
     families, thresholds = _grid(args, base, strides)
+    if not args.wav:  # nothing tells which settings hear more: the thresholds alone are looked for
+        families = [replace(base, thresholds={})]
     _log.info("%d settings on %.2f h", len(families) * len(thresholds), hours)
     swept = _sweep(by_stride, families, thresholds, words, args.workers)
 
@@ -119,7 +132,9 @@ def run(args: argparse.Namespace) -> int:
 
     alarms_max = args.false_alarms_per_hour * hours
     choice = curves.recommend_shared(swept, alarms_max)
-    if not args.shared_threshold:
+    if not args.wav:
+        choice = _from_negatives(swept[0], alarms_max, words, replayed, shared=args.shared_threshold)
+    elif not args.shared_threshold:
         choice = curves.recommend_per_word(swept, alarms_max, words, replayed) or choice
     figures = curves.rates(choice.counts, words, hours)
     # Said of each word that a farther layer names, which would otherwise be moved along and not be what was tried.
@@ -131,6 +146,19 @@ def run(args: argparse.Namespace) -> int:
     print(_as_text(recommended, figures))
     _write(args, model, swept, words, hours, recommended, figures)
     return 0
+
+
+def _from_negatives(
+    curve: Curve, alarms_max: float, words: Sequence[str], replay: Callable[..., Counts], *, shared: bool
+) -> curves.Choice:
+    if alarms_max < 1:
+        _log.warning("The recordings are too short to tell so few false alarms from none: give longer ones")
+    if not shared:
+        return curves.recommend_from_negatives(curve, alarms_max, words, replay)
+    alarms = curve.counts[:, :, curves.FALSE_ALARMS].sum(axis=1)
+    place = next((place for place, count in enumerate(alarms) if count <= alarms_max), len(alarms) - 1)
+    settings = replace(curve.settings, detection_threshold=curve.thresholds[place], thresholds={})
+    return curves.Choice(settings, curve.counts[place])
 
 
 def _values(setting: str, flag: str, text: str) -> list[Any]:
@@ -190,7 +218,9 @@ def _sweep_family(family: CompleteRecognizeSettings, thresholds: Sequence[float]
 def _as_text(recommended: dict[str, Any], figures: dict[str, Any]) -> str:
     lines = ["recommended:", *(f"  {key}: {value}" for key, value in recommended.items())]
     missed, wrong, alarms = (figures[name] for name in ("miss_rate", "wrong_rate", "false_alarms_per_hour"))
-    if missed is not None:
+    if missed is None:
+        lines.append(f"{alarms:.2f} false alarms an hour")
+    else:
         lines.append(f"{missed * 100:.1f}% missed, {wrong * 100:.1f}% wrong, {alarms:.2f} false alarms an hour")
     return "\n".join(lines)
 
@@ -224,7 +254,8 @@ def _write(
         same = {name: value for name, value in recommended.items() if name not in ("detection_threshold", "thresholds")}
         points = next(points for settings, points in data if settings == same)
         title = f"{model.name}: " + ", ".join(f"{key} {value}" for key, value in same.items())
-        write_whole(args.png, det_plot.draw(points, title, figures))
+        drawn = det_plot.draw(points, title, figures) if args.wav else det_plot.draw_alarms(points, title)
+        write_whole(args.png, drawn)
     if args.write_config:
         from kwsd_train.settings_writer import write_config
 
