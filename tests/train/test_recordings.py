@@ -54,3 +54,23 @@ def test_samples_kept_as_floats_are_as_loud_as_those_kept_as_integers(tmp_path):
         soundfile.write(tmp_path / name, tone, 16000, subtype=subtype)
     floats, whole = (recordings.decode(tmp_path / name, 16000) for name in ("float.wav", "whole.wav"))
     assert np.abs(floats.astype(int) - whole).max() <= 1 and np.abs(whole).max() > 16000
+
+
+def test_a_new_take_of_a_word_leaves_the_other_words_decoded(tmp_path, monkeypatch):
+    """Twenty takes are added one evening to a hundred thousand clips of others."""
+    for place, name in enumerate(("bird/a", "bird/b", "lumos/a", "lumos/b", "tree/a")):
+        path = tmp_path / f"{name}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.full(100 + place, 0.1 * place), 16000)
+    paths = sorted(tmp_path.glob("*/*.wav"))
+    cache, asked = tmp_path / "cache", []
+    recordings.load([path for path in paths if path.parts[-2:] != ("lumos", "b.wav")], 16000, cache)
+    plain = recordings.decode
+    monkeypatch.setattr(recordings, "decode", lambda path, rate_hz: asked.append(path) or plain(path, rate_hz))
+    loaded = pickle.loads(pickle.dumps(recordings.load(paths, 16000, cache)))
+    assert {path.parent.name for path in asked} == {"lumos"}
+    assert [loaded.length(number) for number in range(5)] == [100, 101, 102, 103, 104]
+    assert loaded.bounds.tolist() == [0, 100, 201, 303, 406, 510]
+    for number in range(5):
+        np.testing.assert_allclose(loaded[number], 0.1 * number, atol=1e-4)
+    np.testing.assert_array_equal(loaded.excerpt(3, 100, 50), loaded[3][100:])

@@ -1,9 +1,10 @@
-"""Audio files, decoded once into one file of int16 samples that many processes map.
+"""Audio files, decoded once into one file of int16 samples for each folder, which many processes map.
 
 Opus costs about a millisecond a clip to decode, a hundred times what reading the samples back does.
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,19 +50,24 @@ class Recordings:
     """Decoded audio by number: ``recordings[i]`` is float32 in -1..1, shape (n,).
 
     Args:
-        stem: path of the cache without its endings ``.samples.npy`` (all samples, int16, shape (total,)) and
-            ``.bounds.npy`` (int64, shape (count + 1,): recording i is samples[bounds[i]:bounds[i + 1]]).
+        stems: paths of the parts of the cache without their endings ``.samples.npy`` (all samples, int16, shape
+            (total,)) and ``.bounds.npy`` (int64, shape (count + 1,): recording i is samples[bounds[i]:bounds[i + 1]]).
         paths: the file of each recording. They are not pickled: workers do without.
+
+    Attributes:
+        bounds: of all parts, one after the other: int64, shape (count + 1,), from 0 to the number of all samples.
     """
 
-    def __init__(self, stem: str, paths: Sequence[Path] = ()) -> None:
-        self.stem = stem
+    def __init__(self, stems: Sequence[str], paths: Sequence[Path] = ()) -> None:
+        self.stems = tuple(stems)
         self.paths = paths
-        self.bounds: NDArray[np.int64] = np.load(f"{stem}.bounds.npy")
-        self.samples: NDArray[np.int16] = np.load(f"{stem}.samples.npy", mmap_mode="r")
+        parts = [np.load(f"{stem}.bounds.npy") for stem in stems]
+        self._samples = [np.load(f"{stem}.samples.npy", mmap_mode="r") for stem in stems]
+        self._firsts = np.cumsum([0, *(len(part) - 1 for part in parts)])
+        self.bounds: NDArray[np.int64] = np.cumsum(np.concatenate([[0], *map(np.diff, parts)]), dtype=np.int64)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Recordings, (self.stem,)
+        return Recordings, (self.stems,)
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -69,15 +75,22 @@ class Recordings:
     def __getitem__(self, number: int) -> NDArray[np.float32]:
         return self.excerpt(number, 0, self.length(number))
 
+    @property
+    def name(self) -> str:
+        """Tells these recordings from others."""
+        return hashlib.sha256("\n".join(Path(stem).name for stem in self.stems).encode()).hexdigest()[:20]
+
     def length(self, number: int) -> int:
         """Samples of one recording."""
         return int(self.bounds[number + 1] - self.bounds[number])
 
     def excerpt(self, number: int, start: int, count: int) -> NDArray[np.float32]:
         """``count`` samples from ``start`` on, as float32; fewer where the recording ends before."""
-        begin = int(self.bounds[number]) + start
-        end = min(begin + count, int(self.bounds[number + 1]))
-        return np.asarray(self.samples[begin:end], np.float32) / np.float32(32768)
+        part = int(np.searchsorted(self._firsts, number, "right")) - 1
+        before = int(self.bounds[self._firsts[part]])
+        begin = int(self.bounds[number]) - before + start
+        end = min(begin + count, int(self.bounds[number + 1]) - before)
+        return np.asarray(self._samples[part][begin:end], np.float32) / np.float32(32768)
 
 
 class Windows:
@@ -88,7 +101,7 @@ class Windows:
     """
 
     def __init__(self, recordings: Recordings, clip_samples: int) -> None:
-        self.stem = f"{recordings.stem}.{clip_samples}"
+        self.name = f"{recordings.name}.{clip_samples}"
         self._recordings = recordings
         self._clip_samples = clip_samples
         stride = clip_samples // 2
@@ -113,7 +126,16 @@ class Windows:
 def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     """The recordings of ``paths`` in that order, decoded now or found in ``cache_dir``.
 
-    The cache's name is made from every file's path, size and time of change, so a changed file is read again.
+    Each run of paths in one folder has a part of the cache, so that a new take of a word leaves other words alone.
+    """
+    parts = [tuple(part) for _, part in itertools.groupby(paths, key=lambda path: path.parent)] or [()]
+    return Recordings([_load_part(part, rate_hz, cache_dir) for part in parts], paths)
+
+
+def _load_part(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> str:
+    """The stem of a part of the cache, made now where it is not there.
+
+    Its name is made from every file's path, size and time of change, so a changed file is read again.
     """
     key = hashlib.sha256(f"{rate_hz}\n".encode())
     for path in paths:
@@ -131,7 +153,7 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
         joined = np.concatenate(decoded) if decoded else np.zeros(0, np.int16)
         save_whole(stem.with_name(stem.name + ".samples.npy"), joined)
         save_whole(bounds_file, bounds)
-    return Recordings(str(stem), paths)
+    return str(stem)
 
 
 def save_whole(path: Path, array: NDArray[Any]) -> None:
