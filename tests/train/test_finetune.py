@@ -112,6 +112,8 @@ def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_oth
         if name != "sampling":
             assert settings_of(f"--{name}", "0")[name] == 0
     assert settings["batch_size"] == own["batch_size"]
+    assert settings["word_weights"] == ""  # one new word beside one old: equally often
+    assert settings_of("--word_weights", "up=3")["word_weights"] == "up=3"
     assert settings_of("--sampling", "tutorial", "--same_voice_percentage", "0")["sampling"] == "tutorial"
     assert settings_of("--unknown_percentage", "150")["sampling"] == "tutorial"  # what else could it be
     plain = settings_of("--recipe", "tutorial")
@@ -132,6 +134,13 @@ def test_the_recognisers_settings_are_the_donors(shipped, tmp_path):
     (tmp_path / "own.json").write_text('{"recognize": {"detection_threshold": 0.9}}')
     assert main([*frozen, "--output_file", str(model), "--metadata", str(tmp_path / "own.json")]) == 0
     assert models.load(model).metadata["recognize"] == {"detection_threshold": 0.9}
+
+
+def test_new_words_come_as_often_as_all_old_ones_together():
+    donor = finetune.Donor(Path(), Path(), {}, ["_silence_", "_unknown_", "yes", "no", "up", "go"], {})
+    assert finetune.word_weights(donor, ["yes", "no", "up", "go", "lumos"]) == "lumos=4"
+    assert finetune.word_weights(donor, ["yes", "no", "up", "lumos", "nox"]) == "lumos=1.5,nox=1.5"
+    assert finetune.word_weights(donor, ["yes", "lumos"]) == finetune.word_weights(donor, ["yes", "no"]) == ""
 
 
 def test_the_donor_goes_on_saying_its_words_and_says_nothing_of_new_ones(shipped, tmp_path, monkeypatch):

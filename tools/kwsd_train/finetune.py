@@ -61,12 +61,21 @@ def stored_settings(donor: Donor, wanted_words: str | None) -> dict[str, Any]:
     return {**donor.settings, "wanted_words": wanted_words or donor.settings["wanted_words"]}
 
 
-def recognize(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
-    """The donor's settings of the recogniser, without the thresholds of words that are left out."""
-    settings = dict(donor.recognize)
-    if "thresholds" in settings:
-        settings["thresholds"] = {word: value for word, value in settings["thresholds"].items() if word in words}
-    return settings
+def inherited(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint remembers of the donor: its weights, to go on after a break, and its recogniser's settings,
+    without the thresholds of words that are left out.
+    """
+    recognize = dict(donor.recognize)
+    if "thresholds" in recognize:
+        recognize["thresholds"] = {word: value for word, value in recognize["thresholds"].items() if word in words}
+    return {"donor": str(donor.weights), "recognize": recognize}
+
+
+def word_weights(donor: Donor, words: Sequence[str]) -> str:
+    """``--word_weights`` with which the words that are new come as often as all those together that the donor knows."""
+    new = [word for word in words if word not in donor.labels]
+    weight = (len(words) - len(new)) / len(new) if new else 1
+    return ",".join(f"{word}={weight:g}" for word in new) if weight > 1 else ""
 
 
 def taught_by(donor: Donor, args: argparse.Namespace, settings: Mapping[str, Any]) -> argparse.Namespace:

@@ -113,7 +113,9 @@ def train(args: argparse.Namespace) -> float:
     where = options.folders(args)
     settings = recipes.without_what_is_missing(settings, options.given(args, vars(args)), where)
     if begun := donor or finetune.find(start.settings.get("donor", "") if start else ""):
-        settings |= {"donor": str(begun.weights), "recognize": finetune.recognize(begun, options.words(settings))}
+        settings |= finetune.inherited(begun, options.words(settings))
+        if args.recipe == recipes.OWN_WORDS and settings["sampling"] == "balanced" and args.word_weights is None:
+            settings["word_weights"] = finetune.word_weights(begun, options.words(settings))
         args = finetune.taught_by(begun, args, settings)
     _warn(findings.of_names(findings.Folder(where.data, settings), options.words(settings), settings))
 
