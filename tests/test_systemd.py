@@ -86,6 +86,7 @@ def test_what_the_daemon_relies_on(name):
     assert "78" in unit["RestartPreventExitStatus"][0].split()
     most_clients = next(key.kind.most for key in KEYS if key.name == "max_clients")
     assert int(unit["LimitNOFILE"][0]) >= most_clients + 2 * RESERVED_DESCRIPTORS
+    assert unit["LimitCORE"] == ["0"]
     # Both break it: no audio callback with the one, no fast scoring with the other.
     assert "MemoryDenyWriteExecute" not in unit
     assert "ProcSubset" not in unit

@@ -22,10 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from kwsd import core_dumps
     from kwsd.commands.hearing import read_settings
     from kwsd.errors import UnavailableError
     from kwsd.events import encode
 
+    core_dumps.forbid()
     findings = []
     for finding in examine(read_settings(args)):
         findings.append(finding)

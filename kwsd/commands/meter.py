@@ -28,11 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from kwsd import core_dumps
     from kwsd.audio.file import open_source
     from kwsd.audio.microphone import Microphone
     from kwsd.commands.hearing import read_settings
     from kwsd.model import load
 
+    core_dumps.forbid()
     settings = read_settings(args)
     model = load(settings.model, settings.labels, settings.frontend)
     audio, rate_hz = settings.audio, model.sample_rate_hz

@@ -1,27 +1,43 @@
 """docs/security.md, tried on a running daemon: what it opens, what it shows, what a reload can reach."""
 
 import os
+import resource
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.helpers.kwsd_process import Kwsd, running
+from tests.helpers.kwsd_process import ROOT, Kwsd, running
 from tests.sinks.http_receiver import Receiver
 
 SECRETS = ("s3cretuser", "s3cretpass", "s3cretpath", "s3cretquery", "s3cretfile", "s3cretenv", "czNjcmV0d2hzZWM")
 NETWORKS = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6", "packet")
 
 
+# A kwsd whose descriptors its own user may look at, and not root alone.
+OPEN_TO_ITS_USER = """
+import sys
+from kwsd import core_dumps
+core_dumps.forbid = lambda: None
+from kwsd.cli import main
+sys.exit(main())
+"""
+
+
 @contextmanager
-def daemon(*arguments: str | Path, env: dict[str, str] | None = None) -> Iterator[Kwsd]:
-    """A kwsd that listens to a pipe into which nobody speaks, up and running."""
+def daemon(*arguments: str | Path, seen: bool = False, **how: Any) -> Iterator[Kwsd]:
+    """A kwsd that listens to a pipe into which nobody speaks, up and running; ``seen``: one that can be looked into."""
+    if seen:
+        how["command"] = (sys.executable, "-c", OPEN_TO_ITS_USER)
     reader, writer = os.pipe()
     try:
-        with os.fdopen(reader, "rb") as silence, running("--source", "-", *arguments, stdin=silence, env=env) as kwsd:
+        with os.fdopen(reader, "rb") as silence, running("--source", "-", *arguments, stdin=silence, **how) as kwsd:
             os.write(writer, bytes(32_000))
             kwsd.wait_for_log("listening")
             yield kwsd
@@ -64,13 +80,13 @@ def test_the_kernel_s_list_shows_a_network_socket() -> None:
 
 
 def test_nothing_is_opened_on_a_network_unless_asked(tmp_path: Path) -> None:
-    with daemon("--socket", tmp_path / "kwsd.sock") as kwsd:
+    with daemon("--socket", tmp_path / "kwsd.sock", seen=True) as kwsd:
         assert network_sockets(kwsd.process.pid) == []
 
 
 def test_a_webhook_opens_no_port_either() -> None:
     """It connects when there is something to post, and listens nowhere."""
-    with Receiver() as receiver, daemon("--webhook", f"http://127.0.0.1:{receiver.port}/") as kwsd:
+    with Receiver() as receiver, daemon("--webhook", f"http://127.0.0.1:{receiver.port}/", seen=True) as kwsd:
         assert network_sockets(kwsd.process.pid) == []
 
 
@@ -163,3 +179,44 @@ def test_a_file_that_took_the_socket_s_place_survives_the_end(tmp_path: Path) ->
         served.write_text("precious")
         assert kwsd.stop()[0] == 0
     assert served.read_text() == "precious"
+
+
+def ended_by_crash(command: list[str | Path], folder: Path, *, listening: str) -> int:
+    """The wait status of a program that crashes when it has said ``listening``, where all core dumps are allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    with process.stdin, process.stderr:
+        process.stdin.buffer.write(bytes(32_000))
+        process.stdin.flush()
+        assert any(listening in line for line in process.stderr)
+        process.send_signal(signal.SIGSEGV)
+        _, status = os.waitpid(process.pid, 0)
+    process.returncode = -os.WTERMSIG(status)
+    assert os.WTERMSIG(status) == signal.SIGSEGV
+    return status
+
+
+def test_a_crash_leaves_no_core_dump_of_what_was_heard(tmp_path: Path) -> None:
+    """Whatever the shell's limit; a program that does not forbid it shows that one would be made here."""
+    other = [sys.executable, "-c", "import sys; print('up', file=sys.stderr, flush=True); sys.stdin.read(); input()"]
+    if not os.WCOREDUMP(ended_by_crash(other, tmp_path, listening="up")):
+        pytest.skip("this machine makes no core dumps of any program (ulimit -Hc, core_pattern)")
+    kwsd = [sys.executable, "-m", "kwsd", "--source", "-"]
+    assert not os.WCOREDUMP(ended_by_crash(kwsd, tmp_path, listening="listening"))
+
+
+def test_other_programs_of_the_same_user_cannot_read_the_memory() -> None:
+    """The kernel gives a process that is not to be dumped to root."""
+    with daemon() as kwsd:
+        process = Path(f"/proc/{kwsd.process.pid}")
+        assert (process / "mem").stat().st_uid == 0
+        if os.geteuid() != 0:
+            with pytest.raises(PermissionError):
+                (process / "mem").open("rb")

@@ -93,7 +93,8 @@ class Daemon:
             if pages:
                 self.rss_mb.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
                 self.threads.append(len(list((proc / "task").iterdir())))
-                self.files.append(len(list((proc / "fd").iterdir())))
+                with contextlib.suppress(PermissionError):  # kwsd lets root alone look
+                    self.files.append(len(list((proc / "fd").iterdir())))
 
     @property
     def cpu_s(self) -> float:
@@ -122,7 +123,7 @@ class Daemon:
             "rss_max_mb": round(max(self.rss_mb), 2),
             "rss_growth_mb": round(end - begin, 2),
             "threads_max": max(self.threads),
-            "files_max": max(self.files),
+            "files_max": max(self.files, default=None),
         }
 
 
