@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from kwsd_train import checkpoint, distribute
 from kwsd_train.cli import main
+from kwsd_train.interruption import EndRequests
 
 from kwsd.errors import UsageError
 
@@ -29,8 +31,8 @@ def flags(data_dir, tmp_path, folder):
     ]
 
 
-def workers(arguments, count):
-    """Start so many workers on this machine."""
+def workers(arguments, count, places=None):
+    """Start workers of a cluster of so many on this machine: all, or those of these places."""
     holders = [socket.socket() for _ in range(count)]
     for holder in holders:
         holder.bind(("127.0.0.1", 0))
@@ -46,7 +48,7 @@ def workers(arguments, count):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for index in range(count)
+        for index in (range(count) if places is None else places)
     ]
 
 
@@ -86,6 +88,63 @@ def test_a_worker_that_is_killed_ends_the_others_with_one_line(data_dir, tmp_pat
     assert last.startswith("kwsd-train: --distribute: another worker has gone.")
 
 
+def until(process, beginning):
+    for line in process.stderr:
+        if line.startswith(beginning):
+            return line
+    raise AssertionError(f"it ended with {process.wait()} before a line that begins with {beginning!r}")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_worker_that_waits_says_so_and_ends_at_sigterm(data_dir, tmp_path, place):
+    """For whom, again and again; nobody else has been started."""
+    (process,) = workers(flags(data_dir, tmp_path, "run"), 2, places=[place])
+    with process:
+        told = [until(process, "Waiting for worker ") for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        last = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert all(line.startswith(f"Waiting for worker {1 - place} (127.0.0.1:") for line in told)
+    assert process.returncode == 143
+    assert last == "kwsd-train: SIGTERM: ended before the first step, so there is nothing to save"
+
+
+def test_workers_that_are_asked_to_end_do_so_after_the_same_step(data_dir, tmp_path):
+    """Whoever was not asked says who was."""
+    endless = ["100000" if flag == "5" else flag for flag in flags(data_dir, tmp_path, "run")]
+    first, second = workers(endless, 2)
+    with first, second:
+        try:
+            until(first, "Step #3: ")
+            second.send_signal(signal.SIGTERM)
+            lasts = [process.communicate(timeout=120)[1].splitlines()[-1] for process in (first, second)]
+        finally:
+            first.kill()
+            second.kill()
+    step = checkpoint.load(checkpoint.latest(tmp_path / "run")).step
+    mend = "Go on with --start_checkpoint latest."
+    assert lasts == [
+        f"kwsd-train: --distribute: another worker was asked to end, after step {step}. {mend}",
+        f"kwsd-train: SIGTERM: ended after step {step}, which is saved. {mend}",
+    ]
+    assert (first.returncode, second.returncode) == (70, 143)
+
+
+def test_a_worker_ends_at_sigterm_though_another_hangs(data_dir, tmp_path):
+    endless = ["100000" if flag == "5" else flag for flag in flags(data_dir, tmp_path, "run")]
+    first, second = workers(endless, 2)
+    with first, second:
+        try:
+            until(first, "Step #3: ")
+            second.send_signal(signal.SIGSTOP)
+            first.send_signal(signal.SIGTERM)
+            last = first.communicate(timeout=120)[1].splitlines()[-1]
+        finally:
+            first.kill()
+            second.kill()
+    assert first.returncode == 143
+    assert last.startswith("kwsd-train: SIGTERM: ended in the middle of a step")
+
+
 def test_mirrored_on_one_device_is_training_as_ever(data_dir, tmp_path):
     assert main(flags(data_dir, tmp_path, "alone")) == 0
     assert main([*flags(data_dir, tmp_path, "mirrored"), "--distribute", "mirrored"]) == 0
@@ -96,12 +155,23 @@ def test_mirrored_on_one_device_is_training_as_ever(data_dir, tmp_path):
 
 @pytest.mark.parametrize(
     ("told", "why"),
-    [("", "does not tell the workers"), ("{", "is no JSON"), ("[]", "is no JSON object"), ("{}", "does not tell")],
+    [
+        ("", "does not tell the workers"),
+        ("{", "is no JSON"),
+        ("[]", "is no JSON object"),
+        ("{}", "does not tell"),
+        ('{"cluster": []}', "does not tell"),
+        ('{"cluster": {"worker": "a:1"}}', "does not tell"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}', "its task is none of the workers"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": 0}', "its task is none of the workers"),
+        ('{"cluster": {"worker": ["a"]}}', "'a' is no HOST:PORT"),
+        ('{"cluster": {"worker": ["a:0", "a:1"]}}', "'a:0' is no HOST:PORT"),
+    ],
 )
 def test_workers_without_a_cluster_are_told(monkeypatch, told, why):
     monkeypatch.setenv("TF_CONFIG", told)
     with pytest.raises(UsageError, match=why):
-        distribute.strategy("multi_worker")
+        distribute.strategy("multi_worker", EndRequests())
 
 
 @pytest.mark.parametrize(

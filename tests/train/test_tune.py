@@ -9,6 +9,7 @@ import sys
 import pytest
 from kwsd_train import train
 from kwsd_train.cli import main
+from kwsd_train.interruption import EndRequests
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed (pip install 'kwsd[train]')")
@@ -79,7 +80,7 @@ def test_two_processes_share_a_study(data_dir, tmp_path, storage):
     assert command == best["command"]
     assert command[:2] == ["kwsd-train", "train"]
     parser = train_parser()
-    assert train.train(parser.parse_args(command[2:])) == best["validation_accuracy"]
+    assert train.train(parser.parse_args(command[2:]), EndRequests()) == best["validation_accuracy"]
 
 
 def train_parser():

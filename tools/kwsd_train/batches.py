@@ -39,9 +39,10 @@ def batches(data: Data, settings: Mapping[str, Any], first: int, last: int, work
 
 
 def _start(data: Data, settings: Mapping[str, Any]) -> None:
-    """Prepare a worker. It leaves Ctrl-C to the parent, and ends with it, even when the parent is killed."""
+    """Prepare a worker. It leaves signals to the parent, and ends with it, even when the parent is killed."""
     global _examples
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # which may be sent to all processes of a run
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _examples = Examples(data, settings)
 

@@ -10,6 +10,7 @@ from kwsd import __version__
 from kwsd.arguments import Parser
 from kwsd.errors import KwsdError
 from kwsd_train.extra import missing
+from kwsd_train.interruption import Stopped
 
 COMMANDS = (
     "train",
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if (told := missing(error)) is None:
             raise
         return _complain(told)
+    except Stopped as stopped:
+        print(f"kwsd-train: {stopped.line}", file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         return 0
     return code

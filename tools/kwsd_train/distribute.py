@@ -2,11 +2,27 @@
 
 import json
 import os
+import signal
+from collections.abc import Callable
 from typing import Any
 
 from kwsd.errors import KwsdError, UsageError
+from kwsd_train import meeting
+from kwsd_train.interruption import EndRequests
+
+_JOIN_S = 120
+"""TensorFlow needs a second for it, once all are there."""
 
 NAMES = ("none", "mirrored", "multi_worker")
+
+
+class WorkerGoneError(KwsdError):
+    """Another process of the run has ended, or hangs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--distribute", "another worker has gone", "Start all of them again with --start_checkpoint latest."
+        )
 
 
 def is_chief(name: str) -> bool:
@@ -17,27 +33,59 @@ def is_chief(name: str) -> bool:
     return task.get("type", "worker") == "chief" or ("chief" not in _workers() and task.get("index", 0) == 0)
 
 
-def strategy(name: str) -> Any:
+def strategy(name: str, requests: EndRequests) -> Any:
     """The tf.distribute.Strategy of ``--distribute``; ``multi_worker`` waits for all workers of ``TF_CONFIG``.
 
     To be called before TensorFlow has computed anything. UsageError where ``TF_CONFIG`` does not tell the workers.
     """
+    if name == "multi_worker":
+        check_cluster()
     import tensorflow as tf
 
     if name == "none":
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
-    if not _workers():
-        raise UsageError(
-            "TF_CONFIG",
-            "does not tell the workers",
-            'Set it to {"cluster": {"worker": ["HOST:PORT", ..]}, "task": {"type": "worker", "index": 0}}.',
-        )
+    meeting.meet(*check_cluster())
+    signal.alarm(_JOIN_S)  # ends the process where TensorFlow waits in vain, in native code that hears nothing else
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise KwsdError("TF_CONFIG", f"the workers do not come together: {str(error).splitlines()[0]}") from error
+    finally:
+        signal.alarm(0)
+        requests.take_back()  # TensorFlow has put a handler of its own in place of SIGTERM's
+
+
+def check_cluster() -> tuple[list[str], int]:
+    """Addresses of the workers of ``TF_CONFIG``, and which one this process is. UsageError where it does not say."""
+    workers, task = _workers(), _cluster().get("task", {})
+    names = [(kind, number) for kind in ("chief", "worker") for number in range(len(workers.get(kind, ())))]
+    own = (task.get("type", "worker"), task.get("index", 0)) if isinstance(task, dict) else None
+    if own not in names:
+        raise UsageError(
+            "TF_CONFIG",
+            "does not tell the workers" if not names else "its task is none of the workers",
+            'Set it to {"cluster": {"worker": ["HOST:PORT", ..]}, "task": {"type": "worker", "index": 0}}.',
+        )
+    return [str(workers[kind][number]) for kind, number in names], names.index(own)
+
+
+def agreement(strategy: Any) -> Callable[[bool], bool]:
+    """Tells whether any of the workers wishes for something, when all have been asked in the same step."""
+    import tensorflow as tf
+
+    @tf.function
+    def count(wished: Any) -> Any:
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, (wished,)), None)
+
+    def agreed(wished: bool) -> bool:
+        try:
+            return float(count(tf.constant(float(wished)))) > 0
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            raise WorkerGoneError from error
+
+    return agreed
 
 
 def share(strategy: Any, *arrays: Any) -> tuple[Any, ...]:
@@ -68,8 +116,9 @@ def check_batch(strategy: Any, batch_size: int) -> None:
 
 
 def _workers() -> dict[str, Any]:
-    workers: dict[str, Any] = _cluster().get("cluster", {})
-    return workers
+    cluster = _cluster().get("cluster")
+    workers = cluster if isinstance(cluster, dict) else {}
+    return {kind: addresses for kind, addresses in workers.items() if isinstance(addresses, list)}
 
 
 def _cluster() -> dict[str, Any]:

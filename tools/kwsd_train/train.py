@@ -1,14 +1,12 @@
-"""``kwsd-train train``: the loop."""
+"""``kwsd-train train``: what is asked for, checked and made ready."""
 
 import argparse
 import logging
-import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from kwsd.errors import KwsdError, OutputError, UsageError
+from kwsd.errors import OutputError, UsageError
 from kwsd_train import (
     architectures,
     checkpoint,
@@ -22,8 +20,9 @@ from kwsd_train import (
     recipes,
 )
 from kwsd_train.data import labels_of
-from kwsd_train.schedule import Schedule, make_schedule
-from kwsd_train.summaries import Summaries
+from kwsd_train.interruption import EndRequests
+from kwsd_train.schedule import make_schedule
+from kwsd_train.training_loop import Loop
 
 HELP = "train a network on folders of clips"
 EXAMPLE = "kwsd-train train --data_dir data/speech_commands --model_architecture tiny_conv --window_stride_ms 20"
@@ -71,7 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    train(args)
+    with EndRequests() as requests:
+        train(args, requests)
     return 0
 
 
@@ -81,8 +81,8 @@ def filled(args: argparse.Namespace, recipe: str = recipes.TUTORIAL) -> argparse
     return argparse.Namespace(**{**vars(args), **values, "recipe": recipe})
 
 
-def train(args: argparse.Namespace) -> float:
-    """Train as the flags say. The last validation's accuracy, 0..1."""
+def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
+    """Train as the flags say. The last validation's accuracy, 0..1; None where there is nothing to validate on."""
     donor = finetune.find(args.start_checkpoint)
     start = None
     if args.start_checkpoint and donor is None:
@@ -100,6 +100,8 @@ def train(args: argparse.Namespace) -> float:
             "--quantize", "training in 8 bits went with TensorFlow 1", "Use kwsd-train freeze --quantize int8."
         )
     _check_teachers(args)
+    if args.distribute == "multi_worker":
+        distribute.check_cluster()
     if args.data_url:
         _fetch(args)
     stored = finetune.stored_settings(donor, args.wanted_words) if donor else start.settings if start else None
@@ -134,7 +136,9 @@ def train(args: argparse.Namespace) -> float:
             str(args.train_dir), f"cannot be written: {error.strerror}", "Name it by --train_dir."
         ) from error
     try:
-        return _loop(args, settings, schedule, data, start, donor, bar)
+        loop = Loop(args, settings, schedule, data, requests, bar)
+        loop.take(start, donor)
+        return loop.run()
     finally:
         bar.end()
 
@@ -161,81 +165,3 @@ def _check_teachers(args: argparse.Namespace) -> None:
         raise UsageError("--teacher_hears", "batches, but there is no teacher", "Add --teacher MODEL.")
     if args.unlabelled_dir and not args.teacher:
         raise UsageError("--unlabelled_dir", "without a teacher nobody says what is in it", "Add --teacher MODEL.")
-
-
-def _loop(
-    args: argparse.Namespace,
-    settings: Mapping[str, Any],
-    schedule: Schedule,
-    data: Any,
-    start: checkpoint.Checkpoint | None,
-    donor: finetune.Donor | None,
-    bar: progress.Progress,
-) -> float:
-    from kwsd_train import features
-    from kwsd_train.batches import batches
-    from kwsd_train.examples import Examples
-    from kwsd_train.trainer import Trainer
-
-    strategy = distribute.strategy(args.distribute)
-    distribute.check_batch(strategy, args.batch_size)
-    examples = Examples(data, settings)
-    validation, validation_labels = examples.evaluation_set("validation")
-    trainer = Trainer(
-        settings,
-        features.shape(settings),
-        examples.labels,
-        optimizer=args.optimizer,
-        weight_decay=args.weight_decay,
-        label_smoothing=args.label_smoothing,
-        average_decay=args.average_decay,
-        spoken=len(data.spoken),
-        spoken_weight=args.spoken_weight,
-        strategy=strategy,
-    )
-    done = 0
-    if start is not None:
-        trainer.restore(start.variables)
-        done = start.step
-    elif donor is not None:
-        new = finetune.take_over(trainer.model, donor, features.shape(settings), examples.names)
-        trainer.reset_averages()
-        _log.info("Backbone from %s; new labels: %s", donor.weights, ", ".join(new) or "none")
-    _log.info("Training from step: %d ", done + 1)
-    chief = distribute.is_chief(args.distribute)
-    summaries = Summaries(args.summaries_dir if chief else None)
-    validated = 0.0
-    steps = batches(data, settings, done + 1, schedule.total, args.workers)
-    for step, batch in enumerate(steps, done + 1):
-        rate = schedule.rate(step)
-        accuracy, loss = trainer.step(batch, rate, step)
-        _log.info("Step #%d: rate %f, accuracy %.1f%%, cross entropy %f", step, rate, accuracy * 100, loss)
-        summaries.write("train", step, accuracy=accuracy, cross_entropy=loss)
-        bar.step(step, schedule.total)
-        if args.check_nans and not math.isfinite(loss):
-            raise KwsdError(f"step {step}", "the loss is no finite number", "Lower --learning_rate.")
-        last = step == schedule.total
-        if step % args.eval_step_interval == 0 or last:
-            line = f"Step {step}: Validation accuracy = %.1f%% (N=%d)"
-            validated = _evaluate(trainer, validation, validation_labels, line)
-            summaries.write("validation", step, accuracy=validated)
-        if chief and (step % args.save_step_interval == 0 or last):
-            path = checkpoint.path_of(args.train_dir, architectures.title(settings["model_architecture"]), step)
-            _log.info('Saving to "%s"', path)
-            checkpoint.save(path, checkpoint.Checkpoint(step, settings, trainer.variables()))
-    summaries.close()
-    testing, testing_labels = examples.evaluation_set("testing")
-    _log.info("set_size=%d", len(testing_labels))
-    _evaluate(trainer, testing, testing_labels, "Final test accuracy = %.1f%% (N=%d)")
-    return validated
-
-
-def _evaluate(trainer: Any, rows: Any, labels: Any, line: str) -> float:
-    """Log how the clips of a set are named; the accuracy, 0..1."""
-    from kwsd_train import confusion
-
-    counts = confusion.matrix(labels, trainer.predict(rows), trainer.labels)
-    _log.info("Confusion Matrix:\n %s", confusion.as_text(counts))
-    accuracy = confusion.accuracy(counts)
-    _log.info(line, accuracy * 100, len(labels))
-    return accuracy

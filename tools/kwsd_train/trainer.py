@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from kwsd.errors import KwsdError, ModelError
+from kwsd.errors import ModelError
 from kwsd_train import architectures, distribute
 from kwsd_train.examples import Batch
 
@@ -75,9 +75,7 @@ class Trainer:
             accuracy, loss = self._step(*parts, tf.constant(rate), tf.constant(decay))
             return float(accuracy), float(loss)
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-            raise KwsdError(
-                "--distribute", "another worker has gone", "Start all of them again with --start_checkpoint latest."
-            ) from error
+            raise distribute.WorkerGoneError from error
 
     def predict(self, features: NDArray[np.float32], batch_size: int = 500) -> NDArray[np.int64]:
         """The most likely label of each clip, (n,), by the averaged weights where there are some."""

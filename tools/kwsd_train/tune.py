@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kwsd.errors import KwsdError, UsageError
+from kwsd.errors import InputError, KwsdError, UsageError
 from kwsd_train import architectures, flag_table, flags, options, progress, train
 from kwsd_train.files import write_whole
+from kwsd_train.interruption import EndRequests
 
 HELP = "find good settings of train by trying (Optuna); several processes and machines can share the work"
 EXAMPLE = "kwsd-train tune --trials 50 --model_architecture tc_resnet8,tc_resnet8_1_5 --storage /shared/words.journal"
@@ -64,7 +65,13 @@ def run(args: argparse.Namespace) -> int:
         trial, sampled = _ask(study, args, candidates)
         command = _command(args, sampled, args.train_dir / f"trial-{trial.number}")
         try:
-            accuracy = train.train(trainer.parse_args([*command, "--verbosity", args.verbosity]))
+            accuracy = train.train(trainer.parse_args([*command, "--verbosity", args.verbosity]), EndRequests())
+            if accuracy is None:
+                raise InputError(
+                    str(options.folders(args).data),
+                    "no clip falls into the validation set, by which trials are compared",
+                    "Raise --validation_percentage.",
+                )
         except (KwsdError, KeyboardInterrupt):
             study.tell(trial, state=_failed())
             raise
