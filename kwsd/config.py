@@ -81,7 +81,7 @@ KEYS = (
         ("channel", Whole(0, 255), 0, "", "Channel of the device, counted from 0."),
         ("gain_db", Number(-60, 60), 0.0, "dB", "Gain of the samples before anything else."),
         ("stall_s", Number(0.5, 60), 2.0, "s", "A device that sends nothing for so long has stalled."),
-        ("block_ms", Whole(5, 500), 20, "ms", "How much audio the device hands over at once."),
+        ("block_ms", Whole(5, 500), None, "ms", "How much audio is handed over at once; a clip stride when null."),
     ),
     *_keys(
         "recognize",
@@ -142,7 +142,7 @@ class AudioSettings:
     channel: int = _default("audio", "channel")
     gain_db: float = _default("audio", "gain_db")
     stall_s: float = _default("audio", "stall_s")
-    block_ms: int = _default("audio", "block_ms")
+    block_ms: int | None = _default("audio", "block_ms")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Owns everything that runs: starts it, supervises it, reloads it, drains it, stops it.
 
-The main thread lives here. It never scores and never serves anybody; five times a second, or when something wakes
-it, it looks after the microphone, tells the state, feeds the watchdog, and notices what has died.
+The main thread lives here. It never scores and never serves anybody; when something wakes it, and once a second, it
+looks after the microphone, tells the state, feeds the watchdog, and notices what has died.
 """
 
 import logging
@@ -29,7 +29,8 @@ from kwsd.signals import Signals
 from kwsd.sinks.build import build_sinks
 from kwsd.sinks.bus import Bus, Sink
 
-LOOK_S = 0.2
+LOOK_S = 1.0
+LOOK_SOON_S = 0.2  # while the spotter thread is behind
 LOOK_RELOADING_S = 0.05
 STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
 LOSSES_EVERY_S = 10.0  # a machine that is overloaded loses samples all the time
@@ -56,6 +57,7 @@ class Daemon:
         self._ready = False
         self._lost_told = 0  # samples
         self._next_losses_s = 0.0
+        self._next_extension_s = 0.0
         self._failure: BaseException | None = None
         self._output_closed = False
         self._reload: Reload | None = None
@@ -74,7 +76,7 @@ class Daemon:
             self._plan, prepared, sinks = starting.result()
             self._bus = Bus(sinks, self._sink_died)
             self._listening = Listening(
-                open_source(self._plan, self._source_options, prepared.model),
+                open_source(self._plan, self._source_options, prepared),
                 prepared,
                 publish=self._bus.publish,
                 scores_wanted=lambda: self._bus.wants("scores"),
@@ -89,7 +91,7 @@ class Daemon:
         return code
 
     def _end_at_once(self, code: int) -> NoReturn:
-        """Ends the process although a thread is stuck, in PortAudio or in a model, that would hang its exit too."""
+        """Ends the process although a thread is stuck, in a model, that would hang its exit too."""
         sys.stderr.flush()
         os._exit(code)
 
@@ -129,7 +131,7 @@ class Daemon:
     def _supervise(self) -> tuple[int, tuple[str, ...]]:
         """Watches until there is a reason to end; the exit code, and what to say about it last."""
         while True:
-            self._signals.wait(LOOK_S if self._reload is None else LOOK_RELOADING_S)
+            self._signals.wait(self._look_s)
             try:
                 if self._failure is not None:
                     raise self._failure
@@ -149,6 +151,14 @@ class Daemon:
             except BaseException as error:
                 return _end_by(error)
 
+    @property
+    def _look_s(self) -> float:
+        """How long the next look at everything may wait."""
+        if self._reload is not None:
+            return LOOK_RELOADING_S
+        look_s = LOOK_SOON_S if self._listening.behind else LOOK_S
+        return look_s if self._watchdog is None else min(look_s, self._watchdog.period_s)
+
     def _look(self) -> None:
         """One look at everything."""
         now = time.monotonic()
@@ -158,7 +168,8 @@ class Daemon:
         if self._listening.first_block and not self._ready:
             self._ready = True
             self._notifier.ready()
-        if not self._ready:
+        if not self._ready and now >= self._next_extension_s:
+            self._next_extension_s = now + LOOK_S
             self._notifier.extend(START_LIMIT_S)
         self._tell_losses(now)
         if self._watchdog is not None and self._watchdog.due(
@@ -222,7 +233,7 @@ class Daemon:
             return None
         if same_rate and checked.plan.settings.audio == self._plan.settings.audio:
             return None
-        return open_source(checked.plan, replace(self._source_options, wait=True), checked.prepared.model)
+        return open_source(checked.plan, replace(self._source_options, wait=True), checked.prepared)
 
     def _make_sinks(self, plan: Plan) -> list[Sink]:
         return build_sinks(plan.settings.sinks or (), self._hello, self._snapshot, self._output_broke)

@@ -16,6 +16,7 @@ def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus
     Args:
         started_s: ``time.monotonic()`` when kwsd began.
     """
+    capture_cpu_s, capture_rss_mb = listening.usage
     return {
         "type": "snapshot",
         "state": state.state,
@@ -27,8 +28,8 @@ def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus
         "overruns": listening.overruns,
         "strides": listening.strides,
         "stride_ms": listening.stride_ms,
-        "cpu_s": round(time.process_time(), 2),
-        "rss_mb": round(rss_mb(), 1),
+        "cpu_s": round(cpu_s() + capture_cpu_s, 2),
+        "rss_mb": round(rss_mb() + capture_rss_mb, 1),
         "detections": listening.run.detections,
         "sinks": bus.counters,
         "clients": sum(getattr(sink, "clients", 0) for sink in bus.sinks),
@@ -39,6 +40,12 @@ def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus
 
 # Kept open: when things go wrong there may be no descriptor left to open it with.
 _STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def cpu_s() -> float:
+    """User and system time of this process, and of its children that have ended."""
+    ended = os.times()
+    return time.process_time() + ended.children_user + ended.children_system
 
 
 def rss_mb() -> float:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from kwsd.audio.source import Device, Source
 from kwsd.events import Event
-from kwsd.model import Model
 from kwsd.preparation import Prepared, spotter_settings
 from kwsd.spotting import Run, Spotting
 
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
 
 
 STILL_S = 2.0  # without a block heard although there is audio to hear
+BEHIND_S = 0.25  # of audio; ordinary jitter stays below
 
 
-def open_source(plan: "Plan", options: "SourceOptions", model: Model) -> Source:
+def open_source(plan: "Plan", options: "SourceOptions", prepared: Prepared) -> Source:
     """The microphone, or what stands in for it, at the model's rate.
 
     Raises:
@@ -25,11 +25,11 @@ def open_source(plan: "Plan", options: "SourceOptions", model: Model) -> Source:
         ConfigError: the device's name fits several.
         UnavailableError: PortAudio is not there; with ``--no-wait``, the microphone cannot be opened.
     """
-    audio, rate_hz = plan.settings.audio, model.sample_rate_hz
+    audio, rate_hz = plan.settings.audio, prepared.model.sample_rate_hz
     if options.path is None:
         from kwsd.audio.microphone import Microphone
 
-        return Microphone(audio, rate_hz, wait=options.wait)
+        return Microphone(audio, rate_hz, wait=options.wait, stride_ms=prepared.settings.clip_stride_ms)
     from kwsd.audio.file import open_source as open_file
 
     return open_file(
@@ -106,11 +106,21 @@ class Listening:
 
     def _stands_still(self, now: float) -> str | None:
         """In words, where the spotter thread hears nothing of the audio that is waiting for it."""
-        if self._moved[0] != self.samples or self._count("waiting") < self.model.sample_rate_hz / 2:
-            self._moved = self.samples, now
+        waiting_s = self._waiting_s
+        if self._moved[0] != self.samples or waiting_s < BEHIND_S:
+            self._moved = self.samples, now - waiting_s
         if now - self._moved[1] < STILL_S:
             return None
         return f"scoring stands still: no audio was heard for {STILL_S:g} s although it flows"
+
+    @property
+    def behind(self) -> bool:
+        """Whether the spotter thread leaves audio waiting."""
+        return self._waiting_s >= BEHIND_S
+
+    @property
+    def _waiting_s(self) -> float:
+        return self._count("waiting") / self.model.sample_rate_hz
 
     def change(self, prepared: Prepared, source: Source | None) -> None:
         """Goes on with other settings, another model, another source, between two blocks of audio.
@@ -146,7 +156,7 @@ class Listening:
         if ended:
             self._close_spare()
             self._spotting.source.close()
-        return ended and not self.hung
+        return ended
 
     def _close_spare(self) -> None:
         """Closes the sources that no thread reads."""
@@ -227,11 +237,10 @@ class Listening:
         return self._microphone.steps if self._microphone is not None else 0
 
     @property
-    def hung(self) -> bool:
-        """Whether PortAudio hangs in a thread that nothing can end but the end of the process."""
-        return self._microphone is not None and self._microphone.hung
+    def usage(self) -> tuple[float, float]:
+        """User and system time, in seconds, and resident memory, in MiB, of the processes that capture."""
+        return self._microphone.usage if self._microphone is not None else (0.0, 0.0)
 
     @property
     def _microphone(self) -> Device | None:
-        source = self._spotting.source
-        return source if isinstance(source, Device) else None
+        return self._spotting.device

@@ -89,11 +89,14 @@ class Watchdog:
 
     Args:
         interval_s: Notifier.watchdog_interval_s.
+
+    Attributes:
+        period_s: how far apart the signs are.
     """
 
     def __init__(self, interval_s: float) -> None:
         # sd_watchdog_enabled(3) advises half of the interval; a quarter leaves room for a slow caller.
-        self._period_s = interval_s / 4
+        self.period_s = interval_s / 4
         self._next_s = float("-inf")
         self._audio_samples = 0
         self._scores = 0
@@ -113,7 +116,7 @@ class Watchdog:
         recovered = state in RECOVERING and recovery_steps != self._recovery_steps
         if now < self._next_s or not (heard or recovered):
             return False
-        self._next_s = now + self._period_s
+        self._next_s = now + self.period_s
         self._audio_samples, self._scores, self._recovery_steps = audio_samples, scores, recovery_steps
         return True
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.audio.source import Block, Device, End, Gap, Source
+from kwsd.audio.source import Block, Device, End, Source
 from kwsd.events import Detection, DetectionEvent, Event, ScoresEvent, rfc3339
 from kwsd.pacing import Pacing
 from kwsd.spotter import Spotter
@@ -47,9 +47,12 @@ class Spotting:
         only: the words that make events.
         tail: faint noise that follows a source's end, float32; empty for none.
         scores_wanted: whether anybody subscribes to `scores` just now.
-        wake: called when the first block was heard, and when the thread has ended, whatever the reason.
+        wake: called when there is something for the main thread to look at: the source has nothing to hear, or lost
+            something, its fault or the stride changed, the first block was heard, the thread has ended.
 
     Attributes:
+        source: where samples come from now.
+        device: the same if it is one that may vanish, else None.
         samples, audio_s: heard so far.
         samples_missed: lost while one source took the place of another.
         changing: a change that `between_blocks` was given has not been made yet.
@@ -70,7 +73,8 @@ class Spotting:
         scores_wanted: Callable[[], bool],
         wake: Callable[[], None],
     ) -> None:
-        self.source, self.spotter, self.pacing = source, spotter, pacing
+        self._listen_to(source)
+        self.spotter, self.pacing = spotter, pacing
         self.only = frozenset(only)
         self.samples = 0
         self.audio_s = 0.0
@@ -85,6 +89,7 @@ class Spotting:
         self._next_scores_s = 0.0
         self._last_arrived_s = time.monotonic()
         self._between_sources = False
+        self._fault: str | None = None
         self._stop = threading.Event()
         self._change: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._main, name="kwsd-spotter", daemon=True)
@@ -128,8 +133,12 @@ class Spotting:
         self.strides_before += 0 if spotter is self.spotter else self.spotter.strides
         self.spotter, self.pacing, self._model, self.only = spotter, pacing, model, frozenset(only)
         if source is not None:
-            self.source = source
+            self._listen_to(source)
             self._between_sources = True
+
+    def _listen_to(self, source: Source) -> None:
+        self.source = source
+        self.device = source if isinstance(source, Device) else None  # found out once, since it takes its time
 
     def _main(self) -> None:
         try:
@@ -140,11 +149,13 @@ class Spotting:
                 item = self.source.read(0.1)
                 if isinstance(item, Block):
                     self._hear(item)
-                elif isinstance(item, Gap):
-                    self.spotter.reset(item.lost)
                 elif isinstance(item, End):
                     self._finish()
                     break
+                else:
+                    if item is not None:
+                        self.spotter.reset(item.lost)
+                    self._wake()
         except BaseException as error:  # told to the main thread, which ends kwsd with it
             self.error = error
         finally:
@@ -164,7 +175,7 @@ class Spotting:
         for detection in self.spotter.push(block.samples):
             behind_s = (self.spotter.position_ms - detection.audio_ms) / 1000
             latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
-            captured_s = block.captured_s - behind_s if isinstance(self.source, Device) else time.time()
+            captured_s = block.captured_s - behind_s if self.device is not None else time.time()
             self._tell(detection, captured_s, latency_ms)
         self.samples += len(block.samples)
         self.audio_s += len(block.samples) / self.source.rate_hz
@@ -181,6 +192,11 @@ class Spotting:
         stride_ms = self.pacing.take(now_s - block.arrived_s, now_s)
         if stride_ms != self.spotter.clip_stride_ms:
             self.spotter.clip_stride_ms = stride_ms
+            self._wake()
+        fault = self.device.fault if self.device is not None else None
+        if fault != self._fault:
+            self._fault = fault
+            self._wake()
 
     def _finish(self) -> None:
         """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""

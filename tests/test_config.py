@@ -21,7 +21,7 @@ EXAMPLE = (Path(__file__).parent.parent / "examples" / "kwsd.yaml").read_bytes()
 
 FULL = """\
 model: models/mine.tflite
-audio: {device: null, channel: 0, gain_db: 0, stall_s: 2, block_ms: 20}
+audio: {device: null, channel: 0, gain_db: 0, stall_s: 2, block_ms: null}
 recognize: {mode: rearm, clip_stride_ms: 40, max_clip_stride_ms: 200, average_window_ms: 500, suppression_ms: 700,
             minimum_count: 3, detection_threshold: 8e-1, thresholds: {go: 0.9, on: 0.85}}
 only: [stop, go, on, off]

@@ -8,22 +8,24 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.audio.devices import Device, add_sources, find, list_devices, listed, rates_that_open
-from kwsd.audio.microphone import AudioSettings, Microphone
-from kwsd.audio.portaudio import ServerQuestion, end_abruptly, load, within
+from kwsd.audio.capture import SERVER_MEND, survey
+from kwsd.audio.devices import Device, find, listed
+from kwsd.audio.microphone import Microphone
 from kwsd.audio.signal_check import CLIP_SHARE, FULL_SCALE
 from kwsd.audio.source import Block
+from kwsd.config import AudioSettings
 from kwsd.errors import KwsdError
 
 SIGNAL_S = 2.0
 SIGNAL_LIMIT_S = 8.0
-CALL_LIMIT_S = 10.0
+PORTAUDIO_LIMIT_S = 5.0
 QUIET_DBFS = -70.0  # below: a room never is so quiet, a microphone with its gain at zero is
 
 
@@ -53,21 +55,25 @@ def check_audio(settings: AudioSettings, rate_hz: int) -> Iterator[Finding]:
     server = server_sockets(os.environ)
     yield check_permission(Path("/dev/snd"), is_root=os.geteuid() == 0, has_server=bool(server))
     yield check_server(server)
-    portaudio = check_portaudio()
-    yield portaudio
-    if portaudio.result == "fail":
+    found = survey(PORTAUDIO_LIMIT_S)
+    if found.fault is not None:
+        yield Finding("portaudio", "fail", f"{found.fault.what}: {found.fault.why}", found.fault.mend)
         return
-    devices = within(CALL_LIMIT_S, lambda: add_sources(list_devices(load())))
-    yield check_devices(devices)
-    if not devices:
+    yield Finding("portaudio", "ok", found.version)
+    yield check_devices(found.devices)
+    if not found.devices:
         return
     try:
-        device = find(devices, settings.device)
+        device = find(found.devices, settings.device)
     except KwsdError as error:
         yield Finding("device", "fail", str(error), "Choose one that `kwsd devices` lists.")
         return
     yield Finding("device", "ok", listed([device]))
-    rates = within(CALL_LIMIT_S, lambda: rates_that_open(load(), device))
+    opened = survey(PORTAUDIO_LIMIT_S, rates_of=[device.name])
+    if opened.fault is not None:
+        yield Finding("rate", "fail", f"{opened.fault.what}: {opened.fault.why}", opened.fault.mend)
+        return
+    rates = next((rates for rates in opened.rates_hz if rates is not None), [])
     yield check_rate(device, rates, rate_hz)
     if rates:
         yield check_signal(settings, rate_hz)
@@ -118,24 +124,8 @@ def check_server(sockets: list[Path]) -> Finding:
             try:
                 connection.connect(str(path))
             except OSError as error:
-                mend = "systemctl --user restart pipewire pipewire-pulse wireplumber (or pulseaudio)."
-                return Finding("server", "fail", f"{path} is there, but: {error.strerror or error}", mend)
+                return Finding("server", "fail", f"{path} is there, but: {error.strerror or error}", SERVER_MEND)
     return Finding("server", "ok", f"somebody listens at {', '.join(map(str, sockets))}")
-
-
-def check_portaudio() -> Finding:
-    """Whether PortAudio is installed, and can be initialised without hanging."""
-    question = ServerQuestion(time.monotonic(), limit_s=CALL_LIMIT_S)
-    while question.answer(time.monotonic()) is None:
-        time.sleep(0.02)
-    if question.hangs:
-        mend = "Restart it: systemctl --user restart pipewire pipewire-pulse wireplumber (or pulseaudio)."
-        return Finding("portaudio", "fail", "PortAudio hangs: the sound server does not answer", mend)
-    try:
-        sounddevice = within(CALL_LIMIT_S, load)
-    except KwsdError as error:
-        return Finding("portaudio", "fail", f"{error.what}: {error.why}", error.mend)
-    return Finding("portaudio", "ok", sounddevice.get_portaudio_version()[1])
 
 
 def check_devices(devices: list[Device]) -> Finding:
@@ -159,7 +149,7 @@ def check_signal(settings: AudioSettings, rate_hz: int) -> Finding:
     blocks: list[NDArray[np.float32]] = []
     missing = round(SIGNAL_S * rate_hz)
     deadline_s = time.monotonic() + SIGNAL_LIMIT_S
-    microphone = Microphone(settings, rate_hz, wait=False)
+    microphone = Microphone(replace(settings, gain_db=0.0), rate_hz, wait=False)
     try:
         while missing > 0 and time.monotonic() < deadline_s:
             microphone.step(time.monotonic())
@@ -167,36 +157,44 @@ def check_signal(settings: AudioSettings, rate_hz: int) -> Finding:
                 blocks.append(item.samples)
                 missing -= len(item.samples)
     except KwsdError as error:
-        return Finding("signal", "fail", f"{error.what}: {error.why}", error.mend)
+        return Finding("signal", "fail", "; ".join(error.lines))
     finally:
         microphone.close()
-        if microphone.hung:
-            end_abruptly(KwsdError.exit_code)
     if missing > 0:
         mend = "It may be suspended (pactl list sources short), or its cable or driver is at fault (dmesg)."
         return Finding("signal", "fail", f"less than {SIGNAL_S:g} s of samples in {SIGNAL_LIMIT_S:g} s", mend)
-    return judge_signal(np.concatenate(blocks))
+    return judge_signal(np.concatenate(blocks), settings.gain_db)
 
 
-def judge_signal(samples: NDArray[np.float32]) -> Finding:
+def judge_signal(samples: NDArray[np.float32], gain_db: float = 0.0) -> Finding:
     """Whether a stretch of signal is alive.
 
     Args:
-        samples: -1..1, shape (n,), n > 0.
+        samples: as the device gave them, -1..1, shape (n,), n > 0.
+        gain_db: what is done to them before anything is heard.
     """
-    peak, rms_dbfs = dbfs(float(np.abs(samples).max())), dbfs(float(np.sqrt(np.mean(np.square(samples)))))
-    levels = f"peak {peak:.1f} dBFS, RMS {rms_dbfs:.1f} dBFS"
-    clipped = float(np.mean(np.abs(samples) >= FULL_SCALE / 32768))
+    amplified = samples * np.float32(10 ** (gain_db / 20))
+    peak, rms_dbfs = dbfs(float(np.abs(amplified).max())), dbfs(float(np.sqrt(np.mean(np.square(amplified)))))
+    levels = f"peak {min(peak, 0.0):.1f} dBFS, RMS {min(rms_dbfs, 0.0):.1f} dBFS"
+    if gain_db:
+        levels += f" after audio.gain_db of {gain_db:g} dB"
     if not samples.any():
         mend = "Unmute it: pactl set-source-mute @DEFAULT_SOURCE@ 0, or alsamixer; is it the right device?"
         return Finding("signal", "fail", "all samples are zero", mend)
     if samples.min() == samples.max():
         return Finding("signal", "fail", f"all samples are {samples[0]:.4f}", "Unplug it and plug it in again.")
-    if clipped > CLIP_SHARE:
-        return Finding("signal", "warn", f"{levels}; {clipped:.0%} of the samples clip", "Lower its gain (alsamixer).")
+    if (share := _clipped(samples)) > CLIP_SHARE:
+        return Finding("signal", "warn", f"{levels}; {share:.0%} of the samples clip", "Lower its gain (alsamixer).")
+    if (share := _clipped(amplified)) > CLIP_SHARE:
+        return Finding("signal", "warn", f"{levels}; {share:.0%} of the samples clip", "Lower audio.gain_db.")
     if rms_dbfs < QUIET_DBFS:
         return Finding("signal", "warn", f"{levels}; very quiet", "Raise its gain (alsamixer), or set audio.gain_db.")
     return Finding("signal", "ok", levels)
+
+
+def _clipped(samples: NDArray[np.float32]) -> float:
+    """The share of samples at full scale."""
+    return float(np.mean(np.abs(samples) >= FULL_SCALE / 32768))
 
 
 def dbfs(amplitude: float) -> float:

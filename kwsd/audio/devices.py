@@ -46,6 +46,10 @@ class NoDeviceError(UnavailableError):
     """No input device fits just now; one may come."""
 
 
+class CannotOpenError(UnavailableError):
+    """The device cannot be opened just now."""
+
+
 def list_devices(sounddevice: Any) -> list[Device]:
     """All devices with inputs, as PortAudio saw them when it was initialised last."""
     default = sounddevice.default.device[0]

@@ -1,35 +1,33 @@
 """The microphone as a Source that outlives its device.
 
-Two threads use it. The spotter thread calls ``read``. The main thread calls ``step`` a few times a second; it opens,
-watches and reopens the device, never blocks for long, and raises what cannot be mended by waiting::
+Two threads use it. The spotter thread calls ``read``. The main thread calls ``step``, at least once a second, and at
+once when ``read`` came back with nothing or with a gap; it looks after the processes that capture, never blocks, and
+raises what cannot be mended by waiting::
 
     microphone = Microphone(settings.audio, rate_hz)   # begins to open the device, does not wait for it
     while ...:
         microphone.step(time.monotonic())              # raises KwsdError
         state, reason, since_s = microphone.state      # contracts: starting, listening, waiting, ...
-    microphone.close()                                 # at most 0.4 s
-    if microphone.hung: os._exit(code)                 # else the interpreter's exit would hang in PortAudio
+    microphone.close()                                 # whatever hangs is killed
 
-What to do is decided by ``recovery.py``; here it is done. Every call of PortAudio runs in a thread of its own.
+What to do is decided by ``recovery.py``; here it is done.
 """
 
-import contextlib
+import math
+import os
 import time
 from typing import NamedTuple, Protocol
 
-from kwsd.audio.devices import NoDeviceError, add_sources, find, find_again, list_devices
-from kwsd.audio.portaudio import Call, ServerQuestion, Stream, load, rescan
+from kwsd.audio.capture import Capture
+from kwsd.audio.devices import CannotOpenError, NoDeviceError
+from kwsd.audio.inlet import Inlet
 from kwsd.audio.reader import Reader
 from kwsd.audio.recovery import Action, Facts, Recovery
-from kwsd.audio.ring import Opened, Ring
 from kwsd.audio.source import Block, End, Gap
-from kwsd.errors import ConfigError, KwsdError, UnavailableError
+from kwsd.errors import UnavailableError
 
-RING_SAMPLES = 1 << 18  # 16 s at 16 kHz, 5 s at 48 kHz, half a megabyte
-CLOSE_LIMIT_S = 0.2
-RESCAN_EVERY = 3  # a list of devices that looks right may be stale all the same
-
-_UNAVAILABLE = -9985  # PortAudio's code
+STRIDE_MS = 30.0
+BLOCK_LEAST_MS, BLOCK_MOST_MS = 5.0, 100.0
 
 
 class AudioSettings(Protocol):
@@ -44,7 +42,7 @@ class AudioSettings(Protocol):
     @property
     def stall_s(self) -> float: ...
     @property
-    def block_ms(self) -> int: ...
+    def block_ms(self) -> int | None: ...
 
 
 class State(NamedTuple):
@@ -62,37 +60,44 @@ class Microphone:
         settings: device, channel, gain, time limit, block length.
         rate_hz: of the samples handed out; a device that does not do it is resampled as a stream.
         wait: whether a device that cannot be opened at first is waited for; else ``step`` raises UnavailableError.
+        stride_ms: how far apart clips are scored: the length of a block where the settings say none.
 
     Attributes:
         name: the device's full name; before it is known, what was asked for.
         state: what it is doing.
         steps: how often ``step`` was called.
+        usage: user and system time, in seconds, and resident memory, in MiB, of the processes that captured at the
+            last look.
     """
 
     paced = True
 
-    def __init__(self, settings: AudioSettings, rate_hz: int, *, wait: bool = True) -> None:
+    def __init__(
+        self, settings: AudioSettings, rate_hz: int, *, wait: bool = True, stride_ms: float = STRIDE_MS
+    ) -> None:
         self.rate_hz = rate_hz
         self.name = "default" if settings.device is None else str(settings.device)
         self.steps = 0
+        self.usage = 0.0, 0.0
         now_s = time.monotonic()
-        self._settings, self._wait = settings, wait
-        self._ring = Ring(RING_SAMPLES)
+        self._wanted = {
+            "device": settings.device,
+            "full_name": None,
+            "channel": settings.channel,
+            "rate_hz": rate_hz,
+            "block_ms": block_ms_for(stride_ms) if settings.block_ms is None else settings.block_ms,
+        }
+        self._wait = wait
         self._recovery = Recovery(settings.stall_s, now_s)
         self.state = State(self._recovery.state, self._recovery.reason, time.time())
-        # The main thread's.
-        self._stream: Stream | None = None
-        self._opening: Call[Stream] | None = None
-        self._closing: Call[None] | None = None
-        self._question: ServerQuestion | None = None
-        self._received_before = 0
+        self._first: Capture | None = None
+        self._second: Capture | None = None
         self._opened_once = False
-        self._full_name: str | None = None
-        self._failures = 0
-        self._failure: KwsdError | None = None
-        self._abandoned = False
-        self._overflows = 0
-        self._reader = Reader(self._ring, rate_hz, settings.gain_db)  # the spotter thread's
+        self._overruns = 0  # of captures that are gone
+        self._waiting_s = 0.0
+        self._received = 0  # at the last look
+        self._inlet = Inlet()
+        self._reader = Reader(self._inlet, rate_hz, settings.gain_db)  # the spotter thread's
         self.step(now_s)
 
     # The main thread's side.
@@ -106,168 +111,118 @@ class Microphone:
         Raises:
             UnavailableError: PortAudio is not there, or, without ``wait``, the device.
             ConfigError: at start, the name fits several devices, or the device has no such channel.
-            KwsdError: PortAudio hangs for good, or the callback failed.
         """
         self.steps += 1
-        self._collect()
-        action = self._recovery.step(self._facts(now_s), now_s)
-        recovery = self._recovery
-        if (recovery.state, recovery.reason) != self.state[:2]:
-            since_s = self.state.since_s if recovery.state == self.state.state else time.time()
-            self.state = State(recovery.state, recovery.reason, since_s)
-        if recovery.hangs:
-            self._tell_hanging()
-        if action is Action.OPEN:
-            self._opening = Call(self._open)
-        elif action is Action.CLOSE and self._stream is not None:
-            self._overflows += self._stream.overflows
-            self._closing, self._stream = Call(self._stream.close), None
-        elif action is Action.ASK:
-            self._question = ServerQuestion(now_s)
-        elif action is Action.GIVE_UP:
-            raise KwsdError(
-                "microphone", "PortAudio hangs although the sound server answers again", "Start kwsd again."
-            )
-
-    @property
-    def hung(self) -> bool:
-        """A call of PortAudio hangs, so the interpreter's own exit would hang too: leave by ``os._exit``."""
-        return self._recovery.hangs or self._abandoned
+        first, second = self._facts_of_first(), self._facts_of_second()
+        action = self._recovery.step(first, second, self.fault, now_s)
+        state, reason = self._recovery.state, self._recovery.reason
+        if (state, reason) != self.state[:2]:
+            self.state = State(state, reason, self.state.since_s if state == self.state.state else time.time())
+        if not self._opened_once:
+            self._raise_at_the_start()
+        self._carry_out(action)
+        usages = [capture.usage() for capture in (self._first, self._second) if capture]
+        self.usage = sum(time_s for time_s, _ in usages), sum(memory_mb for _, memory_mb in usages)
 
     @property
     def counters(self) -> dict[str, float]:
-        """``samples_lost`` (at ``rate_hz``), ``overruns`` (blocks that found no room), ``audio_s`` handed out.
+        """``samples_lost``, ``overruns`` (blocks that found no room), ``audio_s`` handed out; for any thread.
 
-        And ``waiting``: samples that nobody has read yet, at the device's rate.
+        And ``waiting``: samples that nobody had read yet at the last look. Samples are at ``rate_hz``.
         """
-        overruns = self._ring.overruns + self._overflows + (self._stream.overflows if self._stream else 0)
+        first = self._first
         return {
             "samples_lost": self._reader.samples_lost,
-            "overruns": overruns,
+            "overruns": self._overruns + (first.overruns if first else 0),
             "audio_s": round(self._reader.samples / self.rate_hz, 3),
-            "waiting": self._ring.waiting,
+            "waiting": round(self._waiting_s * self.rate_hz),
         }
 
     def close(self) -> None:
-        """Lets go of the device, as far as that can be done within 0.4 s; ``hung`` says whether it could."""
-        if self._question:
-            self._question.end()
-        call = self._opening or self._closing
-        if call and not call.wait(CLOSE_LIMIT_S):
-            self._abandoned = True
-            call.speak()
+        """Lets go of the device, whatever hangs; nobody may be reading."""
+        self._end(self._second)
+        self._end(self._first)
+        self._first = self._second = None
+        self._inlet.close()
+
+    def _facts_of_first(self) -> Facts | None:
+        if (capture := self._first) is None:
+            return None
+        reported = capture.step()
+        if capture.opened is not None:
+            self._opened_once = True
+            self.name = capture.opened
+            if self._wanted["device"] is not None:
+                self._wanted["full_name"] = self.name
+        received, self._received = self._received, self._inlet.received
+        self._waiting_s = capture.waiting_s()
+        # Audio that waits for a slow spotter is audio.
+        return _facts(capture, reported, heard=self._received != received or self._waiting_s > 0)
+
+    def _facts_of_second(self) -> Facts | None:
+        if (capture := self._second) is None:
+            return None
+        reported = capture.step()
+        return _facts(capture, reported, heard=capture.waiting_s() > 0)
+
+    def _raise_at_the_start(self) -> None:
+        """Raises what waiting cannot mend; where it shall not be waited, whatever keeps the device from being heard."""
+        if self._first is None:
             return
-        if self._opening:
-            with contextlib.suppress(KwsdError):  # it did not open, so there is nothing to close
-                self._stream = self._opening.result()
-        self._opening = self._closing = None
-        if self._stream:
-            closing, self._stream = Call(self._stream.close), None
-            if not closing.wait(CLOSE_LIMIT_S):
-                self._abandoned = True
-                closing.speak()
-
-    def _facts(self, now_s: float) -> Facts:
-        stream = self._stream
-        return Facts(
-            call="open" if self._opening else "close" if self._closing else None,
-            is_open=stream is not None,
-            ended=stream is not None and stream.ended,
-            received=self._ring.received - self._received_before,
-            failure=str(self._failure) if self._failure else None,
-            absent=isinstance(self._failure, NoDeviceError),
-            answers=self._question.answer(now_s) if self._question else None,
-            fault=self._reader.fault,
-        )
-
-    def _collect(self) -> None:
-        """Takes over what calls of PortAudio have come to."""
-        if self._stream is not None and self._stream.error is not None:
-            error = self._stream.error
-            raise KwsdError("audio callback", f"{type(error).__name__}: {error}") from error
-        if self._closing and self._closing.wait(0):
-            closing, self._closing = self._closing, None
-            closing.result()
-        if self._opening and self._opening.wait(0):
-            opening, self._opening = self._opening, None
-            try:
-                stream = opening.result()
-            except NoDeviceError as error:
-                self._failed(error)
-            except (ConfigError, UnavailableError) as error:
-                if not self._opened_once:
-                    raise
-                self._failed(error)
-            except _CannotOpenError as error:
-                self._failed(error)
-            else:
-                self._stream, self._failure, self._failures = stream, None, 0
-                self._opened_once = True
-                self.name = stream.device.name
-                if self._settings.device is not None:
-                    self._full_name = self.name
-
-    def _failed(self, error: KwsdError) -> None:
-        self._failure = error
-        self._failures += 1
-        if not self._wait and not self._opened_once:
-            raise UnavailableError(error.what, error.why, "kwsd doctor tells more.") from error
-
-    def _tell_hanging(self) -> None:
-        for call in (self._opening, self._closing):
-            if call is not None:
-                call.speak()
-        if not self._wait and not self._opened_once:
+        failure = self._first.failure
+        if failure is not None and not isinstance(failure, NoDeviceError | CannotOpenError):
+            raise failure
+        if self._wait:
+            return
+        if failure is not None:
+            raise UnavailableError(failure.what, failure.why, "kwsd doctor tells more.")
+        if self._first.ended is not None:
+            raise UnavailableError("microphone", self._first.ended, "kwsd doctor tells more.")
+        if self._recovery.hangs:
             raise UnavailableError("microphone", "the sound system does not answer", "Restart the sound server.")
 
-    def _open(self) -> Stream:
-        """Opens the wanted device; runs in a thread of its own."""
-        sounddevice = load()
-        if isinstance(self._failure, NoDeviceError) or self._failures % RESCAN_EVERY == RESCAN_EVERY - 1:
-            rescan(sounddevice)
-        try:
-            devices = list_devices(sounddevice)
-            if isinstance(self._settings.device, str):
-                devices = add_sources(devices)
-            if self._full_name is None:
-                device = find(devices, self._settings.device)
-            else:
-                device = find_again(devices, self._full_name)
-            channel, block_ms = self._settings.channel, self._settings.block_ms
-            if channel >= device.channels:
-                raise ConfigError(f"channel {channel}: device {device.name!r} has {device.channels}, counted from 0")
-            rate_hz = self.rate_hz
-            try:
-                stream = Stream(sounddevice, device, rate_hz, self._ring, channel=channel, block_ms=block_ms)
-            except sounddevice.PortAudioError:
-                if device.rate_hz == rate_hz:
-                    raise
-                rate_hz = device.rate_hz
-                stream = Stream(sounddevice, device, rate_hz, self._ring, channel=channel, block_ms=block_ms)
-        except sounddevice.PortAudioError as error:
-            raise _CannotOpenError(self.name, error) from error
-        self._received_before = self._ring.received
-        # Before the first sample, so that whoever reads them knows their rate.
-        self._ring.mark(Opened(rate_hz))
-        try:
-            stream.start()
-        except sounddevice.PortAudioError as error:
-            stream.close()
-            raise _CannotOpenError(device.name, error) from error
-        return stream
+    def _carry_out(self, action: Action) -> None:
+        if action is Action.START:
+            self._end(self._first)
+            self._follow(Capture(self._wanted))
+        elif action is Action.START_SECOND:
+            self._end(self._second)
+            self._second = Capture(self._wanted)
+        elif action is Action.DROP_SECOND:
+            self._end(self._second)
+            self._second = None
+        elif action is Action.PROMOTE_SECOND and self._second:
+            self._end(self._first)
+            second, self._second = self._second, None
+            self._follow(second)
+
+    def _follow(self, capture: Capture) -> None:
+        self._first = capture
+        if capture.ended is None:
+            self._inlet.follow(os.dup(capture.samples_from))
+
+    def _end(self, capture: Capture | None) -> None:
+        if capture:
+            self._overruns += capture.overruns
+            capture.kill()
 
     # The spotter thread's side.
 
+    @property
+    def fault(self) -> str | None:
+        """In words, what is wrong with the signal or its rate."""
+        return self._reader.fault
+
     def read(self, timeout_s: float) -> Block | Gap | End | None:
-        """The next block or gap; see Source. Never ends."""
+        """The next block or gap, or None; see Source. Never ends."""
         return self._reader.read(timeout_s)
 
 
-class _CannotOpenError(KwsdError):
-    """PortAudio refuses."""
+def block_ms_for(stride_ms: float) -> float:
+    """A block for each stride; where that would be long, some for each."""
+    return max(BLOCK_LEAST_MS, stride_ms / math.ceil(stride_ms / BLOCK_MOST_MS))
 
-    def __init__(self, name: str, error: Exception) -> None:
-        code = error.args[1] if len(error.args) > 1 else None
-        mend = "Another program may be using it." if code == _UNAVAILABLE else ""
-        why = str(error).removeprefix("Error opening InputStream: ")
-        super().__init__(f"device {name!r}", f"cannot be opened ({why})", mend)
+
+def _facts(capture: Capture, reported: bool, heard: bool) -> Facts:
+    failure = str(capture.failure) if capture.failure else None
+    return Facts(reported, capture.opened is not None, heard, failure, capture.ended)

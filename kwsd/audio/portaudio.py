@@ -1,39 +1,123 @@
-"""PortAudio, with what it does not do by itself: time limits, silence on standard error, a fresh list of devices.
+"""PortAudio, in a process of its own that can be thrown away (docs/decisions/0006-portaudio-in-a-child.md).
 
-Any call of PortAudio, the import of sounddevice included, hangs for ever while the sound server is frozen; only a
-thread or a process of its own protects against that. What it knows of devices dates from its initialisation.
+    python -P portaudio.py devices '{"reports_to": 3, "rates_of": null}'
+    python -P portaudio.py capture '{"reports_to": 3, "samples_to": 4, "device": "usb", ...}'
+
+Reports are JSON lines. The process ends when standard input is closed, even where PortAudio hangs; what PortAudio,
+ALSA and JACK print goes nowhere. `kwsd.audio.capture` starts it and listens. No numpy here: a new one has to hear soon.
 """
 
-import atexit
 import contextlib
-import logging
+import fcntl
+import itertools
+import json
 import os
-import subprocess
+import resource
+import select
+import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+if __name__ == "__main__":  # -P keeps the working folder out of the search path, and this package with it
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from kwsd.audio.devices import Device
-from kwsd.audio.pulse import Watch, leading_to
-from kwsd.audio.ring import Ring
-from kwsd.audio.source import Gap
-from kwsd.errors import UnavailableError
+from kwsd.audio.devices import (
+    CannotOpenError,
+    Device,
+    NoDeviceError,
+    add_sources,
+    find,
+    find_again,
+    list_devices,
+    rates_that_open,
+)
+from kwsd.audio.pulse import Watch, default_source, leading_to
+from kwsd.audio.wire import Outlet
+from kwsd.errors import ConfigError, KwsdError, UnavailableError
 
-ANSWER_LIMIT_S = 2.0
+RETRY_S = 1.0  # between two attempts to open
+RESCAN_EVERY = 3  # a list of devices that looks right may be stale all the same
+# What ALSA's plug-ins claim, whatever is behind them: those for PulseAudio, for PipeWire, and its own, "plug".
+PLUGIN_CHANNELS = (32, 64, 128)
+PLUG_CHANNELS = 128
+DEVICE_UNAVAILABLE = -9985  # PortAudio's code
 
-T = TypeVar("T")
+Report = Callable[..., None]
 
-_streams_open = 0
+
+class Wanted(NamedTuple):
+    """What to capture.
+
+    Attributes:
+        device: index, part of a name, or None for the default one.
+        full_name: of the device that it turned out to be; None before that.
+        channel: counted from 0.
+        rate_hz: opened at this, or where the device does not do it, at its own.
+        block_ms: how much is handed over at once.
+    """
+
+    device: str | int | None
+    full_name: str | None
+    channel: int
+    rate_hz: int
+    block_ms: float
+
+
+class OpenStream(NamedTuple):
+    """A started ``sounddevice.RawInputStream``; ``frames`` are read at once."""
+
+    stream: Any
+    device: Device
+    rate_hz: int
+    frames: int
+    channels: int
+
+
+def main() -> None:
+    role, given = sys.argv[1], json.loads(sys.argv[2])
+    stay_out_of_the_way()
+    reports = given.pop("reports_to")
+
+    def report(**what: Any) -> None:
+        os.write(reports, json.dumps(what).encode() + b"\n")
+
+    try:
+        if role == "devices":
+            tell_devices(report, **given)
+        else:
+            capture(report, given.pop("samples_to"), Wanted(**given))
+    except BrokenPipeError:  # the parent has had enough
+        os._exit(0)
+    except KwsdError as error:
+        report(failed=described(error))
+    except Exception as error:
+        report(ended=f"{type(error).__name__}: {error}")
+    os._exit(0)  # PortAudio may hang in its own exit handler
+
+
+def stay_out_of_the_way() -> None:
+    """Leaves signals to the parent, ends with it, and leaves no dump of what was heard."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # SIGIO, whose default action is to end a process, comes to this one and its children when the parent's end of the
+    # pipe is closed.
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(0, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC)
+    closed = select.poll()
+    closed.register(0, select.POLLHUP)
+    if closed.poll(0):
+        os._exit(0)
 
 
 def load() -> Any:
     """The module sounddevice. Raises UnavailableError where it, or PortAudio itself, is not there."""
-    _check_alsa()
+    check_alsa()
     try:
         import sounddevice
     except ImportError as error:
@@ -44,7 +128,7 @@ def load() -> Any:
     return sounddevice
 
 
-def _check_alsa() -> None:
+def check_alsa() -> None:
     """Raises UnavailableError where ALSA's configuration names no PCM at all: PortAudio aborts the process then."""
     import ctypes
 
@@ -59,218 +143,112 @@ def _check_alsa() -> None:
         raise UnavailableError("microphone", "ALSA's configuration names no devices", mend)
 
 
-def rescan(sounddevice: Any) -> None:
-    """Has PortAudio look for devices again; does nothing while a stream is open, which it would kill."""
-    if _streams_open == 0:
-        sounddevice._terminate()
-        sounddevice._initialize()
+def described(error: KwsdError) -> dict[str, Any]:
+    """An error as JSON; see `kwsd.audio.capture`."""
+    if isinstance(error, ConfigError):
+        return {"kind": "config", "faults": error.faults}
+    kinds: dict[type[KwsdError], str] = {NoDeviceError: "absent", CannotOpenError: "refused"}
+    return {"kind": kinds.get(type(error), "library"), "what": error.what, "why": error.why, "mend": error.mend}
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[Callable[[], None]]:
-    """Sends what C libraries (ALSA, JACK) write to standard error to nowhere.
-
-    Yields a function that ends this early, for the case that what runs inside hangs.
-    """
-    kept = os.dup(2)
-
-    def restore() -> None:
-        os.dup2(kept, 2)
-
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield restore
-    finally:
-        restore()
-        os.close(kept)
+def tell_devices(report: Report, rates_of: list[str] | None) -> None:
+    """Reports PortAudio's version, all devices, and the rates at which those of these names (None: all) open."""
+    sounddevice = load()
+    report(version=sounddevice.get_portaudio_version()[1])
+    devices = add_sources(list_devices(sounddevice))
+    report(devices=[asdict(device) for device in devices])
+    for position, device in enumerate(devices):
+        if rates_of is None or device.name in rates_of:
+            report(rates=[(position, rates_that_open(sounddevice, device))])
+    report(done=True)
 
 
-def set_python_apart() -> None:
-    """Gives Python's standard error, and the log on it, a descriptor of its own, which `quiet` does not touch.
-
-    Done once; sounddevice, too, silences descriptor 2 whenever it initialises PortAudio.
-    """
-    spoken = sys.stderr
-    try:
-        if spoken is None or spoken.fileno() != 2:
-            return
-    except OSError:  # a test's stand-in, which has no descriptor
-        return
-    apart = os.fdopen(os.dup(2), "w", buffering=1, encoding=spoken.encoding, errors=spoken.errors)
-    for handler in logging.getLogger("kwsd").handlers:
-        if isinstance(handler, logging.StreamHandler) and handler.stream is spoken:
-            handler.setStream(apart)
-    sys.stderr = apart
+def capture(report: Report, samples_to: int, wanted: Wanted) -> None:
+    """Opens the device, however long that takes, and hands over what it hears until it goes away."""
+    report(trying=0)
+    sounddevice = load()
+    opened = open_patiently(sounddevice, report, wanted)
+    outlet = Outlet(samples_to, opened.rate_hz, opened.frames, lambda overruns: report(overruns=overruns))
+    source = opened.device.source
+    watch = Watch(source) if source is not None else None
+    report(opened=(opened.device.name, opened.rate_hz))
+    with contextlib.suppress(sounddevice.PortAudioError):
+        while watch is None or not watch.gone():
+            interleaved, overflowed = opened.stream.read(opened.frames)
+            outlet.write(pick(interleaved, opened.channels, wanted.channel), overflowed)
+    report(ended="the device went away")
 
 
-class Call(Generic[T]):
-    """A function in a daemon thread, so that nobody has to wait for it. C libraries are quiet meanwhile."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        set_python_apart()
-        self._function = function
-        self._result: T | None = None
-        self._error: BaseException | None = None
-        self._restore: Callable[[], None] | None = None
-        self._thread = threading.Thread(target=self._run, name="kwsd-portaudio", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
+def open_patiently(sounddevice: Any, report: Report, wanted: Wanted) -> OpenStream:
+    """Tries until it can be opened; each attempt and each failure is reported."""
+    for attempt in itertools.count(1):
+        report(trying=attempt)
         try:
-            with quiet() as self._restore:
-                self._result = self._function()
-        except BaseException as error:  # raised again by `result`
-            self._error = error
-        finally:
-            self._restore = None
-
-    def wait(self, timeout_s: float) -> bool:
-        """Whether it has ended, waiting up to ``timeout_s``."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def speak(self) -> None:
-        """Gives standard error back although the call still hangs."""
-        if (restore := self._restore) is not None:
-            restore()
-
-    def result(self) -> T:
-        """What the function returned or raised; only after it has ended."""
-        if self._error is not None:
-            raise self._error
-        return self._result  # type: ignore[return-value]
+            return open_stream(sounddevice, wanted)
+        except (NoDeviceError, ConfigError, CannotOpenError) as error:
+            report(failed=described(error))
+            time.sleep(RETRY_S)
+            if isinstance(error, NoDeviceError) or attempt % RESCAN_EVERY == 0:
+                sounddevice._terminate()
+                sounddevice._initialize()
+    raise AssertionError
 
 
-def within(limit_s: float, function: Callable[[], T]) -> T:
-    """What ``function`` returns; for commands that do one thing with PortAudio and end.
-
-    Raises UnavailableError where it hangs; the process then ends with that error's code in spite of it.
-    """
-    call = Call(function)
-    if not call.wait(limit_s):
-        call.speak()
-        end_abruptly(UnavailableError.exit_code)
-        mend = "The sound server may be frozen: restart it."
-        raise UnavailableError("sound system", f"no answer within {limit_s:g} s", mend)
-    return call.result()
-
-
-def end_abruptly(code: int) -> None:
-    """Has the interpreter's exit, which would hang in PortAudio, end the process at once with ``code``."""
-
-    def end() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-    atexit.register(end)  # the last to register is the first to run, so before sounddevice's own
-
-
-class Stream:
-    """An open input stream that writes one channel into a ring.
-
-    Attributes:
-        device: where it listens.
-        rate_hz: the rate it was opened at.
-        error: what the callback raised, if it did.
-        overflows: how often PortAudio said that samples were lost.
-    """
-
-    def __init__(
-        self, sounddevice: Any, device: Device, rate_hz: int, ring: Ring, *, channel: int, block_ms: int
-    ) -> None:
-        """Opens and starts it. Raises sounddevice.PortAudioError."""
-        global _streams_open
-        self.device, self.rate_hz = device, rate_hz
-        self._ended = False
-        self.error: BaseException | None = None
-        self.overflows = 0
-        self._ring, self._channel = ring, channel
-        self._listening = True
-        # A block size of 0 would mean 1 to 64 frames at the plug-in's whim.
-        with leading_to(device.source):
-            self._stream = sounddevice.InputStream(
-                samplerate=rate_hz,
-                blocksize=max(1, rate_hz * block_ms // 1000),
-                device=device.index,
-                channels=channel + 1,
-                dtype="int16",
-                callback=self._callback,
-                finished_callback=self._finished,
-            )
-        _streams_open += 1
-        self._watch = Watch(device.source) if device.source is not None else None
-
-    @property
-    def ended(self) -> bool:
-        """It has ended by itself: the device, its source or the server went away."""
-        return self._ended or (self._watch is not None and self._watch.gone())
-
-    def start(self) -> None:
-        self._stream.start()
-
-    def close(self) -> None:
-        """Hangs where the sound server is frozen."""
-        global _streams_open
-        self._listening = False
-        if self._watch is not None:
-            self._watch.close()
-        self._stream.close(ignore_errors=True)
-        _streams_open -= 1
-
-    def _callback(self, frames: NDArray[np.int16], _count: int, _time: Any, status: Any) -> None:
-        if not self._listening:
-            return
-        try:
-            if status:  # PortAudio knows that samples were lost, but not how many
-                self.overflows += 1
-                self._ring.mark(Gap(0))
-            self._ring.write(frames[:, self._channel], time.time(), time.monotonic())
-        except BaseException as error:  # raised again by the main thread; here it would only be printed
-            self.error = error
-
-    def _finished(self) -> None:
-        self._ended = True
+def open_stream(sounddevice: Any, wanted: Wanted) -> OpenStream:
+    """Opens and starts a stream. Raises NoDeviceError, ConfigError, CannotOpenError."""
+    device = wanted_device(sounddevice, wanted)
+    if wanted.channel >= device.channels:
+        raise ConfigError(f"channel {wanted.channel}: device {device.name!r} has {device.channels}, counted from 0")
+    refused: Exception | None = None
+    for rate_hz in dict.fromkeys((wanted.rate_hz, device.rate_hz)):
+        frames = max(1, round(rate_hz * wanted.block_ms / 1000))
+        for channels in dict.fromkeys((own_channels(device, wanted.channel), wanted.channel + 1)):
+            try:
+                # A block size of 0 would mean 1 to 64 frames at the plug-in's whim.
+                with leading_to(device.source):
+                    stream = sounddevice.RawInputStream(
+                        samplerate=rate_hz, blocksize=frames, device=device.index, channels=channels, dtype="int16"
+                    )
+                stream.start()
+            except sounddevice.PortAudioError as error:
+                refused = refused or error
+            else:
+                return OpenStream(stream, device, rate_hz, frames, channels)
+    assert refused is not None
+    code = refused.args[1] if len(refused.args) > 1 else None
+    mend = "Another program may be using it." if code == DEVICE_UNAVAILABLE else ""
+    why = str(refused).removeprefix("Error opening RawInputStream: ")
+    raise CannotOpenError(f"device {device.name!r}", f"cannot be opened ({why})", mend) from refused
 
 
-class ServerQuestion:
-    """Does the sound system answer? A child process finds out by initialising PortAudio, which hangs if not.
+def wanted_device(sounddevice: Any, wanted: Wanted) -> Device:
+    try:
+        devices = list_devices(sounddevice)
+    except sounddevice.PortAudioError as error:
+        raise CannotOpenError("microphone", str(error)) from error
+    if isinstance(wanted.device, str):
+        devices = add_sources(devices)
+    if wanted.full_name is None:
+        return find(devices, wanted.device)
+    return find_again(devices, wanted.full_name)
 
-    Attributes:
-        hangs: the child had to be ended.
-    """
 
-    # Finding no input counts as no answer: connections left over from earlier questions fill a frozen server's queue,
-    # and from then on it refuses at once where it hung before.
-    _PROGRAM = (
-        "import os, sounddevice;"
-        "os._exit(0 if any(device['max_input_channels'] for device in sounddevice.query_devices()) else 1)"
-    )
+def own_channels(device: Device, channel: int) -> int:
+    """How many channels to open: all that the device has, lest others be mixed into the one that is wanted."""
+    if device.channels not in PLUGIN_CHANNELS:
+        return device.channels
+    default = default_source() if device.channels != PLUG_CHANNELS else None
+    return max(channel + 1, default.channels if default is not None else 2)
 
-    def __init__(self, now_s: float, limit_s: float = ANSWER_LIMIT_S) -> None:
-        self.hangs = False
-        self._until_s = now_s + limit_s
-        self._answers: bool | None = None
-        self._child = subprocess.Popen(
-            [sys.executable, "-c", self._PROGRAM],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
 
-    def answer(self, now_s: float) -> bool | None:
-        """None while it is not known."""
-        if self._answers is None:
-            if (code := self._child.poll()) is not None:
-                self._answers = code == 0
-            elif now_s >= self._until_s:
-                self.end()
-                self.hangs, self._answers = True, False
-        return self._answers
+def pick(interleaved: Any, channels: int, channel: int) -> memoryview | bytes:
+    """One channel of interleaved int16 samples."""
+    if channels == 1:
+        return memoryview(interleaved)
+    samples = array("h")
+    samples.frombytes(interleaved)
+    return samples[channel::channels].tobytes()
 
-    def end(self) -> None:
-        if self._child.poll() is None:
-            self._child.kill()
-            self._child.wait()
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ _VARIABLE = "PULSE_SOURCE"
 _ENGLISH = "C.UTF-8"
 _SOURCE = re.compile(r"^Source #(\d+)\n((?:.*\n(?!Source #))*)", re.MULTILINE)
 _FIELD = re.compile(r"^\t(Name|Description|Sample Specification|Monitor of Sink): (.*)$", re.MULTILINE)
+_DEFAULT = re.compile(r"^Default Source: (.*)$", re.MULTILINE)
 _SPECIFICATION = re.compile(r"\S+ (\d+)ch (\d+)Hz")
 
 
@@ -44,9 +45,20 @@ class PulseSource(NamedTuple):
 def list_sources() -> list[PulseSource]:
     """The sources of the sound server that this process would reach; empty where none answers."""
     # JSON is worth less here: pactl 16 makes "(null)" of a description that is not ASCII.
+    return parse(_pactl("list", "sources"))
+
+
+def default_source() -> PulseSource | None:
+    """The source that whoever opens the device ``pulse`` gets; None where nobody knows."""
+    name = os.environ.get(_VARIABLE) or "".join(_DEFAULT.findall(_pactl("info")))
+    return next((source for source in list_sources() if source.name == name), None) if name else None
+
+
+def _pactl(*question: str) -> str:
+    """What pactl prints; nothing where it, or the server, is not there or does not answer."""
     try:
         done = subprocess.run(
-            ["pactl", "list", "sources"],
+            ["pactl", *question],
             env={**os.environ, "LC_ALL": _ENGLISH},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -54,8 +66,8 @@ def list_sources() -> list[PulseSource]:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return []
-    return parse(done.stdout.decode("utf-8", "replace"))
+        return ""
+    return done.stdout.decode("utf-8", "replace")
 
 
 def parse(listed: str) -> list[PulseSource]:

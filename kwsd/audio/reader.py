@@ -1,7 +1,7 @@
-"""What the microphone's callback left in the ring, made into what the spotter thread wants.
+"""What the device delivered, made into what the spotter thread wants.
 
 Other rates are resampled, audio that a thawed sound server delivers too late is dropped, and whatever is missing
-becomes a gap in its place. No thread of its own and no sound library: a test writes the ring by hand.
+becomes a gap in its place. No thread of its own and no sound library: a test makes the blocks by hand.
 """
 
 import time
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.audio.clock import StreamClock
+from kwsd.audio.inlet import Inlet, Opened, RawBlock
 from kwsd.audio.resample import Resampler
-from kwsd.audio.ring import Opened, RawBlock, Ring
 from kwsd.audio.signal_check import SignalCheck
 from kwsd.audio.source import Block, Gap
 
 
 class Reader:
-    """The reading side of a ring.
+    """The blocks of an inlet, as a Source hands them out.
 
     Args:
-        ring: only this object may read it.
-        rate_hz: of the samples handed out; the ring's come at the rate of the last Opened.
+        inlet: only this object may read it.
+        rate_hz: of the samples handed out; the inlet's come at the rate of the last Opened.
         gain_db: amplification; the result is clipped to -1..1.
 
     Attributes:
@@ -30,9 +30,10 @@ class Reader:
         fault: in words, what is wrong with the signal or its rate; None while it is alive.
     """
 
-    def __init__(self, ring: Ring, rate_hz: int, gain_db: float) -> None:
+    def __init__(self, inlet: Inlet, rate_hz: int, gain_db: float) -> None:
         self.samples = self.samples_lost = 0
-        self._ring, self._rate_hz = ring, rate_hz
+        self._inlet, self._rate_hz = inlet, rate_hz
+        self._gain_db = gain_db
         self._scale = np.float32(10 ** (gain_db / 20) / 32768)
         self._held: RawBlock | None = None
         self._heard_s: float | None = None
@@ -48,7 +49,7 @@ class Reader:
                 block, self._held = self._convert(self._held), None
                 if block is not None:
                     return block
-            item = self._ring.read(max(0.0, deadline_s - time.monotonic()))
+            item = self._inlet.read(max(0.0, deadline_s - time.monotonic()))
             if item is None:
                 return None
             if isinstance(item, Opened):
@@ -67,8 +68,9 @@ class Reader:
     def _begin(self, device_hz: int) -> None:
         self._device_hz = device_hz
         self._clock = StreamClock(device_hz)
-        self._signal = SignalCheck(device_hz)
+        self._signal = SignalCheck(device_hz, self._gain_db)
         self._resampler = Resampler(device_hz, self._rate_hz)
+        self._may_exceed = self._gain_db > 0 or device_hz != self._rate_hz  # full scale
         self.fault: str | None = None
 
     def _take(self, block: RawBlock) -> int | None:
@@ -96,10 +98,13 @@ class Reader:
         return Gap(scaled)
 
     def _convert(self, block: RawBlock) -> Block | None:
-        raw: NDArray[np.float32] = np.multiply(block.samples, self._scale, dtype=np.float32)
-        samples = np.clip(self._resampler.push(raw), -1.0, 1.0)
-        if not len(samples):
-            return None
+        samples: NDArray[np.float32] = np.multiply(block.samples, self._scale, dtype=np.float32)
+        if self._resampler.from_hz != self._rate_hz:
+            samples = self._resampler.push(samples)
+            if not len(samples):
+                return None
+        if self._may_exceed:
+            samples = np.clip(samples, -1.0, 1.0)
         self.samples += len(samples)
         captured_s = block.captured_s - self._clock.late_s - self._resampler.lag_s
         return Block(samples, captured_s, block.arrived_s)

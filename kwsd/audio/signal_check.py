@@ -1,9 +1,12 @@
-"""Whether a microphone's signal is alive: all zero, stuck at one value, clipping."""
+"""Whether a microphone's signal is alive: all zero, stuck at one value, clipping (its own, or by the gain)."""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-SILENT_S = 2.5  # noise gates give short stretches of zeros; no microphone that hears gives this
+LOOK_S = 0.2  # looked at together: it costs about the same for one block
+SILENT_S = 2.3  # noise gates give short stretches of zeros; no microphone that hears gives this
 CLIP_WINDOW_S = 1.4  # told within two of them, whenever it begins
 CLIP_SHARE = 0.01
 CLIP_CALM_S = 10.0  # forgiven after so long, so that loud words with pauses between are one fault
@@ -11,26 +14,42 @@ FULL_SCALE = 32_767
 
 
 class SignalCheck:
-    """Looks at every block; a few microseconds each. Pure: time is counted in samples.
+    """Looks at the samples a few times a second. Pure: time is counted in samples.
 
     Args:
         rate_hz: of the samples.
+        gain_db: what is done to them afterwards.
 
     Attributes:
         fault: in words, what is wrong with the signal; None while it is alive.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, gain_db: float = 0.0) -> None:
         self.fault: str | None = None
-        self._rate_hz = rate_hz
+        self._rate_hz, self._gain_db = rate_hz, gain_db
+        # From here on a sample is at full scale once the gain is applied.
+        self._full_scale = min(FULL_SCALE, math.ceil(FULL_SCALE / 10 ** (gain_db / 20)))
+        self._collected = np.zeros(round(LOOK_S * rate_hz), np.int16)
+        self._count = 0
         self._value: int | None = None
         self._constant = 0
-        self._window = self._full = 0
+        self._window = self._full = self._device_full = 0  # samples; at full scale after the gain; and before it
         self._calm = 0
         self._clipping: str | None = None
 
     def take(self, samples: NDArray[np.int16]) -> None:
         """The next samples as the device gave them, shape (n,)."""
+        end = self._count + len(samples)
+        if end > len(self._collected):
+            self._look(self._collected[: self._count])
+            self._count, end = 0, len(samples)
+            if end > len(self._collected):
+                self._look(samples)
+                return
+        self._collected[self._count : end] = samples
+        self._count = end
+
+    def _look(self, samples: NDArray[np.int16]) -> None:
         if not len(samples):
             return
         lowest, highest = int(samples.min()), int(samples.max())
@@ -53,15 +72,26 @@ class SignalCheck:
 
     def _check_clipping(self, samples: NDArray[np.int16], lowest: int, highest: int) -> str | None:
         self._window += len(samples)
-        if highest >= FULL_SCALE or lowest <= -FULL_SCALE:
-            self._full += int(np.count_nonzero((samples >= FULL_SCALE) | (samples <= -FULL_SCALE)))
+        if highest >= self._full_scale or lowest <= -self._full_scale:
+            self._full += _at(self._full_scale, samples)
+            self._device_full += _at(FULL_SCALE, samples)
         if self._window >= CLIP_WINDOW_S * self._rate_hz:
-            share = self._full / self._window
             self._calm += self._window
-            if share > CLIP_SHARE:
+            if self._full > CLIP_SHARE * self._window:
                 self._calm = 0
-                self._clipping = f"clipping: {share:.0%} of the samples are at full scale (lower the gain)"
+                self._clipping = self._clipping or self._told()
             elif self._calm >= CLIP_CALM_S * self._rate_hz:
                 self._clipping = None
-            self._window = self._full = 0
+            self._window = self._full = self._device_full = 0
         return self._clipping
+
+    def _told(self) -> str:
+        told = f"clipping: {self._full / self._window:.0%} of the samples are at full scale"
+        if self._device_full > CLIP_SHARE * self._window:
+            return f"{told} (lower the microphone's gain)"
+        return f"{told} after audio.gain_db of {self._gain_db:g} dB (lower that)"
+
+
+def _at(full_scale: int, samples: NDArray[np.int16]) -> int:
+    """How many samples are there or beyond."""
+    return int(np.count_nonzero((samples >= full_scale) | (samples <= -full_scale)))

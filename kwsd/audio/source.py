@@ -67,16 +67,20 @@ class Device(Source, Protocol):
         """One of ``kwsd.events.STATES``, the reason in words, and the Unix time since when."""
 
     @property
+    def fault(self) -> str | None:
+        """In words, what is wrong with the signal, as the thread that reads finds it."""
+
+    @property
     def steps(self) -> int:
         """How often `step` was called; a sign of life where no audio is expected."""
 
     @property
     def counters(self) -> Mapping[str, float]:
-        """``samples_lost`` (at ``rate_hz``), ``overruns``, and ``waiting``, samples that are there and not read yet."""
+        """``samples_lost``, ``overruns``, and ``waiting``, samples that are there and not read yet; at ``rate_hz``."""
 
     @property
-    def hung(self) -> bool:
-        """Whether the audio library hangs in a thread that only the end of the process can end."""
+    def usage(self) -> tuple[float, float]:
+        """User and system time, in seconds, and resident memory, in MiB, of its child processes."""
 
     def step(self, now_s: float) -> None:
-        """Looks after the device; ``now_s`` is ``time.monotonic()``. Several times a second, never blocking long."""
+        """Looks after the device; ``now_s`` is ``time.monotonic()``. Never blocks long."""

@@ -48,10 +48,6 @@ def run(args: argparse.Namespace) -> int:
         meter.run(args.seconds)
     finally:
         source.close()
-        if getattr(source, "hung", False):
-            from kwsd.audio.portaudio import end_abruptly
-
-            end_abruptly(0)
     return 0
 
 

@@ -99,6 +99,14 @@ def test_a_signal_is_judged(samples, result, words):
     assert bool(finding.mend) == (result != "ok")
 
 
+def test_a_gain_that_clips_is_not_blamed_on_the_mixer():
+    finding = judge_signal(NOISE, gain_db=40)
+    assert (finding.result, finding.mend) == ("warn", "Lower audio.gain_db.")
+    assert "clip" in finding.text and "40 dB" in finding.text
+    assert "alsamixer" in judge_signal(np.clip(NOISE * 100, -1, 1), gain_db=40).mend
+    assert judge_signal(NOISE / 100, gain_db=40).result == "ok"
+
+
 def test_levels_are_decibels_below_full_scale():
     assert checks.dbfs(1.0) == 0
     assert checks.dbfs(0.1) == pytest.approx(-20)

@@ -1,165 +1,142 @@
-"""kwsd/audio/portaudio.py: what surrounds calls of PortAudio; none of it needs PortAudio."""
+"""kwsd/audio/portaudio.py: which stream is opened, on a sound library that is none."""
 
-import os
-import subprocess
-import sys
-import threading
-from pathlib import Path
+from array import array
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from kwsd.audio.devices import Device
-from kwsd.audio.portaudio import Call, ServerQuestion, Stream, quiet, rescan
-from kwsd.audio.ring import RawBlock, Ring
-from kwsd.audio.source import Gap
+from kwsd.audio import portaudio, pulse
+from kwsd.audio.devices import CannotOpenError, Device, NoDeviceError
+from kwsd.audio.portaudio import Wanted, described, open_patiently, open_stream, own_channels, pick
+from kwsd.errors import ConfigError, UnavailableError
 
-CHATTER_PROGRAM = """
-import os, sys, logging
-from kwsd import log
-from kwsd.audio.portaudio import Call
-log.setup()
-def function():
-    os.write(2, b"ALSA lib: chatter\\n")
-    logging.getLogger("kwsd.test").warning("the log")
-    print("Python", file=sys.stderr)
-    return 5
-call = Call(function)
-assert call.wait(10) and call.result() == 5
-log.setup()
-logging.getLogger("kwsd.test").warning("later")
-os.write(2, b"real errors\\n")
-"""
+WANTED = Wanted(device=None, full_name=None, channel=0, rate_hz=16_000, block_ms=40)
 
 
-def test_only_what_c_libraries_write_is_silenced_during_a_call():
-    done = subprocess.run([sys.executable, "-c", CHATTER_PROGRAM], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line]
-    assert [line.split("kwsd: ")[-1] for line in lines] == ["the log", "Python", "later", "real errors"]
+class Library:
+    """As much of sounddevice as opening takes; it opens what ``opens(rate_hz, channels)`` says."""
+
+    class PortAudioError(Exception):
+        """With PortAudio's code as its second argument."""
+
+    default = SimpleNamespace(device=(0, -1))
+
+    def __init__(self, channels=2, opens=lambda rate_hz, channels: True):
+        self.asked, self.rescans = [], 0
+        self._channels, self._opens = channels, opens
+
+    def query_hostapis(self):
+        return ({"name": "ALSA"},)
+
+    def query_devices(self):
+        info = {"name": "Mic", "hostapi": 0, "max_input_channels": self._channels, "default_samplerate": 48_000.0}
+        return [info] if self._channels else []
+
+    def RawInputStream(self, **how):  # noqa: N802 - sounddevice's name
+        self.asked.append(how)
+        if not self._opens(how["samplerate"], how["channels"]):
+            raise self.PortAudioError("Error opening RawInputStream: Device unavailable", -9985)
+        return SimpleNamespace(start=lambda: None)
+
+    def _terminate(self):
+        self.rescans += 1
+
+    def _initialize(self):
+        """Finds the same again."""
 
 
-def test_quiet_can_end_early_and_leaves_no_descriptor_behind(capfd):
-    before = set(Path("/proc/self/fd").iterdir())
-    with quiet() as restore:
-        os.write(2, b"silenced\n")
-        restore()
-        os.write(2, b"heard\n")
-    os.write(2, b"after\n")
-    assert capfd.readouterr().err == "heard\nafter\n"
-    assert set(Path("/proc/self/fd").iterdir()) == before
+def opened(library, wanted=WANTED):
+    stream = open_stream(library, wanted)
+    return stream.rate_hz, stream.frames, stream.channels
 
 
-def test_a_call_that_hangs_is_not_waited_for():
-    go = threading.Event()
-    call = Call(go.wait)
-    assert not call.wait(0.01)
-    call.speak()
-    go.set()
-    assert call.wait(10) and call.result() is True
-
-
-def test_a_call_raises_what_its_function_raised():
-    def function():
-        raise ValueError("this one")
-
-    call = Call(function)
-    assert call.wait(10)
-    with pytest.raises(ValueError, match="this one"):
-        call.result()
+def test_all_channels_of_the_device_are_opened_at_the_rate_and_block_that_are_wanted():
+    library = Library(channels=6)
+    assert opened(library) == (16_000, 640, 6)
+    wanted = {"samplerate": 16_000, "blocksize": 640, "device": 0, "channels": 6, "dtype": "int16"}
+    assert library.asked == [wanted]
 
 
 @pytest.mark.parametrize(
-    ("module", "answers", "hangs"),
+    ("opens", "expected"),
     [
-        ("def query_devices(): return [{'max_input_channels': 1}]", True, False),
-        ("def query_devices(): return [{'max_input_channels': 0}]", False, False),
-        ("raise OSError('PortAudio library not found')", False, False),
-        ("import time; time.sleep(600)", False, True),
+        (lambda rate_hz, channels: channels == 1, (16_000, 640, 1)),
+        (lambda rate_hz, channels: rate_hz == 48_000, (48_000, 1920, 6)),
+        (lambda rate_hz, channels: (rate_hz, channels) == (48_000, 1), (48_000, 1920, 1)),
+    ],
+    ids=["not all channels", "its own rate", "neither"],
+)
+def test_what_does_not_open_is_tried_otherwise(opens, expected):
+    assert opened(Library(channels=6, opens=opens)) == expected
+
+
+def test_what_does_not_open_at_all_is_told_with_portaudio_s_words():
+    with pytest.raises(CannotOpenError) as refused:
+        opened(Library(opens=lambda *_: False))
+    text = str(refused.value)
+    assert text.startswith("device 'Mic': cannot be opened (") and text.endswith("Another program may be using it.")
+
+
+def test_a_channel_that_the_device_lacks_is_a_fault_of_the_configuration():
+    with pytest.raises(ConfigError, match="channel 2: device 'Mic' has 2, counted from 0"):
+        opened(Library(), WANTED._replace(channel=2))
+
+
+SOURCE = pulse.PulseSource(0, "mic", "Mic", 4, 48_000, False)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "source", "channel", "channels"),
+    [
+        (1, None, 0, 1),
+        (18, None, 3, 18),
+        (32, SOURCE, 0, 4),  # PulseAudio's plug-in: what the source has
+        (64, SOURCE, 5, 6),
+        (32, None, 0, 2),  # nobody to ask: two, since one would be a mixture of both
+        (128, SOURCE, 0, 2),  # ALSA's "plug", which has nothing to do with a server
+        (128, None, 3, 4),
     ],
 )
-def test_the_server_answers_when_a_child_sees_an_input(tmp_path, monkeypatch, module, answers, hangs):
-    (tmp_path / "sounddevice.py").write_text(module)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    question = ServerQuestion(now_s=0.0)
-    now_s = 0.0
-    if not hangs:
-        question._child.wait(60)  # not the clock, but the child decides
-    else:
-        assert question.answer(1.9) is None
-        now_s = 2.0
-    assert (question.answer(now_s), question.hangs) == (answers, hangs)
-    question.end()
+def test_a_device_s_own_channels_are_opened(monkeypatch, claimed, source, channel, channels):
+    monkeypatch.setattr(portaudio, "default_source", lambda: source)
+    assert own_channels(Device(0, "x", "ALSA", claimed, 48_000, True), channel) == channels
 
 
-class FakeSoundDevice:
-    """Hands its callback to the test."""
-
-    def __init__(self):
-        self.initialised = 0
-
-    def InputStream(self, **how):  # noqa: N802 - sounddevice's name
-        self.how = how
-        return self
-
-    def start(self):
-        pass
-
-    def close(self, ignore_errors):
-        self.closed = True
-
-    def _terminate(self):
-        self.initialised -= 1
-
-    def _initialize(self):
-        self.initialised += 2
+def test_one_channel_is_picked():
+    interleaved = array("h", [1, -1, 2, -2, 3, -3]).tobytes()
+    assert bytes(pick(interleaved, 2, 1)) == array("h", [-1, -2, -3]).tobytes()
+    assert bytes(pick(interleaved, 1, 0)) == interleaved
 
 
-@pytest.fixture
-def stream():
-    fake, ring = FakeSoundDevice(), Ring(1000)
-    stream = Stream(fake, Device(3, "usb", "ALSA", 2, 48_000, True), 48_000, ring, channel=1, block_ms=20)
-    stream.start()
-    yield stream, fake, ring
-    if not hasattr(fake, "closed"):
-        stream.close()
+def test_attempts_are_reported_and_devices_looked_for_again_where_none_fits(monkeypatch):
+    monkeypatch.setattr(portaudio, "RETRY_S", 0.0)
+    reports, library = [], Library(channels=0)
+
+    def report(**what):
+        reports.append(what)
+        if library.rescans == 2:
+            library._channels = 1
+
+    open_patiently(library, report, WANTED)
+    assert [next(iter(each)) for each in reports] == ["trying", "failed", "trying", "failed", "trying"]
+    assert reports[1]["failed"]["kind"] == "absent"
 
 
-def test_a_stream_asks_for_the_channel_and_the_block_it_needs(stream):
-    _, fake, _ = stream
-    wanted = {"samplerate": 48_000, "blocksize": 960, "device": 3, "channels": 2, "dtype": "int16"}
-    assert wanted.items() <= fake.how.items()
+def test_a_device_that_is_busy_is_not_looked_for_every_time(monkeypatch):
+    monkeypatch.setattr(portaudio, "RETRY_S", 0.0)
+    library = Library(opens=lambda *_: len(library.asked) > 20)
+    open_patiently(library, lambda **_: None, WANTED)
+    assert library.rescans == 1
 
 
-def test_the_callback_takes_one_channel_and_tells_overflows_as_gaps(stream):
-    stream, fake, ring = stream
-    fake.how["callback"](np.array([[1, 2], [3, 4]], np.int16), 2, None, "input overflow")
-    assert ring.read(0) == Gap(0)
-    block = ring.read(0)
-    assert isinstance(block, RawBlock) and block.samples.tolist() == [2, 4]
-    assert (stream.overflows, stream.error) == (1, None)
-
-
-def test_an_error_in_the_callback_is_kept_for_the_main_thread(stream):
-    stream, fake, _ = stream
-    fake.how["callback"](None, 0, None, None)
-    assert isinstance(stream.error, TypeError)
-
-
-def test_a_closed_stream_writes_no_more_and_one_that_ended_says_so(stream):
-    stream, fake, ring = stream
-    assert not stream.ended
-    fake.how["finished_callback"]()
-    assert stream.ended
-    stream.close()
-    fake.how["callback"](np.zeros((2, 2), np.int16), 2, None, None)
-    assert ring.received == 0
-
-
-def test_devices_are_looked_for_again_only_while_nothing_is_open(stream):
-    stream, fake, _ = stream
-    rescan(fake)
-    assert fake.initialised == 0
-    stream.close()
-    rescan(fake)
-    assert fake.initialised == 1
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (NoDeviceError("a", "b", "c"), {"kind": "absent", "what": "a", "why": "b", "mend": "c"}),
+        (CannotOpenError("a", "b"), {"kind": "refused", "what": "a", "why": "b", "mend": ""}),
+        (UnavailableError("a", "b"), {"kind": "library", "what": "a", "why": "b", "mend": ""}),
+        (ConfigError("one", "two"), {"kind": "config", "faults": ("one", "two")}),
+    ],
+)
+def test_errors_travel_as_json(error, expected):
+    assert described(error) == expected

@@ -1,30 +1,48 @@
-"""kwsd/audio/reader.py: the ring's blocks as the spotter sees them."""
+"""kwsd/audio/reader.py: the device's blocks as the spotter sees them."""
+
+from collections import deque
 
 import numpy as np
 import pytest
 
+from kwsd.audio.inlet import Opened, RawBlock
 from kwsd.audio.reader import Reader
-from kwsd.audio.ring import Opened, Ring
 from kwsd.audio.source import Block, Gap
 
 RATE_HZ = 16_000
 NOISE = np.random.default_rng(4).normal(0, 1000, 30 * RATE_HZ).astype(np.int16)
 
 
+class Made:
+    """An inlet of what a test makes."""
+
+    def __init__(self):
+        self.items = deque()
+
+    def read(self, _timeout_s):
+        return self.items.popleft() if self.items else None
+
+
 class Device:
-    """Writes a ring the way PortAudio's callback does, by a clock of its own."""
+    """Delivers blocks by a clock of its own."""
 
     def __init__(self, reader_hz=RATE_HZ, device_hz=RATE_HZ, gain_db=0.0):
-        self.ring = Ring(1 << 18)
-        self.reader = Reader(self.ring, reader_hz, gain_db)
+        self.inlet = Made()
+        self.reader = Reader(self.inlet, reader_hz, gain_db)
         self.rate_hz, self.now_s, self.at = device_hz, 50.0, 0
-        self.ring.mark(Opened(device_hz))
+        self.mark(Opened(device_hz))
+
+    def mark(self, what):
+        self.inlet.items.append(what)
+
+    def block(self, samples):
+        self.mark(RawBlock(samples, 1000 + self.now_s, self.now_s))
 
     def deliver(self, seconds, pace=1.0):
         count = self.rate_hz // 50
         for _ in range(round(seconds * 50)):
             self.now_s += 0.02 / pace
-            self.ring.write(NOISE[self.at : self.at + count], 1000 + self.now_s, self.now_s)
+            self.block(NOISE[self.at : self.at + count])
             self.at += count
         return self
 
@@ -67,7 +85,7 @@ def test_another_rate_is_resampled_and_its_delay_taken_off_the_time():
 
 def test_an_overrun_becomes_a_gap_in_its_place_at_the_rate_handed_out():
     device = Device(device_hz=48_000)
-    device.ring.mark(Gap(4800))
+    device.mark(Gap(4800))
     assert lost(device.deliver(0.1).read()) == [1600]
     assert device.reader.samples_lost == 1600
 
@@ -76,7 +94,7 @@ def test_an_overrun_is_not_taken_for_a_stall_as_well():
     """The blocks that found no room are missing from the clock's count, too."""
     device = Device().deliver(1)
     device.now_s += 3
-    device.ring.mark(Gap(3 * RATE_HZ))
+    device.mark(Gap(3 * RATE_HZ))
     items = device.deliver(2).read()
     assert lost(items) == [3 * RATE_HZ] and len(heard(items)) == 3 * RATE_HZ
 
@@ -84,8 +102,8 @@ def test_an_overrun_is_not_taken_for_a_stall_as_well():
 def test_an_overrun_before_a_stream_is_reopened_is_counted_once():
     device = Device().deliver(1)
     device.now_s += 5
-    device.ring.mark(Opened(RATE_HZ))
-    device.ring.mark(Gap(2 * RATE_HZ))  # the ring tells it with the next block that finds room
+    device.mark(Opened(RATE_HZ))
+    device.mark(Gap(2 * RATE_HZ))  # told with the next block that finds room
     items = device.deliver(1).read()
     assert sum(lost(items)) == pytest.approx(5 * RATE_HZ, abs=2)
 
@@ -93,7 +111,7 @@ def test_an_overrun_before_a_stream_is_reopened_is_counted_once():
 def test_a_reopened_stream_follows_a_gap_as_long_as_the_silence():
     device = Device().deliver(1)
     device.now_s += 7.5
-    device.ring.mark(Opened(RATE_HZ))
+    device.mark(Opened(RATE_HZ))
     items = device.deliver(1).read()
     assert lost(items) == [pytest.approx(7.5 * RATE_HZ, abs=2)]
     assert isinstance(items[50], Gap), "before the first block of the new stream"
@@ -125,10 +143,10 @@ def test_a_dead_signal_is_a_fault_until_a_new_stream():
     device = Device()
     for _ in range(200):
         device.now_s += 0.02
-        device.ring.write(np.zeros(320, np.int16), device.now_s, device.now_s)
+        device.block(np.zeros(320, np.int16))
     device.read()
     assert "zero" in device.reader.fault
-    device.ring.mark(Opened(RATE_HZ))
+    device.mark(Opened(RATE_HZ))
     device.read()
     assert device.reader.fault is None
 

@@ -1,122 +1,148 @@
-"""kwsd/audio/recovery.py as stories: facts at a time, and what is done and said about them. Nothing sleeps here."""
+"""kwsd/audio/recovery.py: what is done about each fault, on a clock of the test's own."""
 
 import pytest
 
 from kwsd.audio.recovery import Action, Facts, Recovery
 
-NOTHING, OPEN, CLOSE, ASK, GIVE_UP = (
-    Action.NOTHING,
-    Action.OPEN,
-    Action.CLOSE,
-    Action.ASK,
-    Action.GIVE_UP,
-)
-OPENING, CLOSING = Facts(call="open"), Facts(call="close")
-GONE = Facts(failure="device 'usb': it is gone", absent=True)
+NOTHING, START, START_SECOND = Action.NOTHING, Action.START, Action.START_SECOND
+DROP_SECOND, PROMOTE = Action.DROP_SECOND, Action.PROMOTE_SECOND
 
+OPENING, TRYING = Facts(), Facts(reported=True)
+OPENED, SILENT, HEARD = Facts(reported=True, opened=True), Facts(opened=True), Facts(opened=True, heard=True)
+BUSY, ABSENT = Facts(reported=True, failure="busy"), Facts(reported=True, failure="no input device")
+GONE, CRASHED = Facts(opened=True, ended="the device went away"), Facts(ended="the audio library crashed (Aborted)")
 
-def streaming(received, **more):
-    return Facts(is_open=True, received=received, **more)
-
-
-# Each row: time in seconds, facts, expected action, expected state.
+# Each step: seconds, the first process, the second, what is wrong with the signal; what is done then, and the state.
 STORIES = {
-    "an ordinary start": [
-        (0.0, Facts(), OPEN, "starting"),
-        (0.2, OPENING, NOTHING, "starting"),
-        (0.4, streaming(0), NOTHING, "starting"),
-        (0.6, streaming(3200), NOTHING, "listening"),
-        (0.8, streaming(6400), NOTHING, "listening"),
+    "a start as it should be": [
+        (0.0, None, None, None, START, "starting"),
+        (0.2, TRYING, None, None, NOTHING, "starting"),
+        (0.4, OPENED, None, None, NOTHING, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (1.5, HEARD, None, None, NOTHING, "listening"),
     ],
-    "no device: it is looked for every two seconds, and heard when it comes": [
-        (0.0, Facts(), OPEN, "starting"),
-        (0.2, OPENING, NOTHING, "starting"),
-        (0.4, GONE, NOTHING, "waiting"),
-        (1.0, GONE, OPEN, "waiting"),
-        (1.2, OPENING, NOTHING, "waiting"),
-        (2.0, GONE, NOTHING, "waiting"),
-        (2.8, GONE, NOTHING, "waiting"),
-        (3.0, GONE, OPEN, "waiting"),
-        (3.2, streaming(0), NOTHING, "waiting"),
-        (3.4, streaming(320), NOTHING, "listening"),
+    "unplugged, and back": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (9.0, GONE, None, None, START, "recovering"),
+        (9.2, TRYING, None, None, NOTHING, "recovering"),
+        (9.3, ABSENT, None, None, NOTHING, "waiting"),
+        (10.3, TRYING._replace(failure="no input device"), None, None, NOTHING, "waiting"),
+        (10.4, OPENED, None, None, NOTHING, "waiting"),
+        (10.5, HEARD, None, None, NOTHING, "listening"),
     ],
-    "a device that refuses is tried every second": [
-        (0.0, Facts(), OPEN, "starting"),
-        (0.2, Facts(failure="busy"), NOTHING, "waiting"),
-        (1.0, Facts(failure="busy"), OPEN, "waiting"),
-        (1.8, Facts(failure="busy"), NOTHING, "waiting"),
-        (2.0, Facts(failure="busy"), OPEN, "waiting"),
+    "a device that goes away as soon as it is opened is not opened more often than every second and a half": [
+        (0.0, None, None, None, START, "starting"),
+        (0.1, GONE, None, None, NOTHING, "waiting"),
+        (1.4, GONE, None, None, NOTHING, "waiting"),
+        (1.5, GONE, None, None, START, "waiting"),
     ],
-    "unplugged and plugged in again": [
-        (0.0, streaming(320), NOTHING, "listening"),
-        (0.2, streaming(640, ended=True), CLOSE, "recovering"),
-        (0.3, CLOSING, NOTHING, "recovering"),
-        (0.4, Facts(), OPEN, "recovering"),
-        (0.5, OPENING, NOTHING, "recovering"),
-        (0.6, GONE, NOTHING, "waiting"),
-        (2.4, GONE, OPEN, "waiting"),
-        (2.6, streaming(10), NOTHING, "listening"),
+    "busy at the start": [
+        (0.0, None, None, None, START, "starting"),
+        (0.3, BUSY, None, None, NOTHING, "waiting"),
+        (1.3, BUSY, None, None, NOTHING, "waiting"),
+        (1.6, HEARD, None, None, NOTHING, "listening"),
     ],
-    "suspended: closed and opened once, then waited for": [
-        (0.0, streaming(320), NOTHING, "listening"),
-        (2.0, streaming(320), NOTHING, "listening"),
-        (2.2, streaming(320), ASK, "stalled"),
-        (2.4, streaming(320), NOTHING, "stalled"),
-        (2.6, streaming(320, answers=True), CLOSE, "recovering"),
-        (2.8, Facts(answers=True), OPEN, "recovering"),
-        (3.0, streaming(0, answers=True), NOTHING, "recovering"),
-        (5.2, streaming(0, answers=True), ASK, "stalled"),
-        (5.4, streaming(0), NOTHING, "stalled"),
-        (5.6, streaming(0, answers=True), NOTHING, "stalled"),
-        (6.4, streaming(0, answers=True), ASK, "stalled"),
-        (8.0, streaming(320), NOTHING, "listening"),
+    "a sound server that freezes, and thaws: the stream is kept": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (2.4, SILENT, None, None, NOTHING, "listening"),
+        (2.5, SILENT, None, None, START_SECOND, "stalled"),
+        (4.4, SILENT, OPENING, None, NOTHING, "stalled"),
+        (4.6, SILENT, OPENING, None, NOTHING, "stalled"),
+        (12.5, SILENT, OPENING, None, START_SECOND, "stalled"),
+        (30.0, HEARD, OPENING, None, DROP_SECOND, "listening"),
     ],
-    "a device that is open for ten seconds without a sample is opened again": [
-        (0.0, streaming(0), NOTHING, "starting"),
-        (2.2, streaming(0), ASK, "stalled"),
-        (2.6, streaming(0, answers=True), NOTHING, "stalled"),
-        (10.2, streaming(0, answers=True), CLOSE, "recovering"),
+    "suspended: whichever is heard first stays": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (2.5, SILENT, None, None, START_SECOND, "stalled"),
+        (2.8, SILENT, OPENED, None, NOTHING, "stalled"),
+        (4.0, SILENT, SILENT, None, NOTHING, "stalled"),
+        (9.0, SILENT, HEARD, None, PROMOTE, "stalled"),
+        (9.1, HEARD, None, None, NOTHING, "listening"),
     ],
-    "frozen: the stream is kept, and goes on by itself": [
-        (0.0, streaming(320), NOTHING, "listening"),
-        (2.2, streaming(320), ASK, "stalled"),
-        (4.2, streaming(320, answers=False), ASK, "stalled"),
-        (4.4, streaming(320), NOTHING, "stalled"),
-        (6.4, streaming(320, answers=False), ASK, "stalled"),
-        (7.0, streaming(90000), NOTHING, "listening"),
+    "a library that spins after opening is replaced within two seconds": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (5.0, GONE, None, None, START, "recovering"),
+        (5.3, OPENED, None, None, NOTHING, "recovering"),
+        (6.2, SILENT, None, None, NOTHING, "recovering"),
+        (6.3, SILENT, None, None, START_SECOND, "recovering"),
+        (6.6, SILENT, OPENED, None, NOTHING, "recovering"),
+        (6.7, SILENT, HEARD, None, PROMOTE, "recovering"),
+        (6.8, HEARD, None, None, NOTHING, "listening"),
     ],
-    "an old answer does not count for a new stall": [
-        (0.0, streaming(320, answers=True), NOTHING, "listening"),
-        (2.2, streaming(320, answers=True), ASK, "stalled"),
+    "frozen before the start": [
+        (0.0, None, None, None, START, "starting"),
+        (0.1, TRYING, None, None, NOTHING, "starting"),
+        (2.1, OPENING, None, None, START_SECOND, "waiting"),
+        (2.2, OPENING, TRYING, None, NOTHING, "waiting"),
+        (9.0, TRYING, OPENING, None, NOTHING, "waiting"),
+        (9.2, HEARD, OPENING, None, DROP_SECOND, "listening"),
     ],
-    "opening hangs on a frozen server, and comes back when it thaws": [
-        (0.0, Facts(), OPEN, "starting"),
-        (0.2, OPENING, NOTHING, "starting"),
-        (2.2, OPENING, ASK, "waiting"),
-        (4.4, OPENING._replace(answers=False), ASK, "waiting"),
-        (6.6, OPENING._replace(answers=False), ASK, "waiting"),
-        (8.0, streaming(0), NOTHING, "waiting"),
-        (8.2, streaming(320), NOTHING, "listening"),
+    "the second is told that the device is busy: the first held it, and is killed": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (2.5, SILENT, None, None, START_SECOND, "stalled"),
+        (2.8, SILENT, BUSY, None, PROMOTE, "stalled"),
+        (2.9, BUSY, None, None, NOTHING, "waiting"),
+        (3.9, HEARD, None, None, NOTHING, "listening"),
     ],
-    "a close that hangs is waited for, and given up ten seconds after the server answers again": [
-        (0.0, streaming(320), NOTHING, "listening"),
-        (2.2, streaming(320), ASK, "stalled"),
-        (2.6, streaming(320, answers=True), CLOSE, "recovering"),
-        (2.8, CLOSING._replace(answers=True), NOTHING, "recovering"),
-        (4.8, CLOSING._replace(answers=True), ASK, "recovering"),
-        (6.8, CLOSING._replace(answers=False), ASK, "recovering"),
-        (8.4, CLOSING._replace(answers=True), ASK, "recovering"),
-        (18.3, CLOSING._replace(answers=True), ASK, "recovering"),
-        (18.5, CLOSING._replace(answers=True), GIVE_UP, "recovering"),
+    "a card that takes its time for the first samples is not taken away from the first for that": [
+        (0.0, None, None, None, START, "starting"),
+        (0.3, OPENED, None, None, NOTHING, "starting"),
+        (1.3, SILENT, None, None, START_SECOND, "starting"),
+        (1.6, SILENT, BUSY, None, NOTHING, "starting"),
+        (3.0, HEARD, BUSY, None, DROP_SECOND, "listening"),
     ],
-    "a faulty signal is degraded, after listening, and back": [
-        (0.0, streaming(320, fault="all zero"), NOTHING, "listening"),
-        (0.2, streaming(640, fault="all zero"), NOTHING, "degraded"),
-        (0.4, streaming(960), NOTHING, "listening"),
-        (0.6, streaming(1280, fault="clipping"), NOTHING, "degraded"),
-        (3.0, streaming(1280, fault="clipping"), ASK, "stalled"),
-        (3.2, streaming(1600, fault="clipping"), NOTHING, "listening"),
-        (3.4, streaming(1920, fault="clipping"), NOTHING, "degraded"),
+    "a card that never brings a sample is": [
+        (0.0, None, None, None, START, "starting"),
+        (0.3, OPENED, None, None, NOTHING, "starting"),
+        (1.3, SILENT, None, None, START_SECOND, "starting"),
+        (10.3, SILENT, BUSY, None, PROMOTE, "starting"),
+    ],
+    "the first ends while there is a second": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (2.5, SILENT, None, None, START_SECOND, "stalled"),
+        (2.8, GONE, OPENED, None, PROMOTE, "recovering"),
+        (2.9, HEARD, None, None, NOTHING, "listening"),
+    ],
+    "a second that crashes is followed by another": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (2.5, SILENT, None, None, START_SECOND, "stalled"),
+        (2.8, SILENT, CRASHED, None, NOTHING, "stalled"),
+        (4.0, SILENT, CRASHED, None, START_SECOND, "stalled"),
+    ],
+    "a crash while it listens": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (3.0, CRASHED, None, None, START, "recovering"),
+        (3.3, HEARD, None, None, NOTHING, "listening"),
+    ],
+    "a crash at the start is tried again": [
+        (0.0, None, None, None, START, "starting"),
+        (0.1, CRASHED, None, None, NOTHING, "waiting"),
+        (1.5, CRASHED, None, None, START, "waiting"),
+    ],
+    "a library that is gone for a while": [
+        (0.0, None, None, None, START, "starting"),
+        (0.5, HEARD, None, None, NOTHING, "listening"),
+        (3.0, GONE, None, None, START, "recovering"),
+        (3.2, Facts(failure="PortAudio: not there", ended="ended with 0"), None, None, NOTHING, "waiting"),
+        (4.5, Facts(failure="PortAudio: not there", ended="ended with 0"), None, None, START, "waiting"),
+    ],
+    "a bad signal is degraded, after listening, and back": [
+        (0.0, None, None, None, START, "starting"),
+        (0.4, HEARD, None, "all zero", NOTHING, "listening"),
+        (0.6, HEARD, None, "all zero", NOTHING, "degraded"),
+        (0.8, HEARD, None, None, NOTHING, "listening"),
+        (1.0, HEARD, None, "clipping", NOTHING, "degraded"),
+        (3.2, SILENT, None, "clipping", START_SECOND, "stalled"),
+        (3.4, HEARD, OPENING, "clipping", DROP_SECOND, "listening"),
+        (3.6, HEARD, None, "clipping", NOTHING, "degraded"),
     ],
 }
 
@@ -124,35 +150,56 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES)
 def test_story(story):
     recovery = Recovery(stall_s=2.0, now_s=0.0)
-    for now_s, facts, action, state in STORIES[story]:
-        assert (recovery.step(facts, now_s), recovery.state) == (action, state), f"at {now_s} s"
+    for now_s, first, second, fault, action, state in STORIES[story]:
+        assert (recovery.step(first, second, fault, now_s), recovery.state) == (action, state), f"at {now_s} s"
         assert recovery.reason
 
 
-def test_a_state_begins_once_though_its_reason_may_change():
+def test_a_silence_is_told_in_words_as_far_as_the_second_process_knows():
     recovery = Recovery(2.0, 0.0)
-    recovery.step(Facts(failure="busy"), 1.0)
-    recovery.step(Facts(failure="no input device", absent=True), 2.0)
-    assert (recovery.state, recovery.since_s, recovery.reason) == ("waiting", 1.0, "no input device")
+    recovery.step(None, None, None, 0.0)
+    recovery.step(HEARD, None, None, 0.5)
+    recovery.step(SILENT, None, None, 2.5)
+    assert recovery.reason == "no samples for 2 s"
+    recovery.step(SILENT, OPENING, None, 4.5)
+    assert recovery.reason == "no samples: the sound system does not answer"
+    recovery.step(SILENT, OPENED, None, 4.6)
+    recovery.step(SILENT, SILENT, None, 5.7)
+    assert "suspended" in recovery.reason
 
 
 def test_whatever_happens_a_stall_is_told_within_a_second_of_its_limit():
     """From every kind of beginning, with looks at odd times."""
-    for beginning in ([streaming(1)], [streaming(1, fault="x"), streaming(2, fault="x")], [streaming(0)]):
+    for beginning in ([HEARD], [HEARD, HEARD], [OPENED]):
         recovery, now_s = Recovery(2.0, 0.0), 0.0
+        recovery.step(None, None, None, 0.0)
         for facts in beginning:
-            recovery.step(facts, now_s)
-        while now_s < 3.0:
+            recovery.step(facts, None, "a fault", now_s)
+        second = None
+        while now_s < 3.0 and recovery.state != "stalled":
             now_s += 0.23
-            recovery.step(beginning[-1], now_s)
+            if recovery.step(SILENT, second, "a fault", now_s) is START_SECOND:
+                second = OPENED
+            elif second is not None:
+                second = SILENT
         assert recovery.state == "stalled"
-        assert recovery.since_s <= 2.3
 
 
-def test_hanging_is_known_only_while_a_call_is_out():
+def test_a_second_process_is_replaced_ever_more_rarely():
+    recovery, second, starts = Recovery(2.0, 0.0), None, []
+    recovery.step(None, None, None, 0.0)
+    recovery.step(HEARD, None, None, 0.0)
+    for now_s in range(1, 3000):
+        if recovery.step(SILENT, second, None, now_s) is START_SECOND:
+            second = OPENING
+            starts.append(now_s)
+    assert starts == [2, 12, 32, 72, 152, 312, 612, 912, 1212, 1512, 1812, 2112, 2412, 2712]
+
+
+def test_hanging_is_known_only_until_it_is_over():
     recovery = Recovery(2.0, 0.0)
-    recovery.step(OPENING, 0.0)
-    recovery.step(OPENING, 2.5)
+    recovery.step(None, None, None, 0.0)
+    recovery.step(OPENING, None, None, 2.5)
     assert recovery.hangs
-    recovery.step(streaming(1), 2.6)
+    recovery.step(HEARD, None, None, 2.6)
     assert not recovery.hangs

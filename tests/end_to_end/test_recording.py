@@ -158,7 +158,7 @@ def test_an_alsa_without_devices_is_told_before_portaudio_aborts(tmp_path: Path)
     config.write_text("")
     kwsd = run(env={"ALSA_CONFIG_PATH": str(config)})
     assert kwsd.process.returncode == 69, kwsd.log
-    assert len(kwsd.log) == 1 and "ALSA's configuration names no devices" in kwsd.log[0], kwsd.log
+    assert len(kwsd.log) <= 2 and "ALSA's configuration names no devices" in kwsd.log[-1], kwsd.log
 
 
 def test_a_reload_takes_right_settings_and_refuses_wrong_ones(tmp_path: Path) -> None:

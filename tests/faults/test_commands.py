@@ -82,7 +82,7 @@ def test_the_doctor_does_not_hang_on_a_frozen_server(kwsd, microphone):
     finally:
         microphone.do("thaw")
     assert done.returncode == 69
-    assert "does not answer" in findings(done)["portaudio"]["text"]
+    assert "no answer within" in findings(done)["portaudio"]["text"]
 
 
 def test_the_meter_shows_the_level_and_ends_in_time(kwsd, noise):

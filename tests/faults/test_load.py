@@ -11,9 +11,10 @@ from pathlib import Path
 
 import soundfile
 
+from kwsd.audio.inlet import Inlet
 from kwsd.audio.reader import Reader
-from kwsd.audio.ring import Ring
 from kwsd.audio.source import Block, Gap
+from kwsd.audio.wire import Outlet, widen
 from kwsd.client import Connection
 from kwsd.events import Detection
 from kwsd.model import load
@@ -23,13 +24,14 @@ from tests.helpers.kwsd_process import DEMO, LIMIT_S, ROOT
 from tests.helpers.virtual_mic import VirtualMic
 
 RATE_HZ = 16_000
-BLOCK = 320
+BLOCK = 640  # the model's stride
+TWO_SECONDS = 1 << 16  # bytes of a pipe
 JITTER_S = 0.15  # of what is under way between the microphone and the spotter
 
-# kwsd, whose network waits while a file is there, and whose ring takes two seconds.
+# kwsd, whose network waits while a file is there, and whose pipe takes two seconds.
 STALLED = """
 import pathlib, sys, time
-import kwsd.audio.microphone, kwsd.model
+import kwsd.audio.capture, kwsd.model
 from kwsd.cli import main
 
 quick, stalled = kwsd.model.Model.scores, pathlib.Path(sys.argv.pop(1))
@@ -40,21 +42,25 @@ def scores(self, features):
     return quick(self, features)
 
 kwsd.model.Model.scores = scores
-kwsd.audio.microphone.RING_SAMPLES = 2 * 16_000
+kwsd.audio.capture.PIPE_BYTES = 1 << 16
 sys.exit(main())
 """
 
 
 def test_a_spotter_that_stalls_hears_what_is_before_and_after_as_two_recordings() -> None:
-    """A full ring drops whole blocks, counts them, and the spotter starts afresh behind them at the right place."""
+    """A full pipe takes no further block; they are counted, and the spotter starts afresh behind them."""
     signal, _ = soundfile.read(DEMO, dtype="int16")
     blocks = [signal[at : at + BLOCK] for at in range(0, len(signal) - BLOCK + 1, BLOCK)]
-    stall = range(300, 620)  # six seconds and more, of which the ring takes two
-    ring, model = Ring(2 * RATE_HZ), load("default")
-    reader, spotter = Reader(ring, RATE_HZ, 0.0), Spotter(model)
+    stall = range(150, 310)  # six seconds and more, of which the pipe takes two
+    reading, writing = os.pipe()
+    widen(writing, TWO_SECONDS)
+    overruns: list[int] = []
+    inlet, outlet, model = Inlet(), Outlet(writing, RATE_HZ, BLOCK, overruns.append), load("default")
+    inlet.follow(reading)
+    reader, spotter = Reader(inlet, RATE_HZ, 0.0), Spotter(model)
     heard, detections, gaps = 0, [], []
     for number, block in enumerate(blocks):
-        ring.write(block, 0.02 * number, 0.02 * number)
+        outlet.write(block.tobytes(), overflowed=False)
         while number not in stall and (item := reader.read(0.0)) is not None:
             if isinstance(item, Gap):
                 gaps.append((heard, item.lost))
@@ -63,8 +69,10 @@ def test_a_spotter_that_stalls_hears_what_is_before_and_after_as_two_recordings(
                 assert isinstance(item, Block)
                 heard += len(item.samples)
                 detections += spotter.push(item.samples)
+    os.close(writing)
+    inlet.close()
     (before, lost) = gaps[0]
-    assert len(gaps) == 1 and lost == ring.lost == ring.overruns * BLOCK == reader.samples_lost > 4 * RATE_HZ
+    assert len(gaps) == 1 and lost == overruns[-1] * BLOCK == reader.samples_lost > 4 * RATE_HZ
     assert heard + lost == len(blocks) * BLOCK, "every sample is heard or counted"
     first, second = Spotter(model), Spotter(model)
     expected = first.push(signal[:before])
@@ -153,7 +161,7 @@ def test_what_a_stalled_spotter_loses_is_counted_said_and_a_gap(microphone: Virt
     with observed(["-c", STALLED, str(stalled)], tmp_path / "kwsd.sock", microphone) as (observer, log):
         assert observer.wait_for_balance()["samples_lost"] == 0
         stalled.touch()
-        observer.until(lambda now: now["overruns"] >= 50, "a second is lost")
+        observer.until(lambda now: now["overruns"] >= 25, "a second is lost")
         stuck = observer.until(lambda now: now["state"] == "degraded", "it is said")
         assert "scoring stands still" in stuck["reason"]
         stalled.unlink()

@@ -119,7 +119,7 @@ def test_what_is_played_is_heard_to_the_bit(microphone, listen, tmp_path):
     samples = listener.samples()
     np.testing.assert_array_equal(samples[samples != 0], noise)
     last = listener.told[-1]
-    assert (last["samples_lost"], last["overruns"], last["hung"]) == (0, 0, False)
+    assert (last["samples_lost"], last["overruns"]) == (0, 0)
 
 
 def test_a_model_at_a_rate_of_its_own_hears_it_too(listen):
@@ -138,6 +138,24 @@ def test_a_server_that_is_killed_and_started_again(microphone, listen):
 def test_a_microphone_that_is_unloaded_and_loaded_again(microphone, listen):
     _, gap_s, away_s = goes_and_comes(listen(), microphone, "unload", "load", ("recovering", "waiting"))
     assert gap_s == pytest.approx(away_s, abs=1.5)
+
+
+@pytest.mark.parametrize("time_of_day", range(3))
+def test_a_loose_plug_is_heard_again(microphone, listen, time_of_day):
+    """Away and back four times at once: PortAudio, where it spins, hangs or crashes, does so in the child."""
+    listener = listen()
+    listener.wait_for_state("listening", "degraded")
+    for _ in range(4):
+        microphone.do("unload")
+        time.sleep(0.05 * time_of_day)  # the fault itself, at other moments of what it disturbs
+        microphone.do("load")
+    back_s = time.monotonic()
+    before = len(listener.samples())
+    listener.wait_for(
+        lambda: True if len(listener.samples()) > before + RATE_HZ // 2 else None, "half a second of samples"
+    )
+    assert time.monotonic() - back_s < PROMISED_S + 0.5
+    assert listener.end() == 0
 
 
 def test_a_suspended_microphone(microphone, listen):
@@ -163,7 +181,7 @@ def test_the_end_comes_at_once_although_the_server_is_frozen(microphone, listen)
         begun_s = time.monotonic()
         assert listener.end() == 0
         assert time.monotonic() - begun_s < 2, "a normal exit would hang for ever"
-        assert listener.told[-1]["hung"] and listener.told[-1]["closed_s"] < 1
+        assert listener.told[-1]["closed_s"] < 1
     finally:
         microphone.do("thaw")
 

@@ -46,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kwsd.audio.microphone import Microphone
-    from kwsd.audio.portaudio import end_abruptly
     from kwsd.config import AudioSettings
 
     words = own_clips.words("--words", args.words)
@@ -64,8 +63,6 @@ def run(args: argparse.Namespace) -> int:
         kept += sum(session.record(word, 1) for word in _other_words(words, args.other_words))
     finally:
         microphone.close()
-        if microphone.hung:
-            end_abruptly(UnavailableError.exit_code)
     name = which_set(own_clips.path_of(folder, words[0], speaker, 0, args.codec).name, 10, 10)
     print(f"{kept} clips of {speaker} recorded in {folder}; which_set puts this speaker into {name}")
     return 0
