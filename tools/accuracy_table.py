@@ -38,6 +38,10 @@ STREAMS = {
     "repeats": ["--preset", "repeats"],
     "three words, 0.9 s apart": ["--group_words", "3", "--group_stride_ms", "900"],
     "clean, in rooms": ["--preset", "clean", "--reverberation"],
+    "10 dB, in rooms": ["--preset", "10dB", "--reverberation"],
+    "over a voice, 10 dB": ["--preset", "10dB", "--background", "speech"],
+    "over a voice, 5 dB": ["--preset", "10dB", "--background", "speech", "--snr_db", "5"],
+    "over music, 10 dB": ["--preset", "10dB", "--background_dir", "MUSIC"],
 }
 MADE_S = 300
 PEAKS_DBFS = (0, -20, -40)
@@ -135,8 +139,19 @@ def make_stream(folder: Path, kind: str, subset: str, seed: int, *more: Any) -> 
     wav, rows = folder / f"{stem}.wav", folder / f"{stem}.txt"
     if not rows.exists():
         where = ["--set", subset, "--seed", seed, *more, "--output_audio_file", wav, "--output_labels_file", rows]
-        command("generate-streaming-test-wav", *STREAMS[kind], *where)
+        flags = [music(folder) if flag == "MUSIC" else flag for flag in STREAMS[kind]]
+        command("generate-streaming-test-wav", *flags, *where)
     return wav, rows
+
+
+def music(folder: Path) -> Path:
+    """A folder with the music among the noises."""
+    there = folder / "music"
+    there.mkdir(exist_ok=True)
+    for path in listed_files(data_root() / "noise", "KWSD_DATA", split="validation", category="music"):
+        (there / path.name).unlink(missing_ok=True)
+        (there / path.name).symlink_to(path.resolve())
+    return there
 
 
 def negative_files(folder: Path) -> Iterator[tuple[str, list[Path]]]:
