@@ -88,7 +88,9 @@ def parser_of(command: str) -> "tuple[Any, Parser]":
 
 def complain(line: str) -> None:
     """One line to standard error in the form of all of kwsd's errors."""
-    print(f"kwsd: {line}", file=sys.stderr, flush=True)
+    from kwsd import standard_error
+
+    standard_error.write(f"kwsd: {line}")
 
 
 def _fill_standard_files() -> None:

@@ -6,9 +6,9 @@ JSON lines have the keys ``time``, ``level`` and ``message``.
 
 import logging
 import os
-import sys
 from typing import Literal
 
+from kwsd import standard_error
 from kwsd.events import encode, rfc3339
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -33,13 +33,19 @@ class _Json(logging.Formatter):
         return encode({"time": rfc3339(record.created), "level": record.levelname.lower(), "message": message})
 
 
+class _StandardError(logging.Handler):
+    """Never waits for somebody who does not read."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        standard_error.write(self.format(record))
+
+
 def setup(level: str = "info", form: Literal["text", "json"] | str = "text") -> None:
     """Sends the log of kwsd to standard error; a second call changes level and form."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(_Json() if form == "json" else _Text(journal="JOURNAL_STREAM" in os.environ))
     logger = logging.getLogger("kwsd")
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(LEVELS[level])
-    # A log that cannot be written (its disk is full, its pipe closed) must not take hearing down with it.
-    logging.raiseExceptions = False
+    logging.raiseExceptions = False  # a log that cannot be written must not take hearing down with it

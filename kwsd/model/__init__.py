@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kwsd.errors import KwsdError, ModelError
 from kwsd.frontend import create
 from kwsd.model import runtime
-from kwsd.model.catalogue import bundled, find, read_file
+from kwsd.model.catalogue import bundled, find, is_bundled, read_file
 from kwsd.model.description import Description, Labels, describe
 from kwsd.model.flatbuffer import MalformedError
 from kwsd.model.graph import Graph, Tensor, read
@@ -98,9 +98,8 @@ class Model:
             raise self._refuse(f"its clip of {self.clip_ms} ms is shorter than a window of its front end")
         silence = self.features(np.zeros(self.clip_samples, np.float32))
         shape = self._input_shape(silence.shape)
-        # tflite-runtime crashes on some broken files, either of them on broken options of custom operators; loops hang
-        custom = any(operator.custom for operator in graph.operators)
-        risky = backend == "tflite-runtime" or custom or graph.subgraphs > 1
+        # Either runtime crashes on some broken files, hangs on loops, and takes whatever memory an operator asks for.
+        risky = not is_bundled(path, self.sha256)
         self._interpreter = runtime.start(backend, data, shape, self.sample_rate_hz, str(path), risky=risky)
         clip, *rate = self._interpreter.get_input_details()
         for detail in rate:

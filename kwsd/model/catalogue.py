@@ -12,6 +12,9 @@ FOLDERS = (_PACKAGE / "data" / "models", _PACKAGE.parent / "models")
 
 FLOAT32 = "-float32"
 
+SUMS = "SHA256SUMS"
+"""Beside the bundled models: their hashes, as sha256sum writes and checks them."""
+
 
 def bundled() -> dict[str, Path]:
     """The bundled models by name."""
@@ -19,6 +22,17 @@ def bundled() -> dict[str, Path]:
         if found := {path.stem: path for path in sorted(folder.glob("*.tflite"), key=lambda path: path.stem)}:
             return found
     return {}
+
+
+def is_bundled(path: Path, sha256: str) -> bool:
+    """Whether this is a bundled model as it was released."""
+    if path.parent not in FOLDERS:
+        return False
+    try:
+        lines = (path.parent / SUMS).read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return False
+    return f"{sha256}  {path.name}" in lines
 
 
 def find(model: str, backend: str) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import ModelError
-from kwsd.model.metadata import ENTRY, FORMAT, parse, validate
+from kwsd.model.metadata import ENTRY, FORMAT, Buffer, parse, validate
 from kwsd.yaml_strict import load_mapping
 
 Labels = str | Path | Sequence[str]
@@ -15,7 +15,10 @@ LABELS_BYTES_MAX = 2**20
 
 
 def describe(
-    path: Path, embedded: Mapping[str, bytes], labels: Labels | None = None, frontend: Description | None = None
+    path: Path,
+    embedded: Mapping[str, Buffer],
+    labels: Labels | None = None,
+    frontend: Description | None = None,
 ) -> dict[str, Any]:
     """The complete metadata of the model at ``path``.
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 TABLES_MAX = 100_000
+VTABLE_BYTES_MAX = 1024
+"""Room for 510 fields; a table of TFLite's schema has a dozen."""
 
 
 class MalformedError(Exception):
@@ -79,6 +81,7 @@ class Reader:
         self._data = data
         self._schema = schema
         self._tables = 0
+        self._read_bytes = 0
 
     def root(self, name: str) -> dict[str, Any]:
         """The root table as a dict of its fields; absent ones are None (tables, strings), empty, or their default."""
@@ -105,6 +108,9 @@ class Reader:
         """Position of the first item, number of items."""
         count = self._number("<I", at)
         self._claim(at + 4, count * item_bytes)
+        self._read_bytes += 4 + count * item_bytes
+        if self._read_bytes > 2 * len(self._data):  # many offsets may lead to one vector, which would be read as often
+            raise MalformedError("its vectors and strings overlap: they hold more than the file")
         return at + 4, count
 
     def _table(self, at: int, name: str) -> dict[str, Any]:
@@ -115,7 +121,7 @@ class Reader:
         if at % 4:
             raise MalformedError(f"the table at byte {at} is not aligned")
         vtable_bytes, table_bytes = self._number("<H", vtable), self._number("<H", vtable + 2)
-        if vtable_bytes < 4 or vtable_bytes % 2 or table_bytes < 4:
+        if not 4 <= vtable_bytes <= VTABLE_BYTES_MAX or vtable_bytes % 2 or table_bytes < 4:
             raise MalformedError(f"the table at byte {at} has a broken vtable")
         self._claim(vtable, vtable_bytes)
         self._claim(at, table_bytes)

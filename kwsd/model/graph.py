@@ -61,7 +61,7 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    metadata: Mapping[str, bytes]
+    metadata: Mapping[str, memoryview]
     subgraphs: int
 
 
@@ -95,7 +95,7 @@ def read(data: bytes) -> Graph:
         tuple(_operator(operator, model["operator_codes"]) for operator in main["operators"]),
         tuple(tensors[i] for i in main["inputs"]),
         tuple(tensors[i] for i in main["outputs"]),
-        {entry["name"] or "": model["buffers"][entry["buffer"]]["data"].tobytes() for entry in model["metadata"]},
+        {entry["name"] or "": model["buffers"][entry["buffer"]]["data"].data for entry in model["metadata"]},
         len(graphs),
     )
 

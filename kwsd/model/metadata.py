@@ -13,6 +13,8 @@ from kwsd.errors import ConfigError, ModelError
 from kwsd.frontend.keys import SAMPLE_RATE_HZ, checked
 from kwsd.yaml_strict import shown
 
+Buffer = bytes | memoryview
+
 ENTRY = "KWSD"
 """Name of the metadata entry in the .tflite file."""
 
@@ -67,7 +69,7 @@ RECOGNIZE: Mapping[str, Kind] = {
 }
 
 
-def parse(document: bytes, source: str) -> dict[str, Any]:
+def parse(document: Buffer, source: str) -> dict[str, Any]:
     """The metadata of a KWSD entry: UTF-8 JSON. ``source`` names the model in ModelError."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -80,7 +82,7 @@ def parse(document: bytes, source: str) -> dict[str, Any]:
         raise ValueError(f"{constant} is no number of JSON")
 
     try:
-        metadata = json.loads(document.decode(), object_pairs_hook=once, parse_constant=refuse)
+        metadata = json.loads(bytes(document).decode(), object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise ModelError(source, f"its metadata is no JSON ({error})") from error
     return validate(metadata, source)

@@ -5,8 +5,14 @@ the first input, "rate_hz": sample rate}``. Code 0: it runs; 1: the reason is on
 """
 
 import json
+import resource
 import sys
 from typing import Any
+
+MEMORY_BYTES = 4 * 2**30
+"""Of addresses; a runtime and numpy need 1 to 2 GiB of these before a model, and a model of kwsd some MiB."""
+
+CPU_S = 20
 
 
 def trial(model: bytes, package: str, shape: list[int], rate_hz: int) -> None:
@@ -28,6 +34,9 @@ def trial(model: bytes, package: str, shape: list[int], rate_hz: int) -> None:
 
 
 def main() -> int:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     wanted = json.loads(sys.argv[1])
     try:
         trial(sys.stdin.buffer.read(), **wanted)

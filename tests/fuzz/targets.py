@@ -390,7 +390,7 @@ def _models() -> list[bytes]:
 
 
 def _metadata() -> list[bytes]:
-    return [found.metadata["KWSD"] for found in map(graph.read, _models()) if "KWSD" in found.metadata]
+    return [bytes(found.metadata["KWSD"]) for found in map(graph.read, _models()) if "KWSD" in found.metadata]
 
 
 def _configs() -> list[bytes]:
