@@ -168,6 +168,7 @@ class Daemon:
         if self._listening.first_block and not self._ready:
             self._ready = True
             self._notifier.ready()
+            self._say_what_is_heard()
         if not self._ready and now >= self._next_extension_s:
             self._next_extension_s = now + LOOK_S
             self._notifier.extend(START_LIMIT_S)
@@ -176,6 +177,12 @@ class Daemon:
             now, self._listening.samples, self._listening.strides, self._state.state, self._listening.recovery_steps
         ):
             self._notifier.watchdog()
+
+    def _say_what_is_heard(self) -> None:
+        model = self._listening.model
+        version = model.metadata.get("version", "")
+        words = ", ".join(label for label in model.labels if label in self._listening.only)
+        logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), self._listening.device, words)
 
     def _tell(self, state: str, reason: str, since_s: float) -> None:
         """Says a new state once: to the log, the service manager and the sinks."""

@@ -196,6 +196,11 @@ class Listening:
         return self._spotting.ended.is_set()
 
     @property
+    def only(self) -> frozenset[str]:
+        """The words that make events."""
+        return self._spotting.only
+
+    @property
     def device(self) -> str:
         return self._spotting.source.name
 

@@ -1,11 +1,14 @@
 """The log: one line a message on standard error, never on standard output.
 
-Text lines read ``kwsd: MESSAGE``; under systemd each carries the priority that journald takes from it.
+Text lines read ``kwsd: MESSAGE``, on a terminal with the time before it; under systemd each carries the priority that
+journald takes from it.
 JSON lines have the keys ``time``, ``level`` and ``message``.
 """
 
 import logging
 import os
+import sys
+import time
 from typing import Literal
 
 from kwsd import standard_error
@@ -18,12 +21,14 @@ _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERRO
 
 
 class _Text(logging.Formatter):
-    def __init__(self, journal: bool) -> None:
+    def __init__(self, journal: bool, timed: bool) -> None:
         super().__init__()
-        self._journal = journal
+        self._journal, self._timed = journal, timed
 
     def format(self, record: logging.LogRecord) -> str:
         line = "kwsd: " + " ".join(super().format(record).split())
+        if self._timed:
+            line = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {line}"
         return f"<{_PRIORITY.get(record.levelno, 6)}>{line}" if self._journal else line
 
 
@@ -42,8 +47,11 @@ class _StandardError(logging.Handler):
 
 def setup(level: str = "info", form: Literal["text", "json"] | str = "text") -> None:
     """Sends the log of kwsd to standard error; a second call changes level and form."""
+    on_terminal = (
+        sys.stderr is not None and sys.stderr.isatty()
+    )  # elsewhere whoever keeps the lines knows when they came
     handler = _StandardError()
-    handler.setFormatter(_Json() if form == "json" else _Text(journal="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(_Json() if form == "json" else _Text("JOURNAL_STREAM" in os.environ, on_terminal))
     logger = logging.getLogger("kwsd")
     logger.handlers[:] = [handler]
     logger.propagate = False

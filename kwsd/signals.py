@@ -4,9 +4,11 @@ A handler only notes what came; the write to the wake-up pipe, which the interpr
 (Setting a threading.Event in a handler can deadlock with a main thread that is inside its wait.)
 """
 
+import contextlib
 import os
 import select
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -50,6 +52,7 @@ class Signals:
         self.stop = False
         self.reload = False
         self._before: dict[int, Any] = {}
+        self._pipe_in_use = threading.Lock()  # its number may soon be another file's
 
     def __enter__(self) -> "Signals":
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -66,10 +69,10 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup_before)
-        read, write = self._read, self._write
-        self._read = self._write = -1  # a thread that still wakes us must not write into somebody else's file
-        os.close(read)
-        os.close(write)
+        with self._pipe_in_use:
+            os.close(self._read)
+            os.close(self._write)
+            self._read = self._write = -1
 
     def wait(self, seconds: float) -> None:
         """Waits until a signal or `wake` comes, at most so long."""
@@ -78,11 +81,9 @@ class Signals:
 
     def wake(self) -> None:
         """Ends the wait, or the next one; any thread may call it."""
-        if self._write >= 0:
-            try:
+        with self._pipe_in_use, contextlib.suppress(BlockingIOError):  # full: there is enough to wake for
+            if self._write >= 0:
                 os.write(self._write, b"\0")
-            except BlockingIOError:  # full: there is enough to wake for
-                return
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGHUP and self._can_reload:

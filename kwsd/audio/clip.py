@@ -12,11 +12,16 @@ def read_clip(path: str, rate_hz: int, samples: int) -> NDArray[np.float32]:
 
     Takes what ``open_source`` takes and raises what it raises.
     """
+    return read_beginning(path, rate_hz, samples)[0]
+
+
+def read_beginning(path: str, rate_hz: int, samples: int) -> tuple[NDArray[np.float32], bool]:
+    """The same, and whether the recording is longer."""
     clip = np.zeros(samples, np.float32)
-    filled = 0
+    filled, is_longer = 0, False
     source = open_source(path, rate_hz)
     try:
-        while filled < samples:
+        while not is_longer:
             item = source.read(1.0)
             if isinstance(item, End):
                 break
@@ -24,6 +29,7 @@ def read_clip(path: str, rate_hz: int, samples: int) -> NDArray[np.float32]:
                 taken = item.samples[: samples - filled]
                 clip[filled : filled + len(taken)] = taken
                 filled += len(taken)
+                is_longer = len(item.samples) > len(taken)
     finally:
         source.close()
-    return clip
+    return clip, is_longer

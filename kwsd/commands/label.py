@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kwsd.audio.clip import read_clip
+    from kwsd.audio.clip import read_beginning
     from kwsd.cli import complain
     from kwsd.errors import InputError
     from kwsd.events import encode
@@ -26,11 +26,13 @@ def run(args: argparse.Namespace) -> int:
     code = 0
     for file in args.files:
         try:
-            clip = read_clip(file, model.sample_rate_hz, model.clip_samples)
+            clip, is_longer = read_beginning(file, model.sample_rate_hz, model.clip_samples)
         except InputError as error:
             complain(str(error))
             code = error.exit_code
             continue
+        if is_longer:
+            complain(f"{file}: only its first {model.clip_ms} ms are scored; kwsd --source FILE hears all of it")
         heard = model.scores(model.features(clip)).tolist()
         scores = {label: round(score, 6) for label, score in zip(model.labels, heard, strict=True)}
         best = sorted(scores, key=lambda label: -scores[label])

@@ -130,6 +130,7 @@ def _check(args: argparse.Namespace) -> None:
 def read_settings(args: argparse.Namespace) -> "Plan":
     """The configuration file (if any) with the flags laid over it. Called again at each reload."""
     from kwsd import config
+    from kwsd.errors import UsageError
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
     logs = _given(args, "log_level", "log_format")
@@ -140,6 +141,9 @@ def read_settings(args: argparse.Namespace) -> "Plan":
         log=replace(settings.log, **{name.removeprefix("log_"): value for name, value in logs.items()}),
         sinks=_sinks(args, settings.sinks),
     )
+    if args.no_stdout and not settings.sinks:
+        mend = "Add --socket or --webhook, or sinks to the configuration."
+        raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
     return Plan(settings, flags)
 
 

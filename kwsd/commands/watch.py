@@ -5,6 +5,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import select
 import shlex
 import shutil
@@ -19,7 +20,8 @@ from kwsd.errors import OutputError, UsageError
 from kwsd.sinks.bus import json_line
 
 HELP = "Prints what a running kwsd hears, one JSON object a line; connects again when it restarts."
-EXAMPLE = "kwsd watch --only stop,go --exec 'notify-send kwsd'"
+EXAMPLE = """kwsd watch --only stop,go --exec 'sh -c "notify-send \\"heard $KWSD_LABEL\\""'"""
+_SHELL = re.compile(r"\$\w|\$\{|`|^([|<>&;]|>>|2>|\|\||&&)$")
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,11 @@ def _command(text: str) -> list[str]:
     if not command:
         raise UsageError("--exec", "the command is empty")
     if shutil.which(command[0]) is None:
+        if os.path.isfile(command[0]):  # noqa: PTH113 (a name without a folder is one of $PATH to Path, too)
+            raise UsageError("--exec", f"{command[0]!r} may not be run", f"chmod +x {shlex.quote(command[0])}")
         raise UsageError("--exec", f"there is no program {command[0]!r}")
+    if not any(word in ("-c", "-lc") for word in command) and (odd := next(filter(_SHELL.search, command), None)):
+        log.warning("--exec: no shell reads %r; for one write: --exec 'sh -c \"...\"'", odd)
     return command
 
 

@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kwsd.events import DetectionEvent, Event
@@ -112,8 +113,9 @@ class StdoutSink(Sink):
 
 
 def text_line(event: DetectionEvent) -> bytes:
-    """The line for people: time, label, score."""
-    return f"{event.time}  {event.label:<12} {event.score:.3f}\n".encode("utf-8", "backslashreplace")
+    """The line for people: time on this machine's clock, label, score."""
+    here = datetime.fromisoformat(event.time).astimezone()
+    return f"{here:%Y-%m-%d %H:%M:%S}  {event.label:<12} {event.score:.3f}\n".encode("utf-8", "backslashreplace")
 
 
 def _hung_up(fd: int) -> bool:

@@ -168,7 +168,10 @@ def test_a_command_runs_once_for_each_event_without_a_shell(serve, run, make, un
         assert arguments == "['two words', '$HOME;echo']"
         assert json.loads(event)["seq"] == seq
     child.terminate()
-    assert ended(child) == ("", "")
+    out, told = ended(child)
+    assert out == "" and told.splitlines() == [
+        line for line in told.splitlines() if "no shell reads '$HOME;echo'" in line
+    ]
 
 
 def test_commands_run_one_at_a_time(serve, run, make, until, tmp_path):
