@@ -1,7 +1,7 @@
 """The log: one line a message on standard error, never on standard output.
 
-Text lines read ``kwsd: MESSAGE``, on a terminal with the time before it; under systemd each carries the priority that
-journald takes from it.
+Text lines read ``kwsd: MESSAGE``, on a terminal with the time before it, elsewhere as programs have always read them;
+under systemd each carries the priority that journald takes from it.
 JSON lines have the keys ``time``, ``level`` and ``message``.
 """
 
@@ -47,9 +47,7 @@ class _StandardError(logging.Handler):
 
 def setup(level: str = "info", form: Literal["text", "json"] | str = "text") -> None:
     """Sends the log of kwsd to standard error; a second call changes level and form."""
-    on_terminal = (
-        sys.stderr is not None and sys.stderr.isatty()
-    )  # elsewhere whoever keeps the lines knows when they came
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
     handler = _StandardError()
     handler.setFormatter(_Json() if form == "json" else _Text("JOURNAL_STREAM" in os.environ, on_terminal))
     logger = logging.getLogger("kwsd")

@@ -1,7 +1,11 @@
 """What is told to a person at the moment when it helps."""
 
+import os
+import re
 import stat
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -26,6 +30,17 @@ def test_a_run_that_would_tell_nobody_is_wrong_use(capfd):
 def test_model_words_and_source_are_told_when_audio_flows():
     log = run("--source", DEMO, "--only", "stop,go").log
     assert any("kwsd-default" in line and "demo.flac: stop, go" in line for line in log), log
+
+
+def test_lines_on_a_terminal_have_the_time():
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        subprocess.run(
+            [sys.executable, "-m", "kwsd", "--source", DEMO], stdout=subprocess.DEVNULL, stderr=theirs, timeout=60
+        )
+        os.close(theirs)
+        lines = screen.read(65536).decode().splitlines()
+    assert lines and all(re.match(r"\d\d:\d\d:\d\d kwsd: ", line) for line in lines), lines
 
 
 @pytest.mark.parametrize("samples", [[0.0, np.nan], [np.inf, 0.1]])
@@ -53,10 +68,7 @@ def test_a_shell_that_is_asked_for_is_not(capfd, tmp_path):
     assert "no shell" not in capfd.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="time.tzset is POSIX's")
 def test_people_read_the_time_of_their_own_clock(monkeypatch):
-    import time
-
     monkeypatch.setenv("TZ", "XYZ-5:30")
     time.tzset()
     try:
