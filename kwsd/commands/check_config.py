@@ -1,6 +1,7 @@
 """``kwsd check-config``: is this file right, and what would hold with it?"""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -28,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = config.load(args.file, model_faults)
         settings = with_model(settings)
+        if faults := sink_faults(settings):
+            raise ConfigError(*faults)
     except ConfigError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -39,16 +42,40 @@ def run(args: argparse.Namespace) -> int:
 
 
 def model_faults(settings: Settings) -> Sequence[str]:
-    """What the model has against settings that are at fault elsewhere; nothing where there is no runtime."""
+    """What model and machine have against settings at fault elsewhere; of the model nothing without a runtime."""
     from kwsd.errors import ConfigError, UnavailableError
 
+    faults: Sequence[str] = ()
     try:
         with_model(settings)
     except ConfigError as error:
-        return error.faults
+        faults = error.faults
     except UnavailableError:
-        return ()
-    return ()
+        faults = ()
+    return (*faults, *sink_faults(settings))
+
+
+def sink_faults(settings: Settings) -> Sequence[str]:
+    """What a start would find wrong with the sinks on this machine, as this user: secrets, groups, folders."""
+    from kwsd.config import SocketSettings, WebhookSettings
+    from kwsd.errors import ConfigError
+
+    faults: list[str] = []
+    for number, sink in enumerate(settings.sinks or ()):
+        try:
+            if isinstance(sink, WebhookSettings):
+                from kwsd.sinks.webhook import read_key
+
+                key = "secret_file" if sink.secret_file is not None else "secret_env"
+                read_key(sink, os.environ)
+            elif isinstance(sink, SocketSettings):
+                from kwsd.sinks.socket_file import check_place
+
+                key = "path"
+                check_place(sink.path, sink.group)
+        except ConfigError as error:
+            faults += [settings.fault(("sinks", number, key), fault) for fault in error.faults]
+    return faults
 
 
 def with_model(settings: Settings) -> Settings:

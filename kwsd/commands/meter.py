@@ -3,11 +3,12 @@
 import argparse
 import sys
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kwsd.audio.source import Block, Source
-    from kwsd.model import Model
+    from kwsd.spotter import Spotter
 
 HELP = "Shows the level (dBFS) and the averaged score of each word (0 to 1), live, until Ctrl-C."
 EXAMPLE = "kwsd meter --device usb --seconds 30"
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from kwsd.audio.microphone import Microphone
     from kwsd.commands.hearing import read_settings
     from kwsd.model import load
+    from kwsd.spotter import Spotter
 
     core_dumps.forbid()
     settings = read_settings(args)
@@ -43,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
         source = Microphone(audio, rate_hz)
     else:
         source = open_source(args.source, rate_hz, realtime=True, channel=audio.channel, gain_db=audio.gain_db)
-    meter = Meter(source, model, on_terminal=sys.stdout is not None and sys.stdout.isatty())
+    spotter = Spotter(model, **vars(settings.recognize))
+    meter = Meter(source, spotter, settings.only, on_terminal=sys.stdout is not None and sys.stdout.isatty())
     try:
         meter.run(args.seconds)
     finally:
@@ -56,14 +59,16 @@ class Meter:
 
     Args:
         source: a microphone or a file.
-        model: a kwsd.model.Model.
+        spotter: with the settings to be tried.
+        only: the words that count; None for all.
         on_terminal: redraw bars in place; else a line twice a second.
     """
 
-    def __init__(self, source: "Source", model: "Model", *, on_terminal: bool) -> None:
-        from kwsd.spotter import Spotter
-
-        self._source, self._spotter, self._on_terminal = source, Spotter(model), on_terminal
+    def __init__(
+        self, source: "Source", spotter: "Spotter", only: Collection[str] | None = None, *, on_terminal: bool
+    ) -> None:
+        self._source, self._spotter, self._on_terminal = source, spotter, on_terminal
+        self._only = spotter.labels if only is None else only
         self._heard = ""
         self._power = 0.0
         self._peak = 0.0
@@ -99,6 +104,8 @@ class Meter:
         self._power = float(np.dot(samples, samples)) / len(samples)
         self._peak = max(self._peak, float(np.abs(samples).max()))
         for detection in self._spotter.push(samples):
+            if detection.label not in self._only:
+                continue
             self._heard = f"{detection.label} ({detection.score:.2f}) at {detection.audio_ms / 1000:.1f} s"
 
     def _show(self) -> None:

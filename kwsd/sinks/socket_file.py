@@ -82,6 +82,15 @@ def identify(path: str) -> Identity | None:
     return Identity(found.st_dev, found.st_ino)
 
 
+def check_place(path: str, group: str | None) -> None:
+    """Raises ConfigError where `listen` could not make ``path`` for want of a group or a folder; makes nothing."""
+    if group is not None:
+        group_id(path, group)
+    folder = Path(path).parent
+    if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
+        raise _refusal(path, f"there is no folder {str(folder.parent)!r} to make {folder.name!r} in")
+
+
 def group_id(path: str, group: str) -> int:
     """The number of a group that this process may give files to. Raises ConfigError."""
     try:

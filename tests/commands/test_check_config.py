@@ -76,7 +76,8 @@ def test_effective_settings_have_the_layers_laid_over_each_other(check, model):
     assert check(out) == (0, out, "")
 
 
-def test_secrets_are_not_printed(check, model):
+def test_secrets_are_not_printed(check, model, monkeypatch):
+    monkeypatch.setenv("HOOK", "geheim")
     code, out, _ = check(
         "sinks:\n- {type: webhook, url: 'https://me:geheim@example.org/geheim?t=geheim', secret_env: HOOK}"
     )
@@ -157,3 +158,19 @@ def test_a_file_with_faults_may_name_no_model_and_another_file(check, tmp_path):
     (tmp_path / "m.tflite").write_bytes((FIXTURES / "foreign.tflite").read_bytes())
     code, _, err = check(f"modle: 5\nmodel: {tmp_path}/m.tflite\nfrontend: {tmp_path}/no.yaml\n")
     assert code == 78 and len(err.splitlines()) == 2 and "no.yaml: cannot be read" in err, err
+
+
+@pytest.mark.parametrize(
+    ("sink", "why"),
+    [
+        ("{type: webhook, url: 'https://example.org', secret_file: /nonexistent/secret}", "key 'secret_file': "),
+        ("{type: webhook, url: 'https://example.org', secret_env: KWSD_NO_SUCH_SECRET}", "key 'secret_env': "),
+        ("{type: socket, path: /tmp/kwsd-test.sock, group: no-such-group}", "there is no group 'no-such-group'"),
+        ("{type: socket, path: /nonexistent/folder/kwsd.sock}", "there is no folder '/nonexistent'"),
+    ],
+)
+def test_what_a_start_would_refuse_is_refused_here_too(check, model, sink, why):
+    """On this machine, as this user."""
+    code, _, told = check(f"only: [stop]\nsinks:\n  - {sink}\n")
+    assert code == 78
+    assert ":3: " in told and why in told, told

@@ -8,6 +8,7 @@ import soundfile
 from kwsd.audio.file import open_source
 from kwsd.commands.meter import Meter, bar
 from kwsd.model import load
+from kwsd.spotter import Spotter
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.flac"
 
@@ -29,7 +30,7 @@ def test_words_and_states_are_drawn_as_bars_in_place(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     model = load("default")
     source = open_source(str(DEMO), model.sample_rate_hz, realtime=False)
-    Meter(source, model, on_terminal=True).run(None)
+    Meter(source, Spotter(model), on_terminal=True).run(None)
     source.close()
     drawn = capsys.readouterr().out
     last = drawn.split("\x1b[14A")[-1].replace("\x1b[K", "").replace("\r", "").splitlines()
@@ -47,3 +48,14 @@ def test_a_bar_is_filled_to_its_share():
 def test_a_missing_file_is_one_line_and_66(kwsd, capsys):
     assert kwsd("meter", "--source", "/nowhere.wav") == 66
     assert capsys.readouterr().err == "kwsd: /nowhere.wav: No such file or directory\n"
+
+
+def test_the_configuration_s_own_settings_hold(kwsd, tmp_path, capsys):
+    config = tmp_path / "kwsd.yaml"
+    config.write_text("only: [stop]\nrecognize: {detection_threshold: 0.99}\n")
+    spotter = Spotter(load("tiny"), detection_threshold=0.0)
+    source = open_source(str(DEMO), 16_000, realtime=False)
+    Meter(source, spotter, ["stop"], on_terminal=True).run(None)
+    source.close()
+    assert "heard: stop" in capsys.readouterr().out.splitlines()[-1]
+    assert kwsd("meter", "-c", str(config), "--source", str(DEMO), "--seconds", "0.2") == 0
