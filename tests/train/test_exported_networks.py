@@ -121,7 +121,14 @@ class TestOwnNetwork:
         assert (tmp_path / "two_convolutions.ckpt-3").exists()
         assert (tmp_path / "two_convolutions_labels.txt").exists()
         monkeypatch.chdir(tmp_path)
-        assert main(["freeze", *flags, "--start_checkpoint=latest", "--output_file=own.tflite"]) == 0
+        freeze_it = ["freeze", *flags, "--start_checkpoint=latest", "--output_file=own.tflite"]
+        for refused in (
+            freeze_it,
+            ["train", *flags, *steps, "--how_many_training_steps=4", "--start_checkpoint=latest"],
+        ):
+            assert main(refused) == 2
+            assert "it names a program that builds its network" in capsys.readouterr().err
+        assert main([*freeze_it, "--trust-architecture"]) == 0
         model = load(tmp_path / "own.tflite")
         assert model.metadata["training"]["architecture"] == "two_convolutions"
         assert model.labels == tuple(LABELS)

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--output_file", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
     flags.add(group, flag_table.FREEZE)
+    options.add_trust(group)
     group.add_argument(
         "--weights_file", type=Path, metavar="FILE", help="write the float weights there too (.weights.h5)"
     )
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored.settings)
     settings = {**options.DATA_DEFAULTS, **options.AUGMENT_DEFAULTS, **stored.settings, **settings}
     settings |= options.given(args, options.DATA_DEFAULTS)
+    options.check_trusted(args, settings)
     extra = _extra_metadata(args.metadata)
     if stored.settings.get("recognize"):  # of the model that was fine-tuned
         extra = {"recognize": stored.settings["recognize"], **extra}

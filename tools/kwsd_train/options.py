@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import UsageError
-from kwsd_train import flag_table, flags, sampling
+from kwsd_train import architectures, flag_table, flags, sampling
 from kwsd_train.data import data_root, parse_words
-from kwsd_train.flags import Flag
+from kwsd_train.flags import Boolean, Flag
 
 FEATURE_DEFAULTS = flags.defaults(flag_table.FEATURES)
 SET_DEFAULTS = flags.defaults(flag_table.SET)
@@ -93,6 +93,23 @@ def resolve(
         else:
             values[name] = given
     return values
+
+
+def add_trust(group: Any) -> None:
+    """The switch that lets a checkpoint name a program."""
+    text = "let the checkpoint name a FILE.py:FUNCTION that builds its network, which is run"
+    flags.add(group, [Flag("trust_architecture", Boolean(), False, "", text)], filled=True)
+
+
+def check_trusted(args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
+    """UsageError where a checkpoint or weights, and not the command line, name a program that would be run."""
+    name = settings["model_architecture"]
+    if architectures.is_own(name) and args.model_architecture is None and not args.trust_architecture:
+        raise UsageError(
+            "--start_checkpoint",
+            f"it names a program that builds its network, {name}",
+            "If that may be run, add --trust-architecture, or name it by --model_architecture.",
+        )
 
 
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="resume after this one; `latest`: the newest of --train_dir; a bundled model's name or a .weights.h5: "
         "fine-tune it",
     )
+    options.add_trust(group)
     group.add_argument(
         "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
     )
@@ -111,6 +112,7 @@ def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
     settings |= {name: getattr(args, name) for name in ("batch_size", "unlabelled_percentage", "recipe")}
     settings = recipes.as_percentages_are_meant(settings, options.given(args, settings))
     options.check(settings)
+    options.check_trusted(args, settings)
     architectures.check(settings["model_architecture"])
     where = options.folders(args)
     settings = recipes.without_what_is_missing(settings, options.given(args, vars(args)), where)
