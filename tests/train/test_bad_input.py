@@ -166,3 +166,21 @@ main(sys.argv[1:])
         for expected, array in zip(arrays, ends[1].variables[group], strict=True):
             np.testing.assert_array_equal(array, expected)
     assert not left_over(tmp_path / "killed")  # the resumed run wrote the same name, and renamed it
+
+
+def test_all_bad_files_are_told_at_once_and_may_be_left_out(data_dir, tmp_path, capsys, caplog):
+    words = tmp_path / "words"
+    shutil.copytree(data_dir, words)
+    bad = [words / "up" / "carl_nohash_0.wav", words / "down" / "dora_nohash_0.wav"]
+    for path in bad:
+        path.write_bytes(b"RIFF, and no more")
+    (words / "up" / "gone_nohash_0.wav").symlink_to(tmp_path / "nowhere.wav")
+    flags = ["--data_dir", str(words), "--cache_dir", str(tmp_path / "cache"), "--train_dir", str(tmp_path / "run")]
+    flags += ["--wanted_words", "up,down", "--model_architecture", "tiny_conv", "--window_stride_ms", "20"]
+    flags += ["--how_many_training_steps", "1", "--learning_rate", "0.001", "--batch_size", "8", "--workers", "0"]
+    flags += ["--validation_percentage", "20"]
+    assert main(["train", *flags]) == 66
+    told = capsys.readouterr().err
+    assert all(str(path) in told for path in bad) and "gone_nohash_0.wav" in told
+    assert main(["train", *flags, "--skip_bad"]) == 0
+    assert caplog.text.count("left out: ") == 3

@@ -137,6 +137,8 @@ def values(kind):
         return st.tuples(values(kind.of), values(kind.of)).map(sorted).map(tuple)
     if isinstance(kind, Choice):
         return st.sampled_from(kind.words)
+    if isinstance(kind, Boolean):
+        return st.booleans()
     if isinstance(kind, Whole):
         return st.sampled_from([kind.least, kind.most]) | st.integers(kind.least, kind.most)
     return st.sampled_from([kind.least, kind.most]) | st.floats(kind.least, kind.most)

@@ -3,6 +3,7 @@
 Nothing is remembered from batch to batch, so training that stops and resumes sees what it would have seen.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from kwsd_train.options import Folders, words
 from kwsd_train.recordings import Recordings, Windows, is_audio
 
 Rows = NDArray[np.float32]
+
+_log = logging.getLogger("kwsd_train")
 
 FULL_SHARE, HALF_SHARE, GONE_SHARE = 0.95, 0.55, 0.03
 """Of a word's extent: from the first on it counts as said, up to the second as half heard, up to the third as gone."""
@@ -122,15 +125,25 @@ def load_data(
     others = [] if only else _other_voices(index["training"], names, settings, where.cache)
     index["training"] += others
     made = {clip.path for clip in others}
-    paths = sorted({clip.path for name in SETS for clip in index[name] if clip.path})
+
+    def decoded(files: Sequence[Path]) -> Recordings:
+        try:
+            return recordings.load(files, rate_hz, where.cache)
+        except recordings.BadFilesError as error:
+            if not settings.get("skip_bad"):
+                raise
+            for line in error.lines:
+                _log.warning("left out: %s", line)
+            return recordings.load([file for file in files if file not in error.errors], rate_hz, where.cache)
+
+    clips = decoded(sorted({clip.path for name in SETS for clip in index[name] if clip.path}))
+    paths = list(clips.paths)
     number = {path: place for place, path in enumerate(paths)}
+    index = {name: [clip for clip in index[name] if clip.path is None or clip.path in number] for name in SETS}
     voices = {voice: place for place, voice in enumerate(sorted({speaker_of(path) for path in paths}))}
 
     folders = {clip.path.parent.name.lower() for clip in index["training"] if clip.path}
     spoken = sorted(folder for folder in folders if not folder.startswith("_"))
-
-    def decoded(files: Sequence[Path]) -> Recordings:
-        return recordings.load(files, rate_hz, where.cache)
 
     def said(clip: Clip) -> int:
         folder = clip.path.parent.name.lower() if clip.path else ""
@@ -168,7 +181,6 @@ def load_data(
     if settings.get("speech_percentage") or settings.get("voice_frequency"):
         speech = decoded(listed_files(where.speech, "--speech_dir", words(settings), contains="", homophones=""))
     sets = {name: numbered(index[name]) for name in SETS}
-    clips = decoded(paths)
     if teachers and not teachers_hear_batches:
         learnt = sets["training"]
         targets = teacher.blend(

@@ -77,6 +77,7 @@ SET = _rows(
      "other words, as a share of the wanted clips, or of each batch (--sampling)"),
     ("validation_percentage", PERCENTAGE, 10.0, "%", "speakers kept for validation"),
     ("testing_percentage", PERCENTAGE, 10.0, "%", "speakers kept for testing"),
+    ("skip_bad", Boolean(), False, "", "leave out files that cannot be read, in place of ending with a list of them"),
     SEED,
 )
 """Which clips are in which set."""

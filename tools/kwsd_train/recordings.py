@@ -6,7 +6,7 @@ Opus costs about a millisecond a clip to decode, a hundred times what reading th
 import hashlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,23 @@ def decode(path: Path, rate_hz: int) -> NDArray[np.int16]:
     import soxr
 
     return np.asarray(soxr.resample(np.ascontiguousarray(first), file_rate_hz, rate_hz))
+
+
+class BadFilesError(InputError):
+    """Recordings that cannot be read: all of them, lest they be found one a run.
+
+    Args:
+        errors: why, by path.
+    """
+
+    def __init__(self, errors: Mapping[Path, InputError]) -> None:
+        self.errors = errors
+        first = next(iter(errors.values()))
+        super().__init__(first.what, first.why, first.mend)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return [str(error) for error in self.errors.values()]
 
 
 class Recordings:
@@ -127,9 +144,17 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     """The recordings of ``paths`` in that order, decoded now or found in ``cache_dir``.
 
     Each run of paths in one folder has a part of the cache, so that a new take of a word leaves other words alone.
+    BadFilesError tells all that cannot be read.
     """
-    parts = [tuple(part) for _, part in itertools.groupby(paths, key=lambda path: path.parent)] or [()]
-    return Recordings([_load_part(part, rate_hz, cache_dir) for part in parts], paths)
+    stems, bad = list[str](), dict[Path, InputError]()
+    for part in [tuple(part) for _, part in itertools.groupby(paths, key=lambda path: path.parent)] or [()]:
+        try:
+            stems.append(_load_part(part, rate_hz, cache_dir))
+        except BadFilesError as error:
+            bad |= error.errors
+    if bad:
+        raise BadFilesError(bad)
+    return Recordings(stems, paths)
 
 
 def _load_part(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> str:
@@ -138,22 +163,35 @@ def _load_part(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> str:
     Its name is made from every file's path, size and time of change, so a changed file is read again.
     """
     key = hashlib.sha256(f"{rate_hz}\n".encode())
+    bad: dict[Path, InputError] = {}
     for path in paths:
         try:
             stat = path.stat()
         except OSError as error:  # a link that leads nowhere
-            raise InputError(str(path), f"cannot be read: {error.strerror}", "Repair or remove it.") from error
+            bad[path] = InputError(str(path), f"cannot be read: {error.strerror}", "Repair or remove it.")
+            continue
         key.update(f"{path.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
     stem = cache_dir / key.hexdigest()[:20]
     bounds_file = stem.with_name(stem.name + ".bounds.npy")
-    if not bounds_file.exists():
+    if bad or not bounds_file.exists():
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            decoded = list(pool.map(lambda path: decode(path, rate_hz), paths))
+            answers = list(pool.map(lambda path: _decoded(path, rate_hz), [path for path in paths if path not in bad]))
+        bad |= {path: answer for path, answer in answers if isinstance(answer, InputError)}
+        if bad:
+            raise BadFilesError(bad)
+        decoded = [answer for _, answer in answers if not isinstance(answer, InputError)]
         bounds = np.cumsum([0, *(len(samples) for samples in decoded)], dtype=np.int64)
         joined = np.concatenate(decoded) if decoded else np.zeros(0, np.int16)
         save_whole(stem.with_name(stem.name + ".samples.npy"), joined)
         save_whole(bounds_file, bounds)
     return str(stem)
+
+
+def _decoded(path: Path, rate_hz: int) -> tuple[Path, NDArray[np.int16] | InputError]:
+    try:
+        return path, decode(path, rate_hz)
+    except InputError as error:
+        return path, error
 
 
 def save_whole(path: Path, array: NDArray[Any]) -> None:
