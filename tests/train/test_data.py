@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kwsd_train.data import SETS, background_files, build_index, listed_files, parse_words, which_set
+from kwsd_train.data import SETS, background_files, build_index, labels_of, listed_files, parse_words, which_set
 
 from kwsd.errors import InputError, UsageError
 
@@ -90,7 +90,18 @@ def test_a_word_whose_speakers_are_all_kept_for_testing_is_told(data_dir, tmp_pa
     assert build_index(tmp_path, ("up", "lumos"), validation_percentage=0, testing_percentage=0)
 
 
-@pytest.mark.parametrize("text", ["", "yes,,no", "yes,yes", "_silence_", "yes,_unknown_"])
+@pytest.mark.parametrize(("folder", "word"), [("Lumos", "Lumos"), ("Lumos", "lumos"), ("lumos", "Lumos")])
+def test_the_case_of_a_word_and_of_its_folder_does_not_matter(data_dir, tmp_path, folder, word):
+    """Labels are spelt as they were asked for."""
+    for name, of in {"bird": "bird", folder: "up"}.items():
+        (tmp_path / name).symlink_to(data_dir / of)
+    index, lower = (build_index(tmp_path, (asked,), seed=1) for asked in (word, word.lower()))
+    assert index == lower
+    assert sum(clip.label == 2 for name in SETS for clip in index[name]) == 12
+    assert labels_of((word,))[-1] == word
+
+
+@pytest.mark.parametrize("text", ["", "yes,,no", "yes,yes", "Yes,yes", "_silence_", "yes,_unknown_", "_Silence_"])
 def test_wanted_words_are_refused_when_they_cannot_be(text):
     with pytest.raises(UsageError, match="--wanted_words"):
         parse_words(text)

@@ -18,7 +18,7 @@ from kwsd.errors import UsageError
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
-STEP = re.compile(r"^Step #(\d+): .* cross entropy (\S+)$", re.M)
+STEP = re.compile(r"Step #(\d+): .* cross entropy (\S+)$", re.M)
 
 
 def flags(data_dir, tmp_path, folder):
@@ -78,7 +78,7 @@ def test_a_worker_that_is_killed_ends_the_others_with_one_line(data_dir, tmp_pat
     first, second = workers(endless, 2)
     with first, second:
         try:
-            assert any(line.startswith("Step #3: ") for line in first.stderr)
+            assert any("Step #3: " in line for line in first.stderr)
             second.kill()
             last = first.communicate(timeout=240)[1].splitlines()[-1]
         finally:
@@ -88,11 +88,11 @@ def test_a_worker_that_is_killed_ends_the_others_with_one_line(data_dir, tmp_pat
     assert last.startswith("kwsd-train: --distribute: another worker has gone.")
 
 
-def until(process, beginning):
+def until(process, part):
     for line in process.stderr:
-        if line.startswith(beginning):
+        if part in line:
             return line
-    raise AssertionError(f"it ended with {process.wait()} before a line that begins with {beginning!r}")
+    raise AssertionError(f"it ended with {process.wait()} before a line with {part!r}")
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -103,7 +103,7 @@ def test_a_worker_that_waits_says_so_and_ends_at_sigterm(data_dir, tmp_path, pla
         told = [until(process, "Waiting for worker ") for _ in range(2)]
         process.send_signal(signal.SIGTERM)
         last = process.communicate(timeout=60)[1].splitlines()[-1]
-    assert all(line.startswith(f"Waiting for worker {1 - place} (127.0.0.1:") for line in told)
+    assert all(f" Waiting for worker {1 - place} (127.0.0.1:" in line for line in told)
     assert process.returncode == 143
     assert last == "kwsd-train: SIGTERM: ended before the first step, so there is nothing to save"
 

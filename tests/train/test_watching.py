@@ -2,10 +2,11 @@
 
 import io
 import logging
+import re
 
 import pytest
 from kwsd_train.cli import main
-from kwsd_train.progress import Progress
+from kwsd_train.progress import Progress, log_to
 from kwsd_train.summaries import Summaries
 
 from kwsd.errors import OutputError
@@ -43,6 +44,15 @@ def test_elsewhere_there_are_lines_only():
     log(progress, "Step #1")
     progress.end()
     assert stream.getvalue() == "Step #1\n"
+
+
+@pytest.mark.parametrize(("times", "beginning"), [(True, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d "), (False, "")])
+def test_an_entry_begins_with_the_time_unless_it_is_turned_off(times, beginning):
+    stream = io.StringIO()
+    progress = log_to(stream, times=times)
+    progress.setStream(stream)
+    log(progress, "Step #1: rate\n of it")
+    assert re.fullmatch(beginning + "Step #1: rate\n of it\n", stream.getvalue())
 
 
 class TestWithTensorFlow:

@@ -29,10 +29,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"{finding.level}  {finding.text}", flush=True)
     if any(finding.level == FAIL for finding in found):
         return InputError.exit_code
-    counts = [
-        sum(len(folder.training(word)) for word in folder.clips if (word in words) == wanted) for wanted in (1, 0)
-    ]
-    print(f"ok    {counts[0]} clips of {len(words)} words and {counts[1]} of other words to train on")
+    every = sum(len(folder.training(word)) for word in folder.clips)
+    wanted = sum(len(folder.training(word)) for word in words)
+    print(f"ok    {wanted} clips of {len(words)} words and {every - wanted} of other words to train on")
     return 0
 
 

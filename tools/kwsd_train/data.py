@@ -40,12 +40,16 @@ class Clip:
 
 
 def parse_words(text: str, flag: str = "--wanted_words") -> tuple[str, ...]:
-    """The wanted words of ``flag``, a comma list. UsageError for none, an empty, a double or a reserved one."""
+    """The wanted words of ``flag``, a comma list. UsageError for none, an empty, a double or a reserved one.
+
+    Words that differ in case alone are one word: they have one folder.
+    """
     words = tuple(word.strip() for word in text.split(","))
-    for word in words:
-        if not word or word in (SILENCE, UNKNOWN, BACKGROUND_FOLDER):
+    spellings = [word.lower() for word in words]
+    for word, spelling in zip(words, spellings, strict=True):
+        if not word or spelling in (SILENCE, UNKNOWN, BACKGROUND_FOLDER):
             raise UsageError(flag, f"{word!r} cannot be a wanted word", "Give words divided by commas.")
-        if words.count(word) > 1:
+        if spellings.count(spelling) > 1:
             raise UsageError(flag, f"{word!r} is there twice", "Give each word once.")
     return words
 
@@ -84,6 +88,8 @@ def build_index(
 ) -> dict[str, list[Clip]]:
     """All clips by set. Percentages of silence and unknown are of the wanted clips; shuffled from ``seed``.
 
+    The case of a folder's name does not matter, nor that of a word: ``Lumos`` finds the folder ``lumos``.
+
     Args:
         whole: the training set has all other words, and no silence, whatever the percentages are.
         only: sets to test on, the others staying empty. Nobody trains then: one word is enough.
@@ -94,29 +100,28 @@ def build_index(
     wanted: dict[str, list[Clip]] = {name: [] for name in SETS}
     unknown: dict[str, list[Clip]] = {name: [] for name in SETS}
     found: set[str] = set()
+    labels = {word.lower(): place for place, word in enumerate(words, 2)}
     for path in sorted(path for path in data_dir.glob("*/*") if is_audio(path)):
         word = path.parent.name.lower()
         if word == BACKGROUND_FOLDER:
             continue
         found.add(word)
         name = which_set(path.name, validation_percentage, testing_percentage)
-        if word in words:
-            wanted[name].append(Clip(path, words.index(word) + 2))
-        else:
-            unknown[name].append(Clip(path, UNKNOWN_INDEX))
+        of = wanted if word in labels else unknown
+        of[name].append(Clip(path, labels.get(word, UNKNOWN_INDEX)))
     if not found:
         raise InputError(
             str(data_dir), f"No .wavs found at {data_dir}/*/*.wav (nor .flac, .ogg, .opus)", "Name it by --data_dir."
         )
     for word in () if only else words:
-        if word not in found:
+        if word.lower() not in found:
             raise InputError(
                 str(data_dir), f"Expected to find {word} in labels but only found {', '.join(sorted(found))}"
             )
     if only:
         _need_clips(data_dir, words, only, wanted)
     for word in () if only else words:
-        _need_training_clip(data_dir, word, words.index(word) + 2, wanted)
+        _need_training_clip(data_dir, word, labels[word.lower()], wanted)
     for name in ("validation", "testing", "training"):
         count = len(wanted[name])
         draw.shuffle(unknown[name])
@@ -163,7 +168,7 @@ def _need_clips(data_dir: Path, words: Sequence[str], only: Sequence[str], clips
 def says(transcript: str, words: Sequence[str]) -> bool:
     """Whether one of the words is in a transcript."""
     spoken = re.findall(r"[\w']+", transcript.lower())
-    return any(word in spoken for word in words)
+    return any(word.lower() in spoken for word in words)
 
 
 def background_files(data_dir: Path) -> list[Path]:

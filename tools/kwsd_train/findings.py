@@ -57,7 +57,7 @@ class Folder:
                     self.foreign.append(file)
 
     def training(self, word: str) -> list[Path]:
-        return self.clips.get(word, {}).get("training", [])
+        return self.clips.get(word.lower(), {}).get("training", [])
 
 
 def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) 
     if not any(paths for by_set in folder.clips.values() for paths in by_set.values()):
         yield _fail(str(folder.path), "no folder of clips there", "Name the folder of word folders by --data_dir.")
         return
-    others = sorted(set(folder.clips) - set(words))
+    others = sorted(set(folder.clips) - {word.lower() for word in words})
     speakers_of_others = {speaker_of(path) for word in others for path in folder.training(word)}
     for word in words:
         yield from _of_word(folder, word, speakers_of_others)
@@ -114,7 +114,7 @@ def of_sound(data: "Data", settings: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _of_word(folder: Folder, word: str, speakers_of_others: set[str]) -> Iterator[Finding]:
-    by_set = folder.clips.get(word)
+    by_set = folder.clips.get(word.lower())
     if by_set is None or not any(by_set.values()):
         yield _fail(word, f"no clip of it in {folder.path}", "Record some by kwsd-train record, or import them.")
         return

@@ -159,6 +159,7 @@ TRAINING = _rows(
     ("check_nans", Boolean(), False, "", "stop at the first number that is none"),
     ("quantize", Boolean(), False, "", "refused when true: weights are quantised after training, by freeze"),
     ("verbosity", AnyCase(VERBOSITY), "INFO", "", "how much is logged"),
+    ("log_times", Boolean(), True, "", "each entry of the log begins with the time, YYYY-MM-DD HH:MM:SS"),
 )
 TUNE = _rows(
     ("trials", Whole(1, 1_000_000), 20, "trainings", "what this process adds"),

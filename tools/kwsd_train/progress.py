@@ -7,11 +7,16 @@ from typing import TextIO
 _WIDTH = 30
 
 
-def log_to(stream: TextIO) -> "Progress":
-    """The handler of the log, made now or by an earlier run of this process."""
+def log_to(stream: TextIO, *, times: bool = True) -> "Progress":
+    """The handler of the log, made now or by an earlier run of this process.
+
+    Args:
+        times: let each entry begin with the local time.
+    """
     root = logging.getLogger()
     installed = next((handler for handler in root.handlers if isinstance(handler, Progress)), None)
     handler = installed or Progress(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s" if times else "%(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     return handler
 
@@ -25,7 +30,6 @@ class Progress(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.setFormatter(logging.Formatter("%(message)s"))
         self._watched = stream.isatty()
         self._bar = ""
         self._first: tuple[int, float] | None = None

@@ -91,7 +91,7 @@ def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
     recipe = args.recipe or (recipes.OWN_WORDS if donor else start.settings.get("recipe") if start else None)
     args = filled(args, recipe or recipes.TUTORIAL)
     level = {"WARN": logging.WARNING, "FATAL": logging.CRITICAL}.get(args.verbosity, args.verbosity)
-    bar = progress.log_to(sys.stderr)
+    bar = progress.log_to(sys.stderr, times=args.log_times)
     _log.setLevel(level)
     schedule = make_schedule(
         args.how_many_training_steps, args.learning_rate, args.learning_rate_schedule, args.warmup_steps

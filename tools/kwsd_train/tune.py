@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    progress.log_to(sys.stderr)
+    progress.log_to(sys.stderr, times=args.log_times is not False)
     if args.start_checkpoint or args.distribute not in (None, "none"):
         raise UsageError(
             "tune", "every trial trains anew, on this machine", "Leave out --start_checkpoint, --distribute."
