@@ -2,6 +2,6 @@
 
 import sys
 
-from kwsd.cli import main
+from kwsd.cli.main import main
 
 sys.exit(main())

@@ -12,7 +12,7 @@ from typing import Any
 
 from kwsd.errors import ConfigError, UnavailableError
 from kwsd.sinks.bus import json_line
-from kwsd.sinks.protocol import DEFAULT_TYPES, PROTOCOL, TYPES
+from kwsd.sinks.socket.protocol import DEFAULT_TYPES, PROTOCOL, TYPES
 
 Message = dict[str, Any]
 

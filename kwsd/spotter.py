@@ -10,7 +10,7 @@ from kwsd.errors import ConfigError, KwsdError
 from kwsd.events import Detection
 from kwsd.frontend.window import ClipWindow
 from kwsd.recognize import SILENCE, UNKNOWN, RecognizeCommands
-from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+from kwsd.recognize.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
 
 if TYPE_CHECKING:
     from kwsd.model import Model
@@ -28,8 +28,8 @@ class Spotter:
     Args:
         model: what `kwsd.model.load` gives. It is scored on every clip of the stream that ends a multiple of
             ``clip_stride_ms`` after the first one.
-        recognize: the fields of `kwsd.settings.RecognizeSettings`. What is left out comes from the model, then from
-            the defaults; ``max_clip_stride_ms`` is for those who widen the stride.
+        recognize: the fields of `kwsd.recognize.settings.RecognizeSettings`. What is left out comes from the model,
+            then from the defaults; ``max_clip_stride_ms`` is for those who widen the stride.
 
     Attributes:
         labels: the model's, in the order of scores.

@@ -15,7 +15,8 @@ import pytest
 from kwsd_train import cli as training
 
 import kwsd
-from kwsd import cli, config
+from kwsd import config
+from kwsd.cli import main as cli
 from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
 from kwsd.model.description import describe
 from tests.helpers.kwsd_process import DEMO, demo_words, in_order, run, running
@@ -186,7 +187,7 @@ PARTS = {
     "watch": "kwsd.client",
     "frontend.create": "kwsd.frontend",
     "model.load": "kwsd.model",
-    "recognize.RecognizeCommands": "kwsd.recognize",
+    "recognize.RecognizeCommands": "kwsd.recognize.recognize_commands",
     "Spotter": "kwsd.spotter",
 }
 
@@ -209,7 +210,7 @@ def test_import_kwsd_alone_gives_the_stable_names_and_loads_what_each_needs(name
     assert not strangers & set(modules)
 
 
-ALSO = {"model.load": ["kwsd.frontend"], "Spotter": ["kwsd.frontend", "kwsd.recognize"]}
+ALSO = {"model.load": ["kwsd.frontend"], "Spotter": ["kwsd.frontend", "kwsd.recognize.recognize_commands"]}
 
 
 def test_a_name_that_kwsd_does_not_have_is_an_attribute_error():

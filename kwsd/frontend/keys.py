@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kwsd.config_kinds import Choice, Kind, Number, Whole, nearest
 from kwsd.errors import ConfigError
-from kwsd.yaml_strict import shown
+from kwsd.validation.kinds import Choice, Kind, Number, Whole, nearest
+from kwsd.validation.yaml import shown
 
 
 class _Flag(Kind):

@@ -18,9 +18,9 @@ from kwsd.frontend import create
 from kwsd.model import runtime
 from kwsd.model.catalogue import bundled, find, is_bundled, read_file
 from kwsd.model.description import Description, Labels, describe
-from kwsd.model.flatbuffer import MalformedError
-from kwsd.model.graph import Graph, Tensor, read
 from kwsd.model.tensors import INTEGERS, feeder, fit, reader
+from kwsd.model.tflite.flatbuffer import MalformedError
+from kwsd.model.tflite.graph import Graph, Tensor, read
 
 __all__ = ["Model", "bundled_names", "load"]
 

@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 
 from kwsd.errors import ModelError
-from kwsd.model.graph import FILE_BYTES_MAX
+from kwsd.model.tflite.graph import FILE_BYTES_MAX
 
 _PACKAGE = Path(__file__).parent.parent
 FOLDERS = (_PACKAGE / "data" / "models", _PACKAGE.parent / "models")

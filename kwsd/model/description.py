@@ -6,7 +6,7 @@ from typing import Any
 
 from kwsd.errors import ModelError
 from kwsd.model.metadata import ENTRY, FORMAT, Buffer, parse, validate
-from kwsd.yaml_strict import load_mapping
+from kwsd.validation.yaml import load_mapping
 
 Labels = str | Path | Sequence[str]
 Description = str | Path | Mapping[str, Any]

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kwsd.config import KEYS
-from kwsd.config_kinds import SCORE, Choice, Kind, Text, Whole
 from kwsd.errors import ConfigError, ModelError
 from kwsd.frontend.keys import SAMPLE_RATE_HZ, checked
-from kwsd.yaml_strict import shown
+from kwsd.validation.kinds import SCORE, Choice, Kind, Text, Whole
+from kwsd.validation.yaml import shown
 
 Buffer = bytes | memoryview
 

@@ -55,7 +55,7 @@ def choose(wanted: str | None = None) -> str:
 
 
 def start(backend: str, model: bytes, shape: Sequence[int], rate_hz: int, source: str, *, risky: bool) -> Any:
-    """An interpreter with its tensors allocated, one thread. The bytes must have been checked (kwsd.model.graph).
+    """An interpreter with its tensors allocated, one thread. The bytes must have been checked (model/tflite/graph.py).
 
     Args:
         shape: of the first input.

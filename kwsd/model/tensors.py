@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.model.graph import Tensor
+from kwsd.model.tflite.graph import Tensor
 
 Floats = NDArray[np.float32]
 INTEGERS = ("int8", "uint8", "int16")

@@ -16,7 +16,7 @@ from tests.helpers.kwsd_process import DEMO, ROOT
 SLOWED = """
 import pathlib, sys, time
 import kwsd.model
-from kwsd.cli import main
+from kwsd.cli.main import main
 
 quick, slow = kwsd.model.Model.scores, pathlib.Path(sys.argv.pop(1))
 

@@ -240,7 +240,7 @@ def test_a_slow_reader_gets_every_word(tmp_path: Path) -> None:
 def test_sigterm_in_the_midst_of_starting_is_code_0() -> None:
     """From the first line of kwsd's own on, before a command is even imported."""
     program = (
-        "import importlib, os, signal, sys; from kwsd.cli import main;"
+        "import importlib, os, signal, sys; from kwsd.cli.main import main;"
         "importlib.import_module = lambda name: os.kill(os.getpid(), signal.SIGTERM); sys.exit(main([]))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)

@@ -15,8 +15,8 @@ import pytest
 
 from kwsd.config import WebhookSettings
 from kwsd.events import encode
-from kwsd.sinks.webhook import WebhookSink, sign
-from kwsd.url import Url
+from kwsd.sinks.webhook.sink import WebhookSink, sign
+from kwsd.sinks.webhook.url import Url
 from tests.sinks.http_receiver import detection
 
 RECEIVER = Path(__file__).parents[2] / "examples" / "webhook_receiver.py"

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from kwsd.audio.microphone import Microphone
+from kwsd.audio.microphone.microphone import Microphone
 from kwsd.audio.source import Block, Gap
 from kwsd.errors import KwsdError
 

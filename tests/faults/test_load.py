@@ -11,10 +11,10 @@ from pathlib import Path
 
 import soundfile
 
-from kwsd.audio.inlet import Inlet
-from kwsd.audio.reader import Reader
+from kwsd.audio.microphone.inlet import Inlet
+from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.microphone.wire import Outlet, widen
 from kwsd.audio.source import Block, Gap
-from kwsd.audio.wire import Outlet, widen
 from kwsd.client import Connection
 from kwsd.events import Detection
 from kwsd.model import load
@@ -31,8 +31,8 @@ JITTER_S = 0.15  # of what is under way between the microphone and the spotter
 # kwsd, whose network waits while a file is there, and whose pipe takes two seconds.
 STALLED = """
 import pathlib, sys, time
-import kwsd.audio.capture, kwsd.model
-from kwsd.cli import main
+import kwsd.audio.microphone.capture, kwsd.model
+from kwsd.cli.main import main
 
 quick, stalled = kwsd.model.Model.scores, pathlib.Path(sys.argv.pop(1))
 
@@ -42,7 +42,7 @@ def scores(self, features):
     return quick(self, features)
 
 kwsd.model.Model.scores = scores
-kwsd.audio.capture.PIPE_BYTES = 1 << 16
+kwsd.audio.microphone.capture.PIPE_BYTES = 1 << 16
 sys.exit(main())
 """
 

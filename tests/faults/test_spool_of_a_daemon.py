@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kwsd.sinks.spool import Spool
+from kwsd.sinks.webhook.spool import Spool
 from tests.helpers.kwsd_process import Kwsd, running
 from tests.sinks.http_receiver import Receiver, detection
 

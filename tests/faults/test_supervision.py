@@ -12,7 +12,7 @@ from tests.helpers.kwsd_process import DEMO, ROOT
 # kwsd, a method of which raises when it is called for the n-th time.
 BROKEN = """
 import importlib, sys
-from kwsd.cli import main
+from kwsd.cli.main import main
 
 module, owner, name, count = sys.argv.pop(1).split(":")
 owner = getattr(importlib.import_module(module), owner)
@@ -49,12 +49,12 @@ PARTS = [
     ("the network", "kwsd.model:Model:scores:100"),
     ("the source", "kwsd.audio.file:FileSource:read:50"),
     ("standard output's thread", "kwsd.sinks.stdout:StdoutSink:deliver:2"),
-    ("the socket's thread", "kwsd.sinks.socket:SocketSink:_broadcast:2"),
-    ("the web hook's thread", "kwsd.sinks.webhook:WebhookSink:_post:1"),
-    ("the spool's thread", "kwsd.sinks.spool:Spool:mirror:1"),
-    ("the main thread's look", "kwsd.daemon:Daemon:_look:2"),
-    ("telling the state", "kwsd.service:Notifier:status:1"),
-    ("telling the end", "kwsd.service:Notifier:status:2"),
+    ("the socket's thread", "kwsd.sinks.socket.sink:SocketSink:_broadcast:2"),
+    ("the web hook's thread", "kwsd.sinks.webhook.sink:WebhookSink:_post:1"),
+    ("the spool's thread", "kwsd.sinks.webhook.spool:Spool:mirror:1"),
+    ("the main thread's look", "kwsd.daemon.daemon:Daemon:_look:2"),
+    ("telling the state", "kwsd.daemon.systemd:Notifier:status:1"),
+    ("telling the end", "kwsd.daemon.systemd:Notifier:status:2"),
 ]
 
 
@@ -81,7 +81,7 @@ def test_an_exit_inside_a_part_is_a_death_too() -> None:
 
 def test_a_thread_without_a_supervisor_is_missed_too() -> None:
     """Whatever thread it is, and whoever started it."""
-    starter = "import threading; import kwsd.spotting as s; f = s.Spotting._finish"
+    starter = "import threading; import kwsd.daemon.spotter_thread as s; f = s.Spotting._finish"
     late = f"""
 {starter}
 def finish(self):
@@ -91,7 +91,7 @@ def finish(self):
     f(self)
 s.Spotting._finish = finish
 import sys
-from kwsd.cli import main
+from kwsd.cli.main import main
 sys.exit(main())
 """
     done = subprocess.run(

@@ -19,22 +19,24 @@ from pathlib import Path
 
 import numpy as np
 
-from kwsd import config, yaml_strict
+from kwsd import config
 from kwsd.audio.file import Decoder, FileSource, SoundFileDecoder
 from kwsd.audio.pipe import PipeDecoder
 from kwsd.audio.source import End
 from kwsd.client import Connection
 from kwsd.errors import ConfigError, InputError, KwsdError, ModelError
 from kwsd.events import DetectionEvent
-from kwsd.model import cost, graph, metadata
+from kwsd.model import metadata
 from kwsd.model.description import describe
-from kwsd.model.flatbuffer import MalformedError
-from kwsd.sinks import post
+from kwsd.model.tflite import cost, graph
+from kwsd.model.tflite.flatbuffer import MalformedError
 from kwsd.sinks.bus import json_line
-from kwsd.sinks.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
-from kwsd.sinks.spool import Spool
-from kwsd.sinks.webhook import moment_s, retry_after_s
-from kwsd.url import Url
+from kwsd.sinks.socket.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+from kwsd.sinks.webhook import http_post as post
+from kwsd.sinks.webhook.sink import moment_s, retry_after_s
+from kwsd.sinks.webhook.spool import Spool
+from kwsd.sinks.webhook.url import Url
+from kwsd.validation import yaml as yaml_strict
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS = ROOT / "tests" / "data" / "clips"

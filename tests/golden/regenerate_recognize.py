@@ -3,8 +3,8 @@
     python -m tests.golden.regenerate_recognize
 
 The scripted cases (settings, times, scores) stay; their answers come from the transcription of TensorFlow's C++ class
-in tests/test_recognize.py, which shares no line with kwsd. The file's own answers were first made by two further
-transcriptions, one compiled with float32 and a standard-library sort.
+in tests/recognize/test_recognize_commands.py, which shares no line with kwsd. The file's own answers were first made
+by two further transcriptions, one compiled with float32 and a standard-library sort.
 """
 
 import json

@@ -8,8 +8,8 @@ import pytest
 
 from kwsd.errors import ModelError
 from kwsd.model import catalogue, load
-from kwsd.model.flatbuffer import MalformedError
-from kwsd.model.graph import read
+from kwsd.model.tflite.flatbuffer import MalformedError
+from kwsd.model.tflite.graph import read
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="ai-edge-litert is not installed")
 flatbuffers = pytest.importorskip("flatbuffers", reason="flatbuffers is not installed")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kwsd.model.graph import Tensor
 from kwsd.model.tensors import fit
+from kwsd.model.tflite.graph import Tensor
 
 ROWS, SAMPLES = (49, 10), (16000,)
 

@@ -28,7 +28,7 @@ def test_the_wheel_carries_the_models_with_their_weights(wheel: Path) -> None:
     }
     assert "default.tflite" in shipped
     assert {f"kwsd/data/models/{name}" for name in shipped} <= inside
-    assert {"kwsd/daemon.py", "kwsd_train/cli.py"} <= inside
+    assert {"kwsd/daemon/daemon.py", "kwsd_train/cli.py"} <= inside
     assert not any(name.startswith(("tests/", "docs/")) for name in inside)
 
 

@@ -25,7 +25,7 @@ OPEN_TO_ITS_USER = """
 import sys
 from kwsd import core_dumps
 core_dumps.forbid = lambda: None
-from kwsd.cli import main
+from kwsd.cli.main import main
 sys.exit(main())
 """
 

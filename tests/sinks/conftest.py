@@ -13,7 +13,7 @@ import pytest
 from kwsd.config import SocketSettings
 from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
 from kwsd.sinks.bus import Bus
-from kwsd.sinks.socket import SocketSink
+from kwsd.sinks.socket.sink import SocketSink
 from kwsd.uptime import uptime_s
 
 LABELS = ["_silence_", "_unknown_", "stop", "go", "größer"]

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from kwsd.sinks.answer import HEAD_MAX_BYTES, Answer, NoAnswerError, read_answer
+from kwsd.sinks.webhook.answer import HEAD_MAX_BYTES, Answer, NoAnswerError, read_answer
 
 
 def read(data):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from kwsd.errors import ConfigError
-from kwsd.sinks import socket_file
-from kwsd.sinks.socket_file import PATH_MAX_BYTES, identify, listen, remove, set_access
+from kwsd.sinks.socket import socket_file
+from kwsd.sinks.socket.socket_file import PATH_MAX_BYTES, identify, listen, remove, set_access
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ def test_a_lock_file_that_is_not_ours_is_refused_and_left_alone(tmp_path, listen
 CONTENDER = """
 import sys
 from kwsd.errors import ConfigError
-from kwsd.sinks.socket_file import listen
+from kwsd.sinks.socket.socket_file import listen
 print("ready", flush=True)
 sys.stdin.readline()
 try:

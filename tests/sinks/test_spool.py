@@ -19,11 +19,11 @@ import pytest
 from kwsd.config import WebhookSettings
 from kwsd.errors import ConfigError
 from kwsd.sinks.bus import Bus
-from kwsd.sinks.spool import Spool
-from kwsd.sinks.spool_file import revive
-from kwsd.sinks.webhook import WebhookSink
+from kwsd.sinks.webhook.sink import WebhookSink
+from kwsd.sinks.webhook.spool import Spool
+from kwsd.sinks.webhook.spool_file import revive
+from kwsd.sinks.webhook.url import Url
 from kwsd.uptime import uptime_s
-from kwsd.url import Url
 from tests.sinks.http_receiver import Receiver, detection, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def test_a_spool_that_another_process_uses_is_refused(path):
     holder = python(
         """
         import sys
-        from kwsd.sinks.spool import Spool
+        from kwsd.sinks.webhook.spool import Spool
         spool = Spool(sys.argv[1])
         spool.open()
         print("open", flush=True)
@@ -514,8 +514,8 @@ def test_a_full_disk_costs_nothing_but_the_spool(path):
         """
         import logging, resource, sys, time
         from kwsd.config import WebhookSettings
-        from kwsd.sinks.webhook import WebhookSink
-        from kwsd.url import Url
+        from kwsd.sinks.webhook.sink import WebhookSink
+        from kwsd.sinks.webhook.url import Url
         from tests.sinks.http_receiver import Receiver, detection, wait_until
         logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s", level=logging.WARNING)
         path, limit = sys.argv[1], int(sys.argv[2])
@@ -546,8 +546,8 @@ def test_a_full_disk_costs_nothing_but_the_spool(path):
 KILLED = """
     import sys
     from kwsd.config import WebhookSettings
-    from kwsd.sinks.webhook import WebhookSink
-    from kwsd.url import Url
+    from kwsd.sinks.webhook.sink import WebhookSink
+    from kwsd.sinks.webhook.url import Url
     from tests.sinks.http_receiver import detection, wait_until
     url, spool = sys.argv[1:]
     settings = WebhookSettings(Url.parse(url), spool=spool, secret_env="S", timeout_s=60, max_age_s=60)

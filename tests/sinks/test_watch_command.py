@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from kwsd.commands import watch
+from kwsd.cli import watch
 
 ONLY_DETECTIONS = (None, {"detection"})
 

@@ -17,8 +17,8 @@ from kwsd import __version__
 from kwsd.config import WebhookSettings
 from kwsd.errors import ConfigError
 from kwsd.events import encode
-from kwsd.sinks.webhook import WebhookSink, backoff_s, read_key, retry_after_s, sign
-from kwsd.url import Url
+from kwsd.sinks.webhook.sink import WebhookSink, backoff_s, read_key, retry_after_s, sign
+from kwsd.sinks.webhook.url import Url
 from tests.sinks.http_receiver import Receiver, detection, wait_until
 
 
@@ -444,7 +444,7 @@ def test_trouble_is_told_once_and_its_end_too(caplog):
     with Receiver([503, 503, 200]) as receiver, running(receiver.url) as sink:
         sink.put(detection())
         settled(sink)
-    lines = [record.getMessage() for record in caplog.records if record.name == "kwsd.sinks.webhook"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "kwsd.sinks.webhook.sink"]
     host = f"http://127.0.0.1:{receiver.port}"
     assert lines == [f"{host}: answers 503; trying again", f"{host}: works again; 0 events were dropped so far"]
 

@@ -4,11 +4,11 @@ import pytest
 
 from kwsd.config import WebhookSettings
 from kwsd.events import DetectionEvent, rfc3339
-from kwsd.sinks import webhook
-from kwsd.sinks.answer import Answer
-from kwsd.sinks.post import PostError
-from kwsd.sinks.webhook import WebhookSink
-from kwsd.url import Url
+from kwsd.sinks.webhook import sink as webhook
+from kwsd.sinks.webhook.answer import Answer
+from kwsd.sinks.webhook.http_post import PostError
+from kwsd.sinks.webhook.sink import WebhookSink
+from kwsd.sinks.webhook.url import Url
 
 HOUR_S = 3600.0
 

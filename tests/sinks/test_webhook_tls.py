@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from kwsd.config import WebhookSettings
-from kwsd.sinks.webhook import WebhookSink
-from kwsd.url import Url
+from kwsd.sinks.webhook.sink import WebhookSink
+from kwsd.sinks.webhook.url import Url
 from tests.sinks.http_receiver import Receiver, detection
 
 PEM = str(Path(__file__).with_name("self_signed.pem"))

@@ -11,7 +11,7 @@ import pytest
 from kwsd_train import checkpoint
 from kwsd_train.cli import COMMANDS, main
 
-from kwsd.model.graph import read
+from kwsd.model.tflite.graph import read
 
 COMMON = ["--wanted_words", "up,down", "--window_stride_ms=20", "--model_architecture", "tiny_conv"]
 WORDS = ["--unknown_percentage", "100", "--validation_percentage", "20"]

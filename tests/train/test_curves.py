@@ -10,7 +10,7 @@ from kwsd_train.settings_writer import with_section, write_config
 
 from kwsd import config
 from kwsd.errors import ConfigError
-from kwsd.settings import CompleteRecognizeSettings
+from kwsd.recognize.settings import CompleteRecognizeSettings
 
 WORDS = ("yes", "no")
 SETTINGS = CompleteRecognizeSettings()

@@ -13,9 +13,9 @@ from kwsd_train.cli import COMMANDS, main
 from kwsd_train.examples import Examples, load_data
 from kwsd_train.flags import Boolean, Flag, FromTo, Several
 
-from kwsd.arguments import Parser
-from kwsd.config_kinds import Choice, Number, Text, Whole
+from kwsd.cli.parser import Parser
 from kwsd.errors import KwsdError
+from kwsd.validation.kinds import Choice, Number, Text, Whole
 
 TABLES = {
     name: rows

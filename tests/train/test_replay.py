@@ -15,7 +15,7 @@ from kwsd_train.score import Found
 import kwsd
 from kwsd.model import load
 from kwsd.recognize import RecognizeCommands
-from kwsd.settings import MODES, CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+from kwsd.recognize.settings import MODES, CompleteRecognizeSettings, RecognizeSettings, layer_recognize
 
 LABELS = ("_silence_", "_unknown_", "yes", "no")
 

@@ -12,7 +12,7 @@ from kwsd_train.settings_writer import write_model
 
 from kwsd import config
 from kwsd.model import load
-from kwsd.settings import RecognizeSettings, layer_recognize
+from kwsd.recognize.settings import RecognizeSettings, layer_recognize
 
 CLIPS = Path(__file__).parents[1] / "data" / "clips"
 

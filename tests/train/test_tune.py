@@ -84,7 +84,7 @@ def test_two_processes_share_a_study(data_dir, tmp_path, storage):
 
 
 def train_parser():
-    from kwsd.arguments import Parser
+    from kwsd.cli.parser import Parser
 
     parser = Parser()
     train.add_arguments(parser)

@@ -4,7 +4,7 @@ import pytest
 from kwsd_train import train
 from kwsd_train.cli import main
 
-from kwsd.arguments import Parser
+from kwsd.cli.parser import Parser
 
 TUTORIAL = [
     "data_url",

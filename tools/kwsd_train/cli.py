@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from kwsd import __version__
-from kwsd.arguments import Parser
+from kwsd.cli.parser import Parser
 from kwsd.errors import KwsdError
 from kwsd_train.extra import missing
 from kwsd_train.interruption import Stopped

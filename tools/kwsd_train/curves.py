@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.settings import CompleteRecognizeSettings
+from kwsd.recognize.settings import CompleteRecognizeSettings
 from kwsd_train.hearing import Heard
 from kwsd_train.replay import Replayer
 from kwsd_train.score import Row, strict

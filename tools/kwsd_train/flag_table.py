@@ -6,7 +6,7 @@ of its range. Folders, files and plain switches are the commands' own.
 
 from typing import Any
 
-from kwsd.config_kinds import Choice, Kind, Number, Text, Whole
+from kwsd.validation.kinds import Choice, Kind, Number, Text, Whole
 from kwsd_train import distribute, recipes, sampling
 from kwsd_train.architectures import absolute
 from kwsd_train.convert import QUANTIZE

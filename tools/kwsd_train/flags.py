@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kwsd.config_kinds import Choice, Kind, Number, Text, Whole, reader
+from kwsd.validation.kinds import Choice, Kind, Number, Text, Whole, reader
 
 _METAVARS = {"ms": "MS", "s": "S", "Hz": "HZ", "dB": "DB"}
 _KIND_METAVARS: Mapping[type[Kind], str] = {Whole: "N", Number: "X", Text: "TEXT"}

@@ -17,9 +17,9 @@ def needed(model: str, labels: str) -> str | None:
     """
     from kwsd.model import runtime
     from kwsd.model.catalogue import find, read_file
-    from kwsd.model.flatbuffer import MalformedError
-    from kwsd.model.graph import read
     from kwsd.model.metadata import ENTRY, parse
+    from kwsd.model.tflite.flatbuffer import MalformedError
+    from kwsd.model.tflite.graph import read
 
     path = find(model, runtime.choose(None))
     try:

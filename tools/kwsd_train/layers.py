@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from kwsd import config
-from kwsd.arguments import add_recognize_arguments
+from kwsd.cli.parser import add_recognize_arguments
 from kwsd.model import Model
-from kwsd.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+from kwsd.recognize.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
 from kwsd_train import given_labels
 
 

@@ -18,7 +18,7 @@ from kwsd_train.data import data_root, which_set
 from kwsd_train.other_voices import OTHER_WORDS
 
 if TYPE_CHECKING:
-    from kwsd.audio.microphone import Microphone
+    from kwsd.audio.microphone.microphone import Microphone
 
 HELP = "ask for words, record them from the microphone and keep the loudest second of each"
 EXAMPLE = "kwsd-train record --words lumos,nox --takes 20 --speaker anna"
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kwsd.audio.microphone import Microphone
+    from kwsd.audio.microphone.microphone import Microphone
     from kwsd.config import AudioSettings
 
     words = own_clips.words("--words", args.words)
@@ -184,8 +184,8 @@ class Session:
 
 
 def _meter(samples: Signal) -> str:
-    from kwsd.audio.checks import dbfs
-    from kwsd.commands.meter import bar
+    from kwsd.audio.diagnosis import dbfs
+    from kwsd.cli.meter import bar
 
     level_dbfs = dbfs(float(np.sqrt(np.mean(np.square(samples)))))
     clipped = "  CLIPPED" if np.abs(samples).max() >= takes.FULL_SCALE else ""

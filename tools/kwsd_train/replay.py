@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.recognize import (
+from kwsd.recognize.recognize_commands import (
     REARM_RATIO,
     REARM_WINDOW_DIVISOR,
     REARMING_MODES,
@@ -22,7 +22,7 @@ from kwsd.recognize import (
     RecognizeCommands,
     is_running_speech,
 )
-from kwsd.settings import CompleteRecognizeSettings
+from kwsd.recognize.settings import CompleteRecognizeSettings
 from kwsd_train.hearing import Heard
 from kwsd_train.score import Found
 

@@ -20,7 +20,7 @@ import numpy as np
 from kwsd import config
 from kwsd.errors import UsageError
 from kwsd.model import Model
-from kwsd.settings import CompleteRecognizeSettings
+from kwsd.recognize.settings import CompleteRecognizeSettings
 from kwsd_train import curves, flag_table, flags, layers, pictures, score
 from kwsd_train.curves import Counts, Curve
 from kwsd_train.files import write_whole

@@ -21,7 +21,7 @@ CONFIG, SOCKET, DROP_INS = "/etc/kwsd/kwsd.yaml", "/run/kwsd/kwsd.sock", "/etc/s
 BREAKABLE = """
 import pathlib, sys, time
 import kwsd.model
-from kwsd.cli import main
+from kwsd.cli.main import main
 
 quick, hang, fail = kwsd.model.Model.scores, pathlib.Path("/run/kwsd-hangs"), pathlib.Path("/run/kwsd-fails")
 

@@ -1,0 +1,240 @@
+"""The process in which PortAudio runs, seen from outside: started, listened to, and thrown away.
+
+Nothing here waits for PortAudio: what hangs, spins or crashes does so in the child
+(`kwsd.audio.microphone.portaudio`), and SIGKILL ends it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from array import array
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kwsd.audio.microphone.devices import CannotOpenError, Device, NoDeviceError
+from kwsd.audio.microphone.wire import PIPE_BYTES, PREAMBLE, widen
+from kwsd.errors import ConfigError, KwsdError, UnavailableError
+
+PROGRAM = Path(__file__).with_name("portaudio.py")
+ALSA_MEND = "Look at ALSA's configuration (~/.asoundrc, /etc/asound.conf, $ALSA_CONFIG_PATH)."
+SERVER_MEND = "Restart it: systemctl --user restart pipewire pipewire-pulse wireplumber (or pulseaudio)."
+REAP_S = 0.2  # a child that a driver holds in the kernel does not even obey SIGKILL
+
+
+class Child:
+    """A running `kwsd.audio.microphone.portaudio`.
+
+    Args:
+        role: ``devices`` or ``capture``.
+        settings: its arguments; JSON.
+        samples_to: the writing end of a pipe for samples.
+
+    Attributes:
+        reports_from: a descriptor that can be read when there are reports, or never will be any.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self, role: str, settings: dict[str, Any], samples_to: int | None = None) -> None:
+        self._unread = b""
+        # -P: the working folder is no place to import from.
+        command = [sys.executable, "-I" if sys.flags.isolated else "-P", str(PROGRAM), role]
+        with contextlib.ExitStack() as on_error:
+            self.reports_from, reports_to = os.pipe()
+            on_error.callback(os.close, self.reports_from)
+            os.set_blocking(self.reports_from, False)
+            settings = {**settings, "reports_to": reports_to}
+            if samples_to is not None:
+                settings["samples_to"] = samples_to
+            try:
+                self._process = subprocess.Popen(
+                    [*command, json.dumps(settings)],
+                    stdin=subprocess.PIPE,  # never written to; its end ends the child
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=[end for end in (reports_to, samples_to) if end is not None],
+                    process_group=0,  # Ctrl-C is for the parent
+                )
+            finally:
+                os.close(reports_to)
+            on_error.callback(self._end)
+            # Kept open: when things go wrong there may be no descriptor left to open it with.
+            self._stat = os.open(f"/proc/{self._process.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            on_error.pop_all()
+
+    def usage(self) -> tuple[float, float]:
+        """User and system time, in seconds, and resident memory, in MiB."""
+        fields = os.pread(self._stat, 1 << 12, 0).rpartition(b") ")[2].split()
+        user, system, pages = int(fields[11]), int(fields[12]), int(fields[21])
+        return (user + system) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def reports(self) -> list[dict[str, Any]]:
+        """What it reported since the last call."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.reports_from, 1 << 16):
+                self._unread += data
+        *lines, self._unread = self._unread.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def ended(self) -> str | None:
+        """How it ended, in words; None while it runs."""
+        # Without reaping it: until `kill` its number, which is its group's, too, shall be nobody else's.
+        end = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if end is None:
+            return None
+        if end.si_code == os.CLD_EXITED:
+            return f"the capture process ended with {end.si_status}"
+        return f"the audio library crashed ({signal.strsignal(end.si_status)})"
+
+    def kill(self) -> None:
+        """Ends it and what it started, whatever they are doing."""
+        self._end()
+        os.close(self._stat)
+        os.close(self.reports_from)
+
+    def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(REAP_S)
+
+
+class Capture:
+    """A child that opens a device, however long that takes, and hears it until it goes away.
+
+    Args:
+        wanted: the fields of `kwsd.audio.microphone.portaudio.Wanted`.
+
+    Attributes:
+        samples_from: the pipe with its blocks; whoever reads it has a copy of the descriptor.
+        opened: the device's name; None until it is open.
+        failure: why the last attempt to open it failed.
+        ended: how it ended, in words; None while it runs.
+        overruns: blocks that found no room, and losses that PortAudio told.
+    """
+
+    def __init__(self, wanted: dict[str, Any]) -> None:
+        self.opened: str | None = None
+        self.failure: KwsdError | None = None
+        self.ended: str | None = None
+        self.overruns = 0
+        self._last_words: str | None = None
+        self._rate_hz: int = wanted["rate_hz"]
+        self._child: Child | None = None
+        try:
+            with contextlib.ExitStack() as on_error:
+                self.samples_from, samples_to = os.pipe()
+                on_error.callback(os.close, self.samples_from)
+                try:
+                    widen(samples_to, PIPE_BYTES)
+                    self._child = Child("capture", wanted, samples_to)
+                finally:
+                    os.close(samples_to)
+                on_error.pop_all()
+        except OSError as error:  # no descriptors, processes or memory just now
+            self.failure = CannotOpenError("microphone", f"no process can be started ({error.strerror})")
+            self.ended = str(self.failure)
+
+    def usage(self) -> tuple[float, float]:
+        """User and system time, in seconds, and resident memory, in MiB."""
+        return self._child.usage() if self._child else (0.0, 0.0)
+
+    def waiting_s(self) -> float:
+        """How much audio the child has written and nobody has read yet; a block's header counts as samples."""
+        if self._child is None:
+            return 0.0
+        count = array("i", [0])
+        fcntl.ioctl(self.samples_from, termios.FIONREAD, count)
+        return max(0, count[0] - PREAMBLE.size) / 2 / self._rate_hz
+
+    def step(self) -> bool:
+        """Takes note of what the child reported, and of its end; whether it reported anything."""
+        if self._child is None:
+            return False
+        ended = self._child.ended()  # before the reports, so that its last one is among them
+        reports = self._child.reports()
+        for report in reports:
+            if "failed" in report:
+                self.failure = error_of(report["failed"])
+            elif "opened" in report:
+                (self.opened, self._rate_hz), self.failure = report["opened"], None
+            self.overruns = report.get("overruns", self.overruns)
+            self._last_words = report.get("ended", self._last_words)
+        if ended is not None:
+            self.ended = self._last_words or ended
+        return bool(reports)
+
+    def kill(self) -> None:
+        if self._child:
+            self._child.kill()
+            os.close(self.samples_from)
+
+
+def error_of(report: dict[str, Any]) -> KwsdError:
+    """The error that `kwsd.audio.microphone.portaudio.described` described."""
+    if report["kind"] == "config":
+        return ConfigError(*report["faults"])
+    kinds = {"absent": NoDeviceError, "refused": CannotOpenError}
+    return kinds.get(report["kind"], UnavailableError)(report["what"], report["why"], report["mend"])
+
+
+class Survey(NamedTuple):
+    """What PortAudio tells of this machine.
+
+    Attributes:
+        version: PortAudio's, in words; empty where it did not come so far.
+        devices: those with inputs, and the sound server's sources.
+        rates_hz: at which of the common rates each opens; None where it was not asked, or gave no answer.
+        fault: why something is missing.
+    """
+
+    version: str
+    devices: list[Device]
+    rates_hz: list[list[int] | None]
+    fault: KwsdError | None
+
+
+def survey(limit_s: float, rates_of: Collection[str] | None = ()) -> Survey:
+    """Asks PortAudio, for at most ``limit_s`` seconds.
+
+    Args:
+        rates_of: the devices, by name, whose rates are wanted, which takes opening them; None for all.
+    """
+    child = Child("devices", {"rates_of": None if rates_of is None else list(rates_of)})
+    version, devices, rates_hz = "", list[Device](), list[list[int] | None]()
+    fault: KwsdError | None = None
+    wakes = select.poll()
+    wakes.register(child.reports_from, select.POLLIN)
+    deadline_s, done = time.monotonic() + limit_s, False
+    try:
+        while not done:
+            wakes.poll(max(0.0, deadline_s - time.monotonic()) * 1000)
+            ended = child.ended()  # before the reports, so that its last one is among them
+            for report in child.reports():
+                version = report.get("version", version)
+                if "devices" in report:
+                    devices = [Device(**row) for row in report["devices"]]
+                    rates_hz = [None] * len(devices)
+                for position, rates in report.get("rates", ()):
+                    rates_hz[position] = rates
+                fault = error_of(report["failed"]) if "failed" in report else None
+                done = "done" in report or fault is not None
+            if not done and ended is not None:
+                fault, done = UnavailableError("sound system", ended, ALSA_MEND), True
+            elif not done and time.monotonic() >= deadline_s:
+                why = f"no answer within {limit_s:g} s: the sound server hangs"
+                fault, done = UnavailableError("sound system", why, SERVER_MEND), True
+    finally:
+        child.kill()
+    return Survey(version, devices, rates_hz, fault)

@@ -1,0 +1,228 @@
+"""The microphone as a Source that outlives its device.
+
+Two threads use it. The spotter thread calls ``read``. The main thread calls ``step``, at least once a second, and at
+once when ``read`` came back with nothing or with a gap; it looks after the processes that capture, never blocks, and
+raises what cannot be mended by waiting::
+
+    microphone = Microphone(settings.audio, rate_hz)   # begins to open the device, does not wait for it
+    while ...:
+        microphone.step(time.monotonic())              # raises KwsdError
+        state, reason, since_s = microphone.state      # contracts: starting, listening, waiting, ...
+    microphone.close()                                 # whatever hangs is killed
+
+What to do is decided by ``recovery.py``; here it is done.
+"""
+
+import math
+import os
+import time
+from typing import NamedTuple, Protocol
+
+from kwsd.audio.microphone.capture import Capture
+from kwsd.audio.microphone.device_state import Action, Facts, Recovery
+from kwsd.audio.microphone.devices import CannotOpenError, NoDeviceError
+from kwsd.audio.microphone.inlet import Inlet
+from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.source import Block, End, Gap
+from kwsd.errors import UnavailableError
+
+STRIDE_MS = 30.0
+BLOCK_LEAST_MS, BLOCK_MOST_MS = 5.0, 100.0
+
+
+class AudioSettings(Protocol):
+    """What ``kwsd.config.AudioSettings`` has; see docs/config.md."""
+
+    @property
+    def device(self) -> str | int | None: ...
+    @property
+    def channel(self) -> int: ...
+    @property
+    def gain_db(self) -> float: ...
+    @property
+    def stall_s(self) -> float: ...
+    @property
+    def block_ms(self) -> int | None: ...
+
+
+class State(NamedTuple):
+    """``since_s`` is Unix time."""
+
+    state: str
+    reason: str
+    since_s: float
+
+
+class Microphone:
+    """See above.
+
+    Args:
+        settings: device, channel, gain, time limit, block length.
+        rate_hz: of the samples handed out; a device that does not do it is resampled as a stream.
+        wait: whether a device that cannot be opened at first is waited for; else ``step`` raises UnavailableError.
+        stride_ms: how far apart clips are scored: the length of a block where the settings say none.
+
+    Attributes:
+        name: the device's full name; before it is known, what was asked for.
+        state: what it is doing.
+        steps: how often ``step`` was called.
+        usage: user and system time, in seconds, and resident memory, in MiB, of the processes that captured at the
+            last look.
+    """
+
+    paced = True
+
+    def __init__(
+        self, settings: AudioSettings, rate_hz: int, *, wait: bool = True, stride_ms: float = STRIDE_MS
+    ) -> None:
+        self.rate_hz = rate_hz
+        self.name = "default" if settings.device is None else str(settings.device)
+        self.steps = 0
+        self.usage = 0.0, 0.0
+        now_s = time.monotonic()
+        self._wanted = {
+            "device": settings.device,
+            "full_name": None,
+            "channel": settings.channel,
+            "rate_hz": rate_hz,
+            "block_ms": block_ms_for(stride_ms) if settings.block_ms is None else settings.block_ms,
+        }
+        self._wait = wait
+        self._recovery = Recovery(settings.stall_s, now_s)
+        self.state = State(self._recovery.state, self._recovery.reason, time.time())
+        self._first: Capture | None = None
+        self._second: Capture | None = None
+        self._opened_once = False
+        self._overruns = 0  # of captures that are gone
+        self._waiting_s = 0.0
+        self._received = 0  # at the last look
+        self._inlet = Inlet()
+        self._reader = Reader(self._inlet, rate_hz, settings.gain_db)  # the spotter thread's
+        self.step(now_s)
+
+    # The main thread's side.
+
+    def step(self, now_s: float) -> None:
+        """One look at the device, and the next thing to be done about it.
+
+        Args:
+            now_s: ``time.monotonic()``.
+
+        Raises:
+            UnavailableError: PortAudio is not there, or, without ``wait``, the device.
+            ConfigError: at start, the name fits several devices, or the device has no such channel.
+        """
+        self.steps += 1
+        first, second = self._facts_of_first(), self._facts_of_second()
+        action = self._recovery.step(first, second, self.fault, now_s)
+        state, reason = self._recovery.state, self._recovery.reason
+        if (state, reason) != self.state[:2]:
+            self.state = State(state, reason, self.state.since_s if state == self.state.state else time.time())
+        if not self._opened_once:
+            self._raise_at_the_start()
+        self._carry_out(action)
+        usages = [capture.usage() for capture in (self._first, self._second) if capture]
+        self.usage = sum(time_s for time_s, _ in usages), sum(memory_mb for _, memory_mb in usages)
+
+    @property
+    def counters(self) -> dict[str, float]:
+        """``samples_lost``, ``overruns`` (blocks that found no room), ``audio_s`` handed out; for any thread.
+
+        And ``waiting``: samples that nobody had read yet at the last look. Samples are at ``rate_hz``.
+        """
+        first = self._first
+        return {
+            "samples_lost": self._reader.samples_lost,
+            "overruns": self._overruns + (first.overruns if first else 0),
+            "audio_s": round(self._reader.samples / self.rate_hz, 3),
+            "waiting": round(self._waiting_s * self.rate_hz),
+        }
+
+    def close(self) -> None:
+        """Lets go of the device, whatever hangs; nobody may be reading."""
+        self._end(self._second)
+        self._end(self._first)
+        self._first = self._second = None
+        self._inlet.close()
+
+    def _facts_of_first(self) -> Facts | None:
+        if (capture := self._first) is None:
+            return None
+        reported = capture.step()
+        if capture.opened is not None:
+            self._opened_once = True
+            self.name = capture.opened
+            if self._wanted["device"] is not None:
+                self._wanted["full_name"] = self.name
+        received, self._received = self._received, self._inlet.received
+        self._waiting_s = capture.waiting_s()
+        # Audio that waits for a slow spotter is audio.
+        return _facts(capture, reported, heard=self._received != received or self._waiting_s > 0)
+
+    def _facts_of_second(self) -> Facts | None:
+        if (capture := self._second) is None:
+            return None
+        reported = capture.step()
+        return _facts(capture, reported, heard=capture.waiting_s() > 0)
+
+    def _raise_at_the_start(self) -> None:
+        """Raises what waiting cannot mend; where it shall not be waited, whatever keeps the device from being heard."""
+        if self._first is None:
+            return
+        failure = self._first.failure
+        if failure is not None and not isinstance(failure, NoDeviceError | CannotOpenError):
+            raise failure
+        if self._wait:
+            return
+        if failure is not None:
+            raise UnavailableError(failure.what, failure.why, "kwsd doctor tells more.")
+        if self._first.ended is not None:
+            raise UnavailableError("microphone", self._first.ended, "kwsd doctor tells more.")
+        if self._recovery.hangs:
+            raise UnavailableError("microphone", "the sound system does not answer", "Restart the sound server.")
+
+    def _carry_out(self, action: Action) -> None:
+        if action is Action.START:
+            self._end(self._first)
+            self._follow(Capture(self._wanted))
+        elif action is Action.START_SECOND:
+            self._end(self._second)
+            self._second = Capture(self._wanted)
+        elif action is Action.DROP_SECOND:
+            self._end(self._second)
+            self._second = None
+        elif action is Action.PROMOTE_SECOND and self._second:
+            self._end(self._first)
+            second, self._second = self._second, None
+            self._follow(second)
+
+    def _follow(self, capture: Capture) -> None:
+        self._first = capture
+        if capture.ended is None:
+            self._inlet.follow(os.dup(capture.samples_from))
+
+    def _end(self, capture: Capture | None) -> None:
+        if capture:
+            self._overruns += capture.overruns
+            capture.kill()
+
+    # The spotter thread's side.
+
+    @property
+    def fault(self) -> str | None:
+        """In words, what is wrong with the signal or its rate."""
+        return self._reader.fault
+
+    def read(self, timeout_s: float) -> Block | Gap | End | None:
+        """The next block or gap, or None; see Source. Never ends."""
+        return self._reader.read(timeout_s)
+
+
+def block_ms_for(stride_ms: float) -> float:
+    """A block for each stride; where that would be long, some for each."""
+    return max(BLOCK_LEAST_MS, stride_ms / math.ceil(stride_ms / BLOCK_MOST_MS))
+
+
+def _facts(capture: Capture, reported: bool, heard: bool) -> Facts:
+    failure = str(capture.failure) if capture.failure else None
+    return Facts(reported, capture.opened is not None, heard, failure, capture.ended)

@@ -1,0 +1,155 @@
+"""``kwsd check-config``: is this file right, and what would hold with it?"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from kwsd.config import Settings
+from kwsd.sinks.webhook.url import Url
+
+HELP = "Checks a configuration and prints the settings in force, or every fault of it as FILE:LINE: what is wrong."
+EXAMPLE = "kwsd check-config /etc/kwsd/kwsd.yaml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="YAML file, as for kwsd --config")
+    parser.description = (
+        f"{HELP}\n\nThe model is loaded, so that its words and its row stride are checked too. Times are in ms or s, as"
+        "\nthe end of each key says, gains in dB. Code 0, or 78 with faults, which go to standard error."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd import config
+    from kwsd.errors import ConfigError, UnavailableError
+
+    try:
+        settings = config.load(args.file, model_faults)
+        settings = with_model(settings)
+        if faults := sink_faults(settings):
+            raise ConfigError(*faults)
+    except ConfigError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)
+        return error.exit_code
+    except UnavailableError as error:
+        print(f"kwsd: words and strides are not checked: {error}", file=sys.stderr)
+    print(to_yaml(settings), end="")
+    return 0
+
+
+def model_faults(settings: Settings) -> Sequence[str]:
+    """What model and machine have against settings at fault elsewhere; of the model nothing without a runtime."""
+    from kwsd.errors import ConfigError, UnavailableError
+
+    faults: Sequence[str] = ()
+    try:
+        with_model(settings)
+    except ConfigError as error:
+        faults = error.faults
+    except UnavailableError:
+        faults = ()
+    return (*faults, *sink_faults(settings))
+
+
+def sink_faults(settings: Settings) -> Sequence[str]:
+    """What a start would find wrong with the sinks on this machine, as this user: secrets, groups, folders."""
+    from kwsd.config import SocketSettings, WebhookSettings
+    from kwsd.errors import ConfigError
+
+    faults: list[str] = []
+    for number, sink in enumerate(settings.sinks or ()):
+        try:
+            if isinstance(sink, WebhookSettings):
+                from kwsd.sinks.webhook.sink import read_key
+
+                key = "secret_file" if sink.secret_file is not None else "secret_env"
+                read_key(sink, os.environ)
+            elif isinstance(sink, SocketSettings):
+                from kwsd.sinks.socket.socket_file import check_place
+
+                key = "path"
+                check_place(sink.path, sink.group)
+        except ConfigError as error:
+            faults += [settings.fault(("sinks", number, key), fault) for fault in error.faults]
+    return faults
+
+
+def with_model(settings: Settings) -> Settings:
+    """The settings with all of ``recognize`` filled in, as the daemon would lay the layers.
+
+    Raises:
+        ConfigError: the model is refused, or does not fit the settings.
+        UnavailableError: there is no runtime to load it with.
+    """
+    from kwsd.config import check_labels, check_stride
+    from kwsd.errors import ConfigError, ModelError
+    from kwsd.model import load
+    from kwsd.recognize.settings import RecognizeSettings, layer_recognize
+
+    try:
+        model = load(settings.model, labels=settings.labels, frontend=settings.frontend)
+    except ModelError as error:
+        raise ConfigError(settings.fault(("model",), str(error))) from error
+    row_stride_ms = model.frontend.get("stride_ms")
+    layers = settings.recognize, RecognizeSettings(**model.recognize)
+    recognize = layer_recognize(*layers, row_stride_ms=row_stride_ms)
+    faults = check_labels(settings, model.labels) + check_stride(settings, recognize.clip_stride_ms, row_stride_ms)
+    if faults:
+        raise ConfigError(*faults)
+    return replace(settings, recognize=RecognizeSettings(**asdict(recognize)))
+
+
+def to_yaml(settings: Settings) -> str:
+    """The settings as a configuration file, without secrets: of a URL only what it shows of itself.
+
+    Recogniser settings that are not said stay out, since the model says them.
+    """
+    tree: dict[str, Any] = {}
+    for name in ("model", "labels", "frontend", "only"):
+        tree[name] = getattr(settings, name)
+    tree["audio"] = asdict(settings.audio)
+    tree["recognize"] = {name: value for name, value in asdict(settings.recognize).items() if value is not None}
+    tree["log"] = asdict(settings.log)
+    text = "".join(_block(tree, ""))
+    if settings.sinks is None:
+        return f"{text}sinks: null  # standard output; under systemd the socket too\n"
+    sinks = [_sink(sink) for sink in settings.sinks]
+    return text + ("sinks:\n" if sinks else "sinks: []\n") + "".join(sinks)
+
+
+def _sink(sink: Any) -> str:
+    values = {"type": type(sink).__name__.removesuffix("Settings").lower(), **vars(sink)}
+    first, *rest = _block(values, "    ")
+    return f"  - {first.lstrip()}{''.join(rest)}"
+
+
+def _block(mapping: dict[str, Any], indent: str) -> list[str]:
+    lines: list[str] = []
+    for key, value in mapping.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{_scalar(key)}:\n", *_block(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{_scalar(key)}: {_scalar(value)}\n")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    """A value on one line, in what YAML and JSON have in common wherever plain text could be misread."""
+    import json
+    import re
+
+    from kwsd.validation.yaml import resolve
+
+    if isinstance(value, Url):
+        return f"{_scalar(str(value))}  # no more of it is shown"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_scalar(item) for item in value)}]"
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*", value, re.ASCII) and resolve(value) == value:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False)

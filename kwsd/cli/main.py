@@ -1,0 +1,140 @@
+"""Arguments -> one command; no logic of its own.
+
+``kwsd`` without a command, and ``kwsd run``, is the daemon. The modules of the other commands, and what they
+import, are loaded when they are asked for.
+"""
+
+import faulthandler
+import importlib
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kwsd import __version__
+from kwsd.daemon.signals import hold_hangup
+from kwsd.errors import KwsdError, OutputError
+
+if TYPE_CHECKING:
+    from kwsd.cli.parser import Parser
+
+COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; errors that a person can mend become one line each."""
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        command, arguments = _command(list(sys.argv[1:] if argv is None else argv))
+        if command == "run":
+            hold_hangup()
+        _fill_standard_files()
+        _name_output_errors()
+        code = _run(command, arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except KwsdError as error:
+        for line in error.lines:
+            complain(line)
+        if isinstance(error, OutputError):
+            _forget_output()
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # whoever read our output has gone, and said so
+        _forget_output()
+        return 0
+
+
+def _command(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command, and what is said to it."""
+    if arguments and arguments[0] in COMMANDS:
+        return arguments[0], arguments[1:]
+    if arguments and arguments[0] in ("-h", "--help"):
+        return "run", ["--help"]
+    return "run", arguments
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    from kwsd import log  # not at the top, so that signals have their handlers as early as can be
+
+    module, parser = parser_of(command)
+    args = parser.parse_args(arguments)
+    log.setup()
+    faulthandler.register(signal.SIGUSR1)  # "what are the threads doing?", answered on standard error
+    return int(module.run(args))
+
+
+def parser_of(command: str) -> "tuple[Any, Parser]":
+    """A command's module, and the parser of its arguments."""
+    from kwsd.cli.parser import Parser
+
+    module = importlib.import_module(f"kwsd.cli.{command.replace('-', '_')}")
+    parser = Parser(
+        prog="kwsd" if command == "run" else f"kwsd {command}",
+        description=module.HELP,
+        example=module.EXAMPLE,
+        commands=COMMANDS if command == "run" else (),
+        once=True,
+    )
+    if command == "run":
+        parser.add_argument("--version", action="version", version=f"kwsd {__version__}")
+        parser.description = f"{module.HELP}\n\nother commands (kwsd COMMAND --help): {', '.join(COMMANDS[1:])}"
+    module.add_arguments(parser)
+    return module, parser
+
+
+def complain(line: str) -> None:
+    """One line to standard error in the form of all of kwsd's errors."""
+    from kwsd import standard_error
+
+    standard_error.write(f"kwsd: {line}")
+
+
+def _fill_standard_files() -> None:
+    """Gives closed standard files /dev/null in place of whatever is opened next, and Python a standard error."""
+    import os
+
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    if sys.stderr is None:  # faulthandler needs one, and `print` to None would go to standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def _interrupt(_signum: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class _Output(io.FileIO):
+    """Standard output; what goes wrong with it is an OutputError, except that its reader has gone."""
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError("standard output", error.strerror or str(error)) from error
+
+
+def _name_output_errors() -> None:
+    """Puts an _Output beneath Python's standard output, unless a test has put something of its own there."""
+    before = sys.__stdout__
+    if before is None or sys.stdout is not before:
+        return
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(1, "w", closefd=False)),
+        encoding=before.encoding,
+        errors=before.errors,
+        line_buffering=before.line_buffering or before.write_through,
+    )
+
+
+def _forget_output() -> None:
+    """Keeps the interpreter's flush at exit from complaining about a standard output that nothing can be written to."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,161 @@
+"""``kwsd meter``: level and scores, live, so that a person sees at once whether the microphone works."""
+
+import argparse
+import sys
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kwsd.audio.source import Block, Source
+    from kwsd.spotter import Spotter
+
+HELP = "Shows the level (dBFS) and the averaged score of each word (0 to 1), live, until Ctrl-C."
+EXAMPLE = "kwsd meter --device usb --seconds 30"
+
+FLOOR_DBFS = -70.0
+REDRAW_S = 0.1
+LINE_S = 0.5  # where no terminal is redrawn
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.options import add_hearing_arguments
+
+    add_hearing_arguments(parser)
+    parser.add_argument(
+        "--source", metavar="FILE|-", help="a file or standard input at its own pace, not the microphone"
+    )
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: never)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd import core_dumps
+    from kwsd.audio.file import open_source
+    from kwsd.audio.microphone.microphone import Microphone
+    from kwsd.cli.options import read_settings
+    from kwsd.model import load
+    from kwsd.spotter import Spotter
+
+    core_dumps.forbid()
+    settings = read_settings(args)
+    model = load(settings.model, settings.labels, settings.frontend)
+    audio, rate_hz = settings.audio, model.sample_rate_hz
+    source: Source
+    if args.source is None:
+        source = Microphone(audio, rate_hz)
+    else:
+        source = open_source(args.source, rate_hz, realtime=True, channel=audio.channel, gain_db=audio.gain_db)
+    spotter = Spotter(model, **vars(settings.recognize))
+    meter = Meter(source, spotter, settings.only, on_terminal=sys.stdout is not None and sys.stdout.isatty())
+    try:
+        meter.run(args.seconds)
+    finally:
+        source.close()
+    return 0
+
+
+class Meter:
+    """Reads a source and shows what a Spotter makes of it.
+
+    Args:
+        source: a microphone or a file.
+        spotter: with the settings to be tried.
+        only: the words that count; None for all.
+        on_terminal: redraw bars in place; else a line twice a second.
+    """
+
+    def __init__(
+        self, source: "Source", spotter: "Spotter", only: Collection[str] | None = None, *, on_terminal: bool
+    ) -> None:
+        self._source, self._spotter, self._on_terminal = source, spotter, on_terminal
+        self._only = spotter.labels if only is None else only
+        self._heard = ""
+        self._power = 0.0
+        self._peak = 0.0
+        self._drawn = 0
+
+    def run(self, seconds: float | None) -> None:
+        """Until the source ends, or for so many seconds."""
+        from kwsd.audio.microphone.microphone import Microphone
+        from kwsd.audio.source import Block, End, Gap
+
+        began_s = now_s = time.monotonic()
+        show_s = began_s
+        while seconds is None or now_s - began_s < seconds:
+            item = self._source.read(0.1)
+            now_s = time.monotonic()
+            if isinstance(self._source, Microphone):
+                self._source.step(now_s)
+            if isinstance(item, End):
+                break
+            if isinstance(item, Block):
+                self._hear(item)
+            elif isinstance(item, Gap):
+                self._spotter.reset(item.lost)
+            if now_s >= show_s:
+                show_s = now_s + (REDRAW_S if self._on_terminal else LINE_S)
+                self._show()
+        self._show()
+
+    def _hear(self, block: "Block") -> None:
+        import numpy as np
+
+        samples = block.samples
+        self._power = float(np.dot(samples, samples)) / len(samples)
+        self._peak = max(self._peak, float(np.abs(samples).max()))
+        for detection in self._spotter.push(samples):
+            if detection.label not in self._only:
+                continue
+            self._heard = f"{detection.label} ({detection.score:.2f}) at {detection.audio_ms / 1000:.1f} s"
+
+    def _show(self) -> None:
+        from kwsd.audio.diagnosis import dbfs
+
+        level_dbfs, peak_dbfs = dbfs(self._power**0.5), dbfs(self._peak)
+        self._peak = 0.0
+        averages = self._spotter.averages
+        labels = self._spotter.labels
+        scores = dict.fromkeys(labels, 0.0) if averages is None else dict(zip(labels, averages.tolist(), strict=True))
+        if self._on_terminal:
+            self._redraw(level_dbfs, peak_dbfs, scores)
+            return
+        best = sorted(scores, key=lambda label: -scores[label])[:3]
+        words = "  ".join(f"{label} {scores[label]:.2f}" for label in best)
+        print(
+            f"level {level_dbfs:6.1f} dBFS  peak {peak_dbfs:6.1f} dBFS  {words}  {self._state()}".rstrip(), flush=True
+        )
+
+    def _redraw(self, level_dbfs: float, peak_dbfs: float, scores: dict[str, float]) -> None:
+        import shutil
+
+        columns = shutil.get_terminal_size().columns
+        width = max(4, min(50, columns - 24))
+        filled = 1 - max(FLOOR_DBFS, level_dbfs) / FLOOR_DBFS
+        rows = [f"{'level':12} {bar(filled, width)} {level_dbfs:6.1f} dB"]
+        rows += [f"{label[:12]:12} {bar(score, width)} {score:6.2f}" for label, score in scores.items()]
+        rows.append(f"peak {peak_dbfs:.1f} dBFS  {self._state()}  {self._heard and 'heard: ' + self._heard}")
+        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        # Each row is cut to the terminal, since a wrapped one would spoil the way back up.
+        text = "".join(f"\r{row[: columns - 1]}\x1b[K\n" for row in rows)
+        print(up + text, end="", flush=True)
+        self._drawn = len(rows)
+
+    def _state(self) -> str:
+        state = getattr(self._source, "state", None)
+        return "" if state is None or state.state == "listening" else f"{state.state}: {state.reason}"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of ``width`` characters, filled to ``share`` (0 to 1)."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return "#" * filled + "." * (width - filled)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+_seconds.__name__ = "positive number of seconds"  # argparse names the type in its message

@@ -1,0 +1,180 @@
+"""``kwsd run``, or just ``kwsd``: the daemon's options."""
+
+import argparse
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from kwsd.recognize.settings import RecognizeSettings
+
+if TYPE_CHECKING:
+    from kwsd.config import Settings, SinkSettings
+
+HELP = "Listens to a microphone and says which of a handful of words was spoken."
+EXAMPLE = "kwsd --model default --only stop,go --socket /tmp/kwsd.sock"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.parser import add_recognize_arguments
+    from kwsd.config import flag
+
+    add = parser.add_argument
+    add("-c", "--config", metavar="FILE", help="YAML file; a flag beats the file. Without it no file is read")
+    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
+    add("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
+    add("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
+
+    audio = parser.add_argument_group("audio")
+    add = audio.add_argument
+    add(
+        "-d",
+        "--device",
+        type=flag("audio", "device"),
+        metavar="NAME|INDEX",
+        help="input device, or the sound server's source, by part of its name or by index (kwsd devices)",
+    )
+    add(
+        "--channel",
+        type=flag("audio", "channel"),
+        metavar="N",
+        help="channel of the device or file, from 0 (default: 0)",
+    )
+    add("--source", metavar="FILE|-", help="WAV/FLAC/Ogg file, or raw/WAV on standard input, for the microphone")
+    add("--raw-rate", type=int, metavar="HZ", help="rate of raw 16-bit standard input (default: the model's)")
+    add("--raw-channels", type=int, metavar="N", default=1, help="channels of raw standard input (default: 1)")
+    add("--realtime", action="store_true", help="pace a file by the clock, not as fast as the machine allows")
+    add("--no-tail", action="store_true", help="do not append a clip of faint noise to a file's end")
+    add("--no-wait", action="store_true", help="end with 69 when the microphone cannot be opened; do not wait for it")
+
+    add_recognize_arguments(parser)
+
+    sinks = parser.add_argument_group("sinks (default: standard output; under systemd the socket too)")
+    add = sinks.add_argument
+    add("--only", type=words, metavar="LABEL,..", help="words that make events (default: all)")
+    add("--format", choices=("json", "text"), help="standard output: JSON lines (default), or lines for people")
+    add("--no-stdout", action="store_true", help="nothing on standard output")
+    add("--socket", type=flag("sinks.socket", "path"), metavar="PATH", help="serve subscribers there")
+    add(
+        "--webhook",
+        action="append",
+        default=[],
+        type=flag("sinks.webhook", "url"),
+        metavar="URL",
+        help="POST events there too (repeatable)",
+    )
+
+    logs = parser.add_argument_group("log (standard error)")
+    add = logs.add_argument
+    add("--log-level", choices=("debug", "info", "warning", "error"), help="what is told (default: info)")
+    add("-v", dest="log_level", action="store_const", const="debug", help="same as --log-level debug")
+    add("-q", dest="log_level", action="store_const", const="warning", help="same as --log-level warning")
+    add("--log-format", choices=("text", "json"), help="a line for people (default), or JSON")
+
+
+def words(listed: str) -> tuple[str, ...]:
+    """``stop,go`` as a tuple of words."""
+    found = tuple(word.strip() for word in listed.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{listed!r} has an empty word in it; give words with a comma between them")
+    return found
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd import core_dumps
+    from kwsd.daemon.daemon import Daemon
+    from kwsd.daemon.signals import has_terminal
+
+    core_dumps.forbid()
+    _check(args)
+    can_reload = args.config is not None and not has_terminal()
+    return Daemon(lambda: read_settings(args), _source_options(args), can_reload=can_reload).run()
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What ``--source`` and its companions ask for; ``path`` is None for the microphone."""
+
+    path: str | None
+    realtime: bool
+    raw_rate_hz: int | None
+    raw_channels: int
+    tail: bool
+    wait: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do: the settings with all flags in them, but the recogniser's flags as a layer of their own,
+    since a detection_threshold given by flag moves what the configuration and the model say of single words."""
+
+    settings: "Settings"
+    recognize_flags: RecognizeSettings
+
+
+def _source_options(args: argparse.Namespace) -> SourceOptions:
+    return SourceOptions(
+        args.source, args.realtime, args.raw_rate, args.raw_channels, not args.no_tail, not args.no_wait
+    )
+
+
+def _check(args: argparse.Namespace) -> None:
+    from kwsd.errors import UsageError
+
+    if args.source is not None and args.device is not None:
+        raise UsageError("--device", "a file has no device", "Leave out --device or --source.")
+    for name in ("raw_rate", "raw_channels"):
+        value = getattr(args, name)
+        if value is not None and not 1 <= value <= 768_000:
+            raise UsageError(f"--{name.replace('_', '-')}", f"{value} is not a positive number")
+
+
+def read_settings(args: argparse.Namespace) -> "Plan":
+    """The configuration file (if any) with the flags laid over it. Called again at each reload."""
+    from kwsd import config
+    from kwsd.errors import UsageError
+
+    settings = config.load(args.config) if args.config is not None else config.Settings()
+    logs = _given(args, "log_level", "log_format")
+    flags = RecognizeSettings(**_given(args, *(field.name for field in fields(RecognizeSettings))))
+    settings = settings.override(
+        **_given(args, "model", "labels", "frontend", "only"),
+        audio=replace(settings.audio, **_given(args, "device", "channel")),
+        log=replace(settings.log, **{name.removeprefix("log_"): value for name, value in logs.items()}),
+        sinks=_sinks(args, settings.sinks),
+    )
+    if args.no_stdout and not settings.sinks:
+        mend = "Add --socket or --webhook, or sinks to the configuration."
+        raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
+    return Plan(settings, flags)
+
+
+def _sinks(args: argparse.Namespace, configured: "tuple[SinkSettings, ...] | None") -> "tuple[SinkSettings, ...]":
+    """The sinks in force: those configured, or the ones by default; flags are added."""
+    import os
+
+    from kwsd.config import SocketSettings, StdoutSettings, WebhookSettings
+
+    sinks: list[SinkSettings]
+    if configured is not None:
+        sinks = list(configured)
+    else:
+        sinks = [StdoutSettings()]
+        if (folder := os.environ.get("RUNTIME_DIRECTORY")) and args.socket is None:
+            sinks.append(SocketSettings(path=f"{folder.split(':')[0]}/kwsd.sock"))
+    if args.no_stdout:
+        sinks = [sink for sink in sinks if not isinstance(sink, StdoutSettings)]
+    if args.format is not None:
+        sinks = [replace(sink, format=args.format) if isinstance(sink, StdoutSettings) else sink for sink in sinks]
+        if not any(isinstance(sink, StdoutSettings) for sink in sinks) and not args.no_stdout:
+            sinks.append(StdoutSettings(format=args.format))
+    if args.socket is not None:  # "in place of the configured path"
+        configured_socket = next((sink for sink in sinks if isinstance(sink, SocketSettings)), None)
+        sinks = [sink for sink in sinks if sink is not configured_socket]
+        base = configured_socket or SocketSettings(path=args.socket)
+        sinks.append(replace(base, path=args.socket))
+    sinks += [WebhookSettings(url=url) for url in args.webhook]
+    return tuple(sinks)
+
+
+def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of these options that were given."""
+    return {name: value for name in names if (value := getattr(args, name, None)) is not None}

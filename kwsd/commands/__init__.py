@@ -1,1 +1,0 @@
-"""The commands beside the daemon, one file each."""

@@ -1,0 +1,1 @@
+"""What runs: the main thread and what it owns, supervises, reloads and ends."""

@@ -1,0 +1,80 @@
+"""A reload is all or nothing: everything is checked first, what has to be opened is opened last, and what was opened
+for a configuration that is refused after all is closed again.
+
+A device's name may fit several, or it may lack the channel, and only opening it tells. So the new microphone begins
+beside the old one, which is heard until the new one is open, or is waited for as at the start.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from kwsd.audio.source import Device, Source
+from kwsd.daemon.background_call import Job
+from kwsd.daemon.prepare import Prepared
+
+if TYPE_CHECKING:
+    from kwsd.cli.run import Plan
+    from kwsd.sinks.bus import Sink
+
+OPEN_LIMIT_S = 3.0  # a sound server that hangs may do so for ever; the microphone's recovery deals with it
+
+
+class Checked(NamedTuple):
+    """A configuration in which nothing wrong was found before anything was opened; ``sinks`` are not started."""
+
+    plan: "Plan"
+    prepared: Prepared
+    sinks: "Sequence[Sink]"
+
+
+class Reload:
+    """One reload on its way.
+
+    Args:
+        check: reads and checks everything that need not be opened; runs in a thread of its own. Raises KwsdError.
+        another_source: begins to open the source that the configuration asks for, where it is not the one at hand.
+        wake: wakes the main thread.
+
+    Attributes:
+        source: the new source, once it is being opened; whoever takes it closes it.
+    """
+
+    def __init__(
+        self, check: Callable[[], Checked], another_source: Callable[[Checked], Source | None], wake: Callable[[], None]
+    ) -> None:
+        self._checking = Job(check, "kwsd-reload", wake)
+        self._another_source = another_source
+        self._opened_s: float | None = None
+        self.source: Source | None = None
+
+    @property
+    def checking(self) -> bool:
+        """Whether the thread is still at work."""
+        return not self._checking.done
+
+    def step(self, now_s: float) -> Checked | None:
+        """What may be put in force, together with ``source``; None while that is not known.
+
+        Args:
+            now_s: ``time.monotonic()``.
+
+        Raises:
+            KwsdError: the configuration is refused; `abandon` has to follow.
+        """
+        if not self._checking.done:
+            return None
+        checked = self._checking.result()
+        if self._opened_s is None:
+            self._opened_s = now_s
+            self.source = self._another_source(checked)
+        if isinstance(self.source, Device):
+            self.source.step(now_s)
+            if self.source.state[0] == "starting" and now_s - self._opened_s < OPEN_LIMIT_S:
+                return None
+        return checked
+
+    def abandon(self) -> None:
+        """Closes what was opened."""
+        if self.source is not None:
+            self.source.close()
+            self.source = None

@@ -1,0 +1,236 @@
+"""The spotter thread: a source's samples go into the Spotter, what it hears goes out as events.
+
+This thread owns the Spotter and the reading side of the source. It never touches sockets or files, and the
+only thing it waits for is samples.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.audio.source import Block, Device, End, Source
+from kwsd.daemon.pacing import Pacing
+from kwsd.events import Detection, DetectionEvent, Event, ScoresEvent, rfc3339
+from kwsd.spotter import Spotter
+from kwsd.uptime import uptime_s
+
+SCORES_EVERY_S = 0.1  # at most ten `scores` events a second
+
+
+class Run:
+    """One run of kwsd: twelve hexadecimal digits drawn at start, and the detections counted from 1."""
+
+    def __init__(self) -> None:
+        import secrets
+
+        self.id = secrets.token_hex(6)
+        self.detections = 0
+
+    def next(self) -> tuple[str, int]:
+        self.detections += 1
+        return f"{self.id}-{self.detections}", self.detections
+
+
+class Spotting:
+    """Runs a Spotter on a source in a thread of its own.
+
+    Args:
+        source: where the samples come from; closed by whoever made it.
+        spotter: the pipeline; nobody else may touch it while the thread runs.
+        pacing: says how far apart its clips are, where the source is paced by the clock.
+        run: numbers the detections.
+        publish: takes each event; must not block.
+        model: the model's name, for events.
+        only: the words that make events.
+        tail: faint noise that follows a source's end, float32; empty for none.
+        scores_wanted: whether anybody subscribes to `scores` just now.
+        wake: called when there is something for the main thread to look at: the source has nothing to hear, or lost
+            something, its fault or the stride changed, the first block was heard, the thread has ended.
+
+    Attributes:
+        source: where samples come from now.
+        device: the same if it is one that may vanish, else None.
+        samples, audio_s: heard so far.
+        samples_missed: lost while one source took the place of another.
+        changing: a change that `between_blocks` was given has not been made yet.
+        error: what ended the thread, if that was an error.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        spotter: Spotter,
+        pacing: Pacing,
+        run: Run,
+        publish: Callable[[Event], None],
+        *,
+        model: str,
+        only: Collection[str],
+        tail: NDArray[np.float32],
+        scores_wanted: Callable[[], bool],
+        wake: Callable[[], None],
+    ) -> None:
+        self._listen_to(source)
+        self.spotter, self.pacing = spotter, pacing
+        self.only = frozenset(only)
+        self.samples = 0
+        self.audio_s = 0.0
+        self.samples_missed = 0
+        self.strides_before = 0
+        self.changing = False
+        self.error: BaseException | None = None
+        self.first_block = threading.Event()
+        self.ended = threading.Event()
+        self._run_numbers, self._publish, self._model, self._tail = run, publish, model, tail
+        self._scores_wanted, self._wake = scores_wanted, wake
+        self._next_scores_s = 0.0
+        self._last_arrived_s = time.monotonic()
+        self._between_sources = False
+        self._fault: str | None = None
+        self._stop = threading.Event()
+        self._change: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._main, name="kwsd-spotter", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Asks the thread to end after the block at hand; whether it did within ``timeout_s``."""
+        self._stop.set()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def strides(self) -> int:
+        """Clips scored since the start."""
+        return self.strides_before + self.spotter.strides
+
+    def between_blocks(self, change: Callable[[], None], timeout_s: float = 2.0) -> bool:
+        """Has the thread itself call ``change`` before its next block, so that nothing is lost or torn.
+
+        Returns:
+            Whether it was done within ``timeout_s``.
+        """
+        done = threading.Event()
+
+        def carry_out() -> None:
+            change()
+            self.changing = False
+            done.set()
+
+        self.changing = True
+        self._change = carry_out
+        return done.wait(timeout_s)
+
+    def take_over(
+        self, spotter: Spotter, pacing: Pacing, model: str, only: Collection[str], source: Source | None
+    ) -> None:
+        """Goes on with these, and with another source if there is one; called by this thread itself."""
+        self.strides_before += 0 if spotter is self.spotter else self.spotter.strides
+        self.spotter, self.pacing, self._model, self.only = spotter, pacing, model, frozenset(only)
+        if source is not None:
+            self._listen_to(source)
+            self._between_sources = True
+
+    def _listen_to(self, source: Source) -> None:
+        self.source = source
+        self.device = source if isinstance(source, Device) else None  # found out once, since it takes its time
+
+    def _main(self) -> None:
+        try:
+            while not self._stop.is_set():
+                if (change := self._change) is not None:
+                    self._change = None
+                    change()
+                item = self.source.read(0.1)
+                if isinstance(item, Block):
+                    self._hear(item)
+                elif isinstance(item, End):
+                    self._finish()
+                    break
+                else:
+                    if item is not None:
+                        self.spotter.reset(item.lost)
+                    self._wake()
+        except BaseException as error:  # told to the main thread, which ends kwsd with it
+            self.error = error
+        finally:
+            self.ended.set()
+            self._wake()
+
+    def _hear(self, block: Block) -> None:
+        if self._between_sources:
+            if block.arrived_s <= self._last_arrived_s:  # the source before was still heard then
+                return
+            self._between_sources = False  # what nobody captured meanwhile is a gap like any other
+            missed_s = block.arrived_s - self._last_arrived_s
+            missed = max(0, round(missed_s * self.source.rate_hz) - len(block.samples))
+            self.samples_missed += missed
+            self.spotter.reset(missed)
+        self._last_arrived_s = block.arrived_s
+        for detection in self.spotter.push(block.samples):
+            behind_s = (self.spotter.position_ms - detection.audio_ms) / 1000
+            latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
+            captured_s = block.captured_s - behind_s if self.device is not None else time.time()
+            self._tell(detection, captured_s, latency_ms)
+        self.samples += len(block.samples)
+        self.audio_s += len(block.samples) / self.source.rate_hz
+        if not self.first_block.is_set():
+            self.first_block.set()
+            self._wake()
+        if self._scores_wanted():
+            self._tell_scores(block.samples)
+        if self.source.paced:
+            self._keep_up(block)
+
+    def _keep_up(self, block: Block) -> None:
+        now_s = time.monotonic()
+        stride_ms = self.pacing.take(now_s - block.arrived_s, now_s)
+        if stride_ms != self.spotter.clip_stride_ms:
+            self.spotter.clip_stride_ms = stride_ms
+            self._wake()
+        fault = self.device.fault if self.device is not None else None
+        if fault != self._fault:
+            self._fault = fault
+            self._wake()
+
+    def _finish(self) -> None:
+        """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""
+        end_ms = self.spotter.position_ms
+        for detection in self.spotter.push(self._tail):
+            clipped = Detection(detection.label, detection.score, min(detection.audio_ms, end_ms))
+            latency_ms = (time.monotonic() - self._last_arrived_s) * 1000 if self.source.paced else None
+            self._tell(clipped, time.time(), latency_ms)
+
+    def _tell(self, detection: Detection, captured_s: float, latency_ms: float | None) -> None:
+        if detection.label not in self.only:
+            return
+        identity, seq = self._run_numbers.next()
+        self._publish(
+            DetectionEvent(
+                id=identity,
+                seq=seq,
+                time=rfc3339(captured_s),
+                label=detection.label,
+                score=detection.score,
+                audio_ms=detection.audio_ms,
+                latency_ms=latency_ms,
+                model=self._model,
+                device=self.source.name,
+                heard_s=uptime_s() - (latency_ms or 0) / 1000,
+            )
+        )
+
+    def _tell_scores(self, samples: NDArray[np.float32]) -> None:
+        now, averages = time.monotonic(), self.spotter.averages
+        if averages is None or now < self._next_scores_s or not len(samples):
+            return
+        self._next_scores_s = now + SCORES_EVERY_S
+        power = float(np.dot(samples, samples)) / len(samples)
+        level_dbfs = 10 * float(np.log10(max(power, 1e-12)))
+        scores = dict(zip(self.spotter.labels, averages.tolist(), strict=True))
+        self._publish(ScoresEvent(self.spotter.position_ms, scores, level_dbfs))

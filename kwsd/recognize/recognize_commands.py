@@ -1,0 +1,268 @@
+"""From a stream of scores to words: each word once, when the network has been sure of it for a while.
+
+A port of RecognizeCommands of TensorFlow's speech_commands example (tensorflow/examples/speech_commands/
+recognize_commands.cc), of its two best known offspring, and two rules of kwsd's own. All average the scores of the last
+``average_window_ms``, and look at the label with the largest average (the first of equals). It fires when its average
+is above the threshold and
+
+    tensorflow  it is not the label that fired last, and more than ``suppression_ms`` have passed since that one
+    rearm       as in tensorflow; or it is the word that fired last, its score has fallen in the meantime and is up
+                again, and more than ``suppression_ms`` have passed (see below)
+    repeat      as in rearm; or it is the word that fired last, its score is still up, and more than a clip's length has
+                passed: a word that is held longer fires again and again, once a clip (see below)
+    android     more than ``suppression_ms`` have passed: a held word fires again and again. Results that come less
+                than 30 ms after the last are ignored, a short span of results holds nothing back
+                (TFLite's Android app of 2022, RecognizeCommands.java)
+    micro       it is not the label that fired last, or more than ``suppression_ms`` have passed; at most 50 results
+                are kept, and one that comes when they are all fresh is lost (tflite-micro's micro_speech of 2023,
+                recognize_commands.cc). The original counts in integers from 0 to 255, because its network does; here
+                the scores are floats, and averages are not rounded down
+
+After ``_silence_`` has fired, nothing is suppressed. ``_silence_`` and ``_unknown_`` fire like words, and the caller
+has to pass over them.
+
+**rearm.** In mode ``tensorflow`` a word can fire twice in a row only when another label, as a rule ``_silence_``, wins
+in between. A clip of one second still holds most of the first "stop" when the second begins, so for words said 1.2 s
+apart silence seldom gets that far, and the second one is lost. So ``rearm`` watches the score of the word that fired
+last, as a Schmitt trigger does, by its mean over the newest ``1/REARM_WINDOW_DIVISOR`` of the averaging window: when
+that falls below ``REARM_RATIO`` of the word's threshold, the word may fire again, once this mean and the average are
+both above the threshold. The short mean is there because a dip between two words (about 1200 ms less the time for
+which one word fills the clip, often not much more than 200 ms) hardly shows in an average over 500 ms; a quarter of
+the window is still three or four strides, more than the wobble of a held word. Half the threshold is far below what a
+held word falls to, and far above what remains of it in a dip. ``_silence_`` and ``_unknown_`` never fire twice in a
+row: that would only suppress the word behind them. Where no word follows itself, the rule adds nothing.
+
+**repeat.** Words that follow each other closely leave no dip: before the first has left the clip, the second is whole
+in it. But a word that was in the clip when it fired is out of it a clip's length later, so what is up then was said
+again, or is held for longer than a clip, as words seldom are.
+
+**Running speech.** People say a command after a pause; what sounds like one in the middle of a sentence is a syllable
+of it, or was not meant. So in mode ``repeat`` a word needs an average above ``speech_threshold`` as well where
+``_unknown_`` had a mean above ``SPEECH_SHARE`` in the clips that ended one to ``1 + SPEECH_CLIPS`` lengths of a clip
+ago: these hold what was heard before the clip that holds the word.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kwsd.recognize.score_window import ScoreWindow
+from kwsd.recognize.settings import MODES, CompleteRecognizeSettings
+
+SILENCE = "_silence_"
+UNKNOWN = "_unknown_"
+
+REARMING_MODES = ("rearm", "repeat")
+REARM_WINDOW_DIVISOR = 4
+REARM_RATIO = 0.5
+
+SPEECH_CLIPS = 2
+SPEECH_SHARE = 0.7
+
+ANDROID_RESULT_GAP_MIN_MS = 30
+MICRO_RESULTS_MAX = 50
+NEVER_MS = -(2**63)
+
+
+def is_running_speech(unknown_scores: Sequence[float]) -> bool:
+    """Whether these scores of ``_unknown_``, of clips in a row, tell of somebody who talks; none do not."""
+    return bool(unknown_scores) and math.fsum(unknown_scores) / len(unknown_scores) > SPEECH_SHARE
+
+
+class Result(NamedTuple):
+    """What `RecognizeCommands.process` makes of the scores so far.
+
+    Attributes:
+        label: the label with the largest average; the label that fired last while there are too few results.
+        score: its average, or 0.0 while there are too few results.
+        is_new: whether the label fires now.
+    """
+
+    label: str
+    score: float
+    is_new: bool
+
+
+class RecognizeCommands:
+    """Averages scores over time and tells when a new word was heard; the rules are in the module's docstring.
+
+    Averages are float32, equal to the original's to the last bit: each score is divided by the number of results and
+    added, oldest first. (A running sum would be cheaper and drift.)
+
+    Args:
+        labels: names of the scores.
+        average_window_ms: results older than this are forgotten; at least 0.
+        detection_threshold: an average has to be above it to fire.
+        suppression_ms: for so long after a word no other fires.
+        minimum_count: with fewer results in the window nothing fires.
+        mode: one of `kwsd.recognize.settings.MODES`.
+        thresholds: words with a threshold of their own, in every mode.
+        clip_ms: how much audio a result tells of; only mode ``repeat`` asks.
+        speech_threshold: what a word's average has to be above, too, in running speech; only mode ``repeat`` asks.
+
+    Attributes:
+        averages: float32, shape (labels,), of the last call; None when there were too few results.
+
+    Raises:
+        ValueError: no such mode, a threshold for a word that is not in ``labels``, a negative window.
+    """
+
+    averages: NDArray[np.float32] | None
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        average_window_ms: int = 1000,
+        detection_threshold: float = 0.2,
+        suppression_ms: int = 500,
+        minimum_count: int = 3,
+        mode: str = "tensorflow",
+        thresholds: Mapping[str, float] | None = None,
+        clip_ms: float = 1000,
+        speech_threshold: float = 0.0,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}, but has to be one of {', '.join(MODES)}")
+        if average_window_ms < 0:
+            raise ValueError(f"average_window_ms is {average_window_ms}, but has to be at least 0")
+        thresholds = thresholds or {}
+        if foreign := sorted(set(thresholds) - set(labels)):
+            raise ValueError(f"thresholds name {', '.join(foreign)}, but the labels are {', '.join(labels)}")
+        self.labels = tuple(labels)
+        self.mode = mode
+        self._average_window_ms = int(average_window_ms)
+        self._span_min_ms = 0 if mode == "android" else self._average_window_ms // 4
+        self._suppression_ms = suppression_ms
+        self._minimum_count = max(minimum_count, 1)
+        self._clip_ms = clip_ms
+        # The original compares in float32, where 0.2 is not above 0.2.
+        self._thresholds = [float(np.float32(thresholds.get(label, detection_threshold))) for label in labels]
+        self._speech_threshold = float(np.float32(speech_threshold))
+        self._unknown = self.labels.index(UNKNOWN) if mode == "repeat" and UNKNOWN in self.labels else None
+        self._results = ScoreWindow(len(labels))
+        self.reset()
+
+    @classmethod
+    def of(cls, labels: Sequence[str], settings: CompleteRecognizeSettings, clip_ms: float) -> "RecognizeCommands":
+        """The one that settings describe, for clips of this length."""
+        return cls(
+            labels,
+            average_window_ms=settings.average_window_ms,
+            detection_threshold=settings.detection_threshold,
+            suppression_ms=settings.suppression_ms,
+            minimum_count=settings.minimum_count,
+            mode=settings.mode,
+            thresholds=settings.thresholds,
+            clip_ms=clip_ms,
+            speech_threshold=settings.speech_threshold,
+        )
+
+    def reset(self) -> None:
+        """Forgets all results and what has fired."""
+        self._results.clear()
+        self.averages = None
+        self._held_label = SILENCE
+        self._held_score = 0.0
+        self._held_ms = NEVER_MS
+        # Index of the word that fired last, until its score has been seen to fall.
+        self._falling: int | None = None
+        # Times and scores of `_unknown_`, by which running speech is known.
+        self._unknown_scores: deque[tuple[int, float]] = deque()
+
+    def take_over(self, other: "RecognizeCommands") -> None:
+        """Goes on, with its own settings, where ``other`` for the same labels has come to; that one is spent then."""
+        self._results, self.averages = other._results, other.averages
+        self._held_label, self._held_score, self._held_ms = other._held_label, other._held_score, other._held_ms
+        self._falling = other._falling
+        self._unknown_scores = other._unknown_scores
+
+    def process(self, scores: ArrayLike, time_ms: int) -> Result:
+        """Takes the scores of one clip.
+
+        Args:
+            scores: as many numbers as there are labels.
+            time_ms: when they were made, on any clock; may be negative, and may go back inside the window.
+
+        Raises:
+            ValueError: the number of scores is not that of the labels, or ``time_ms`` is before the oldest result in
+                the window. Nothing has changed then, and the next call may follow.
+        """
+        latest = np.asarray(scores, np.float32)
+        time_ms = int(time_ms)
+        results = self._results
+        times_ms = results.times_ms
+        if latest.size != len(self.labels):
+            raise ValueError(
+                f"The results for recognition should contain {len(self.labels)} elements, but there are {latest.size}"
+            )
+        if times_ms and time_ms < times_ms[0]:
+            raise ValueError(
+                f"Results must be fed in increasing time order, but received a timestamp of {time_ms} "
+                f"that was earlier than the previous one of {times_ms[0]}"
+            )
+        if self.mode == "android" and len(times_ms) > 1 and time_ms - times_ms[-1] < ANDROID_RESULT_GAP_MIN_MS:
+            return Result(self._held_label, self._held_score, False)
+
+        if self.mode != "micro" or len(times_ms) < MICRO_RESULTS_MAX:
+            results.append(latest, time_ms)
+        results.forget_before(time_ms - self._average_window_ms)
+        if self._unknown is not None:
+            self._unknown_scores.append((time_ms, latest.item(self._unknown)))
+            while self._unknown_scores[0][0] < time_ms - (1 + SPEECH_CLIPS) * self._clip_ms:
+                self._unknown_scores.popleft()
+        count = len(times_ms)
+        if count < self._minimum_count or time_ms - times_ms[0] < self._span_min_ms:
+            self.averages = None
+            return Result(self._held_label, 0.0, False)
+
+        self.averages = averages = results.average()
+        best = int(averages.argmax())
+        label, score = self.labels[best], averages.item(best)
+        if self._falling is not None and self.mode in REARMING_MODES:
+            recent = self._recent_mean(self._falling, time_ms)
+            if recent < REARM_RATIO * self._thresholds[self._falling]:
+                self._falling = None
+        is_new = (
+            score > self._thresholds[best]
+            and self._may_fire(best, time_ms)
+            and (score > self._speech_threshold or label in (SILENCE, UNKNOWN) or not self._is_in_speech(time_ms))
+        )
+        if is_new:
+            self._held_label, self._held_score, self._held_ms = label, score, time_ms
+            self._falling = None if label in (SILENCE, UNKNOWN) else best
+        return Result(label, score, is_new)
+
+    def _may_fire(self, index: int, time_ms: int) -> bool:
+        """Whether a label whose average is above its threshold counts as new."""
+        is_other = self.labels[index] != self._held_label
+        is_rested = (
+            self._held_label == SILENCE or self._held_ms == NEVER_MS or time_ms - self._held_ms > self._suppression_ms
+        )
+        if self.mode == "android":
+            return is_rested
+        if self.mode == "micro":
+            return is_other or is_rested
+        return is_rested and (is_other or self._is_said_again(index, time_ms))
+
+    def _is_said_again(self, index: int, time_ms: int) -> bool:
+        """Whether the word that fired last was gone and is back, or outlives its clip (modes ``rearm``, ``repeat``)."""
+        if self.mode not in REARMING_MODES or self.labels[index] in (SILENCE, UNKNOWN):
+            return False
+        outlives_clip = self.mode == "repeat" and time_ms - self._held_ms > self._clip_ms
+        if self._falling is not None and not outlives_clip:
+            return False
+        return self._recent_mean(index, time_ms) > self._thresholds[index]
+
+    def _is_in_speech(self, time_ms: int) -> bool:
+        """Whether speech of no interest came before what is in the clip now (mode ``repeat``)."""
+        before = [score for then_ms, score in self._unknown_scores if then_ms <= time_ms - self._clip_ms]
+        return is_running_speech(before)
+
+    def _recent_mean(self, index: int, time_ms: int) -> float:
+        recent = self._results.column_since(index, time_ms - self._average_window_ms // REARM_WINDOW_DIVISOR)
+        return sum(recent) / len(recent)

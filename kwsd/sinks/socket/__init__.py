@@ -1,0 +1,1 @@
+"""Subscribers on a UNIX socket."""

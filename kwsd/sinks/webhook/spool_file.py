@@ -1,0 +1,206 @@
+"""The file of a spool: an SQLite database of undelivered detections, mode 0600, for one process at a time.
+
+Each row has a checksum, since SQLite has none: a flipped bit may leave a row that reads well and says something else.
+What is done about a file that cannot be used is `kwsd.sinks.webhook.spool`'s business.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import sqlite3
+import stat
+import time
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from kwsd.errors import ConfigError
+from kwsd.events import DetectionEvent
+from kwsd.sinks.bus import json_line
+from kwsd.uptime import uptime_s
+
+APPLICATION_ID = 0x6B777364  # "kwsd", so that somebody else's database is not written to
+DAMAGED_ID_BITS = 4  # so many may be flipped in it; from no id at all it differs in twenty
+SCHEMA = (
+    "CREATE TABLE events (position INTEGER PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
+)
+SIDE_FILES = ("-journal", "-wal", "-shm")
+
+_open_here: set[tuple[int, int]] = set()
+"""Files that this process has open. To open one of them a second time, and close that, would drop SQLite's locks."""
+
+
+@contextlib.contextmanager
+def _sqlite_errors_only() -> Iterator[None]:
+    """Python's module cannot put an error into words that names a damaged table."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise sqlite3.DatabaseError("database disk image is malformed") from None
+
+
+class SpoolFile:
+    """An open spool, locked until `close`. Used by one thread at a time.
+
+    Args:
+        path: the file; made where it is missing.
+        wait_s: how long another program that reads the file is waited for.
+
+    Attributes:
+        positions: the row of each event in the file, by the event's id; filled by `read`.
+
+    Raises:
+        ConfigError: another kwsd uses it, or it is no regular file.
+        OSError, sqlite3.Error: it cannot be opened.
+    """
+
+    def __init__(self, path: str, wait_s: float) -> None:
+        self._path = path
+        self.positions: dict[str, int] = {}
+        self._fd = _hold(path)
+        found = os.fstat(self._fd)
+        self._identity = found.st_dev, found.st_ino
+        try:
+            # check_same_thread: opened by the main thread, then used by the sink's.
+            self._database = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error:
+            os.close(self._fd)
+            raise
+        _open_here.add(self._identity)
+
+    @_sqlite_errors_only()
+    def prepare(self) -> None:
+        """Makes it ready to be written. Raises ConfigError where it is another program's, sqlite3.Error."""
+        execute = self._database.execute
+        execute("PRAGMA locking_mode = EXCLUSIVE")  # held until close, once something was written
+        tables = [sql for (sql,) in execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema")]
+        if tables not in ([], [SCHEMA.encode()]):
+            (application_id,) = execute("PRAGMA application_id").fetchone()
+            if ((application_id ^ APPLICATION_ID) & 0xFFFFFFFF).bit_count() > DAMAGED_ID_BITS:
+                raise ConfigError(f"spool {self._path}: is somebody else's database. Name another file")
+            raise sqlite3.DatabaseError("its table is damaged or of another version")
+        (check,) = execute("PRAGMA quick_check").fetchone()
+        if check != "ok":
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        # It is ours, so its owner's alone; SQLite gives its side files the same mode.
+        os.fchmod(self._fd, 0o600)
+        # A commit hands the rows to the kernel, which outlives SIGKILL, and does not wait for the disk, which an SD
+        # card would make felt: after a power cut a word is too old to be delivered. No write-ahead log, for SQLite
+        # leaves out without a word what is damaged there.
+        execute("PRAGMA journal_mode = TRUNCATE")
+        execute("PRAGMA synchronous = OFF")
+        execute("BEGIN EXCLUSIVE")
+        if not tables:
+            execute(SCHEMA)
+        execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        execute("COMMIT")
+
+    def read(self) -> Iterator[DetectionEvent | None]:
+        """The event of each row, oldest first; None for a damaged one. Raises sqlite3.Error, maybe after some."""
+        query = "SELECT position, CAST(body AS BLOB), crc FROM events ORDER BY position"
+        with _sqlite_errors_only():
+            rows = self._database.execute(query)
+        for position, body, crc in rows:
+            event = revive(body, crc)
+            if event is not None and event.id not in self.positions:
+                self.positions[event.id] = position
+                yield event
+                continue
+            self.positions[f"row {position}"] = position  # no event has this id, so it goes with the next change
+            if event is None:
+                yield None
+
+    @_sqlite_errors_only()
+    def change(self, gone: Collection[str], new: Mapping[str, DetectionEvent]) -> None:
+        """Removes and adds events, all or none. Raises sqlite3.Error, OSError."""
+        execute = self._database.execute
+        added: dict[str, int] = {}
+        try:
+            execute("BEGIN IMMEDIATE")
+            for id in gone:
+                execute("DELETE FROM events WHERE position = ?", (self.positions[id],))
+            for id, event in new.items():
+                body = json_line(event.to_dict())
+                row = execute(
+                    "INSERT INTO events (id, body, crc) VALUES (?, CAST(? AS TEXT), ?)", (id, body, zlib.crc32(body))
+                )
+                assert row.lastrowid is not None
+                added[id] = row.lastrowid
+            execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:  # SQLite has done it by itself after some errors
+                execute("ROLLBACK")
+            raise
+        for id in gone:
+            del self.positions[id]
+        self.positions |= added
+
+    def is_there(self) -> bool:
+        """Whether its name still leads to it."""
+        try:
+            found = Path(self._path).lstat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # it may be damaged
+            self._database.close()
+        os.close(self._fd)
+        _open_here.discard(self._identity)
+
+    def set_aside(self) -> str:
+        """Closes it and gives it another name, that of an earlier one; returns that. Raises OSError."""
+        self.close()
+        aside = f"{self._path}.damaged"
+        Path(self._path).replace(aside)
+        for suffix in SIDE_FILES:
+            try:
+                Path(self._path + suffix).replace(aside + suffix)
+            except FileNotFoundError:
+                Path(aside + suffix).unlink(missing_ok=True)
+        return aside
+
+
+def revive(body: bytes | None, crc: object) -> DetectionEvent | None:
+    """The event of a row; None where the row is damaged, or of a version that had other keys."""
+    if body is None or zlib.crc32(body) != crc:
+        return None
+    try:
+        fields = json.loads(body)
+        fields.pop("type")
+        age_s = time.time() - datetime.fromisoformat(fields["time"]).timestamp()
+        return DetectionEvent(**fields, heard_s=uptime_s() - age_s)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _hold(path: str) -> int:
+    """The file, open and locked against other kwsds. It must be a regular file, and no link to one."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        pass
+    else:
+        if stat.S_ISLNK(found.st_mode):
+            raise ConfigError(f"spool {path}: is a symbolic link. Name the file itself")
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError(f"spool {path}: is no regular file")
+        if (found.st_dev, found.st_ino) in _open_here:
+            raise _in_use(path)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if error.errno == errno.EWOULDBLOCK:
+            raise _in_use(path) from None
+        raise
+    return fd
+
+
+def _in_use(path: str) -> ConfigError:
+    return ConfigError(f"spool {path}: is in use by another process. Give every hook of every kwsd a spool of its own")

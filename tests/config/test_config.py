@@ -1,0 +1,445 @@
+"""The configuration: what a file becomes, every fault it can have, and that nothing else ever comes out."""
+
+import argparse
+import os
+import subprocess
+import sys
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kwsd import config
+from kwsd.config import AudioSettings, LogSettings, Settings, SocketSettings, StdoutSettings, WebhookSettings
+from kwsd.errors import ConfigError
+from kwsd.recognize.settings import RecognizeSettings
+from kwsd.sinks.webhook.url import Url
+
+EXAMPLE = (Path(__file__).parents[2] / "examples" / "kwsd.yaml").read_bytes()
+
+FULL = """\
+model: models/mine.tflite
+audio: {device: null, channel: 0, gain_db: 0, stall_s: 2, block_ms: null}
+recognize: {mode: rearm, clip_stride_ms: 40, max_clip_stride_ms: 200, average_window_ms: 500, suppression_ms: 700,
+            minimum_count: 3, detection_threshold: 8e-1, thresholds: {go: 0.9, on: 0.85}}
+only: [stop, go, on, off]
+sinks:
+  - type: stdout
+    format: text
+  - type: socket
+    path: /run/kwsd/kwsd.sock
+    group: kwsd
+    max_clients: 16
+  - type: webhook
+    url: https://example.org/hook
+    secret_file: /etc/kwsd/hook.secret    # or secret_env: NAME
+    only: [stop]
+    timeout_s: 4
+    max_age_s: 11
+    spool: /var/lib/kwsd/hook.db
+log: {level: debug, format: json}
+"""
+
+
+def read(text: str) -> Settings:
+    return config.read(text.encode(), "x.yaml")
+
+
+def faults_of(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert caught.value.exit_code == 78
+    return list(caught.value.faults)
+
+
+def test_a_full_file():
+    assert read(FULL) == Settings(
+        model="models/mine.tflite",
+        audio=AudioSettings(),
+        recognize=RecognizeSettings("rearm", 40.0, 200.0, 500, 700, 3, 0.8, {"go": 0.9, "on": 0.85}),
+        only=("stop", "go", "on", "off"),
+        sinks=(
+            StdoutSettings("text"),
+            SocketSettings("/run/kwsd/kwsd.sock", "kwsd", 16),
+            WebhookSettings(
+                Url.parse("https://example.org/hook"),
+                "/etc/kwsd/hook.secret",
+                None,
+                ("stop",),
+                4.0,
+                11.0,
+                "/var/lib/kwsd/hook.db",
+            ),
+        ),
+        log=LogSettings("debug", "json"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing", "{}", "audio:\nrecognize:\n  thresholds:\nsinks:\nlog: null\nonly:\n"]
+)
+def test_what_says_nothing_gives_the_defaults(text):
+    assert read(text) == Settings()
+    assert read(text).recognize == RecognizeSettings()
+    assert read(text).sinks is None
+
+
+def test_an_empty_list_of_sinks_is_none_at_all():
+    assert read("sinks: []").sinks == ()
+
+
+def test_whole_numbers_are_taken_for_numbers_and_become_such():
+    audio = read("audio: {gain_db: 6, stall_s: 0x3}").audio
+    assert (audio.gain_db, audio.stall_s) == (6.0, 3.0)
+    assert isinstance(audio.gain_db, float)
+
+
+@pytest.mark.parametrize(("text", "device"), [("3", 3), ("USB", "USB"), ("'3'", "3"), ("on", "on"), ("null", None)])
+def test_a_device_is_a_name_or_an_index(text, device):
+    assert read(f"audio: {{device: {text}}}").audio.device == device
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("modell: a", "1: key 'modell': is not known; the nearest is 'model'"),
+        ("\naudio:\n  chanel: 1", "3: key 'chanel': is not known; the nearest is 'channel'"),
+        ("channel: 1", "1: key 'channel': is not known here, but under 'audio'; allowed is"),
+        ("recognise: {}", "1: key 'recognise': is not known; the nearest is 'recognize'"),
+        (
+            "zzz: 1",
+            "1: key 'zzz': is not known; allowed is model, labels, frontend, only, audio, recognize, sinks, log",
+        ),
+        ("<<: {model: a}", "1: key '<<': is not known; allowed is model"),
+        ("- a", "1: got a list; allowed is a mapping (key: value)"),
+        ("audio: 3", "1: key 'audio': got 3; allowed is a mapping (key: value)"),
+        ("model: 3", "1: key 'model': got 3, which is no text unless quoted; allowed is a bundled model's name"),
+        ("model: ''", "1: key 'model': got ''; allowed is a bundled model's name, or a .tflite file"),
+        ("model:", "1: key 'model': got nothing; allowed is a bundled model's name"),
+        ("audio: {channel: -1}", "1: key 'channel': got -1; allowed is a whole number from 0 to 255"),
+        ("audio: {channel: 1.0}", "1: key 'channel': got 1.0; allowed is a whole number from 0 to 255"),
+        ("audio: {channel: true}", "1: key 'channel': got true; allowed is a whole number from 0 to 255"),
+        (
+            "audio: {device: -1}",
+            "1: key 'device': got -1, which is no text unless quoted; allowed is part of a name, or",
+        ),
+        ("audio: {device: 1.5}", "1: key 'device': got 1.5, which is no text"),
+        ("audio: {gain_db: .inf}", "1: key 'gain_db': got inf; allowed is a number from -60 to 60 dB"),
+        ("audio: {gain_db: .nan}", "1: key 'gain_db': got nan; allowed is a number from -60 to 60 dB"),
+        ("audio: {gain_db: false}", "1: key 'gain_db': got false; allowed is a number from -60 to 60 dB"),
+        ("audio: {stall_s: 2 s}", "1: key 'stall_s': got '2 s'; allowed is a number from 0.5 to 60 s"),
+        (f"audio: {{block_ms: {'9' * 999}}}", "1: key 'block_ms': got a number of many digits; allowed is a whole"),
+        (
+            "recognize: {mode: Rearm}",
+            "1: key 'mode': got 'Rearm'; allowed is tensorflow, rearm, repeat, android or micro",
+        ),
+        ("recognize: {mode: on}", "1: key 'mode': got 'on'; allowed is tensorflow, rearm, repeat, android or micro"),
+        ("recognize: {minimum_count: 0}", "1: key 'minimum_count': got 0; allowed is a whole number from 1 to 1000"),
+        (
+            "recognize: {detection_threshold: 1.01}",
+            "1: key 'detection_threshold': got 1.01; allowed is a number from 0",
+        ),
+        ("recognize: {thresholds: [go]}", "1: key 'thresholds': got a list; allowed is a mapping from words"),
+        ("recognize:\n  thresholds:\n    go: 2", "3: key 'go': got 2; allowed is a number from 0 to 1"),
+        (
+            "recognize:\n  clip_stride_ms: 40\n  max_clip_stride_ms: 30",
+            "3: key 'max_clip_stride_ms': got 30; allowed is at least the clip_stride_ms 40",
+        ),
+        ("only: stop", "1: key 'only': got text; allowed is a list of the model's words, such as [stop, go]"),
+        ("only: []", "1: key 'only': got an empty list; allowed is a list of the model's words"),
+        ("only:\n- go\n- 1", "3: key 'only': got 1, which is no text unless quoted; allowed is a word of the model"),
+        ("only:\n- _unknown_", "2: key 'only': _unknown_ is never an event; allowed is"),
+        ("sinks: {type: stdout}", "1: key 'sinks': got a mapping; allowed is a list of sinks (- type: ...)"),
+        ("sinks: [stdout]", "1: key 'sinks': got text; allowed is a mapping with its type in it"),
+        ("sinks:\n- format: json", "2: key 'type': is missing; allowed is stdout, socket or webhook"),
+        ("sinks:\n- type: mqtt", "2: key 'type': got 'mqtt'; allowed is stdout, socket or webhook"),
+        ("sinks:\n- type: stdout\n  path: /a", "3: key 'path': is not known here, but under 'sinks.socket'; "),
+        ("sinks:\n- type: webhook", "2: key 'url': is missing; a webhook needs http://HOST[:PORT]/PATH or https://"),
+        ("log: {level: loud}", "1: key 'level': got 'loud'; allowed is debug, info, warning or error"),
+        ("log: {format: [json]}", "1: key 'format': got a list; allowed is text or json"),
+        (
+            "sinks:\n- {type: webhook, url: 'http://a'}\n- type: webhook\n  url: http://b\n"
+            "  secret_file: /a\n  secret_env: B\n",
+            "6: key 'secret_env': stands beside secret_file; allowed is one of them",
+        ),
+    ],
+)
+def test_each_fault_is_told_with_line_and_key_and_what_is_allowed(text, fault):
+    assert faults_of(text)[0].startswith(f"x.yaml:{fault}")
+
+
+def test_a_socket_needs_a_path_unless_systemd_made_its_folder(monkeypatch):
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    assert faults_of("sinks:\n- type: socket") == [
+        "x.yaml:2: key 'path': is missing; a socket needs a path of at most 107 bytes"
+    ]
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/kwsd:/run/other")
+    assert read("sinks:\n- type: socket").sinks == (SocketSettings("/run/kwsd/kwsd.sock"),)
+    assert "longer than 107 bytes" in faults_of(f"sinks:\n- {{type: socket, path: /{'p' * 107}}}")[0]
+
+
+def test_all_faults_are_told_at_once_in_order_of_lines():
+    text = (
+        "modell: 1\nmodel: 2\nmodel: a\naudio: {channel: x, gain: 1}\nsinks:\n- type: webhook\n- {type: no}\nlog: 1\n"
+    )
+    assert [fault.split(": ")[0].removeprefix("x.yaml:") for fault in faults_of(text)] == list("12344678")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("{type: socket, path: /run/a.sock}", "{type: socket, path: /run/../run/a.sock}"),
+        ("{type: webhook, url: 'http://a', spool: /a}", "{type: webhook, url: 'http://b', spool: /a}"),
+        ("{type: socket, path: /a}", "{type: webhook, url: 'http://b', spool: /a}"),
+    ],
+)
+def test_no_file_serves_two_sinks(pair):
+    assert (
+        "is the file of line 2; allowed is one that no other sink has" in faults_of("sinks:\n- " + "\n- ".join(pair))[0]
+    )
+    assert "is the file of line 1; allowed is one that no other sink has" in faults_of(f"sinks: [{', '.join(pair)}]")[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a", "https://example.org:8443/x?y=z", "http://user:pass@[::1]:80/", "http://127.0.0.1:1/é", "HTTP://A"],
+)
+def test_urls_of_webhooks(url):
+    (sink,) = read(f"sinks:\n- {{type: webhook, url: '{url}'}}").sinks
+    assert sink.url == Url.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://key@a",
+        "key.example.org",
+        "http://",
+        "http://:80/key",
+        "http:///key",
+        "https://key@/",
+        "http://a:0/key",
+        "http://a:99999/key",
+        "http://a:key/",
+        "http://[::1/key",
+        "http://a b/key",
+        "http://a/key#x",
+        "http://a/\\tkey",
+        "",
+        "key://a",
+        "http://a..key/",
+        f"http://{'key' * 22}/",
+        "http://key.999/",
+    ],
+)
+def test_other_urls_are_refused_and_not_shown(url):
+    (fault,) = faults_of(f'sinks:\n- {{type: webhook, url: "{url}"}}')
+    assert fault.startswith("x.yaml:2: key 'url': ")
+    assert fault.endswith("allowed is http://HOST[:PORT]/PATH or https://..., without spaces")
+    assert "key" not in fault.removeprefix("x.yaml:2: key")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sinks:\n- {type: webhook, url: 'http://a', secret_env: whsec_c2VjcmV0}",
+        "sinks:\n- {type: webhook, url: 'http://a', secret_env: 'c2VjcmV0 '}",
+        "sinks:\n- {type: webhook, url: 'http://a', secret_file: whsec_c2VjcmV0}",
+        "sinks:\n- {type: webhook, url: 'http://a', secret: c2VjcmV0}",
+        "sinks:\n- {type: webhook, url: 'http://c2VjcmV0@a b'}",
+        "sinks:\n- {type: stdout, format: 'http://c2VjcmV0@a'}",
+        "sinks:\n- http://a/?c2VjcmV0",
+        "whsec_c2VjcmV0",
+        "only: whsec_c2VjcmV0",
+    ],
+)
+def test_no_fault_shows_a_secret(text):
+    assert "c2VjcmV0" not in "".join(faults_of(text))
+
+
+def path_in(place, path):
+    """A configuration with this path at that place, and the setting that it becomes."""
+    section, _, key = place.rpartition(".")
+    if not section:
+        return f"{key}: {path}", lambda settings: getattr(settings, key)
+    url = ", url: 'http://a'" if section == "webhook" else ""
+    return f"sinks:\n- {{type: {section}{url}, {key}: {path}}}", lambda settings: getattr(settings.sinks[0], key)
+
+
+PLACES = ("model", "labels", "frontend", "socket.path", "webhook.secret_file", "webhook.spool")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_home_folder_is_expanded_in_every_path(place, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for written, meant in [
+        ("~/a/b", "/home/somebody/a/b"),
+        ("~root/a", "/root/a"),
+        ("a~/b", "a~/b"),
+        ("/a//b/../c", "/a//b/../c"),
+        ("/a$/b", "/a$/b"),
+    ]:
+        text, setting = path_in(place, f"'{written}'")
+        assert setting(read(text)) == meant
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", ["$HOME/a", "${HOME}/a", "/run/$USER/a", "~/$A", "~no-such-user/a"])
+def test_what_would_make_a_folder_of_a_variable_s_name_is_refused(place, path):
+    text, _ = path_in(place, f"'{path}'")
+    (fault,) = faults_of(text)
+    assert f"key '{place.rpartition('.')[2]}': " in fault
+    assert "there is no such user" in fault if "~no" in path else "variables such as $HOME are not expanded" in fault
+
+
+def test_a_flag_s_path_is_read_as_the_file_s(monkeypatch):
+    """A shell leaves --socket=~/k as it is."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    read_flag = config.flag("sinks.socket", "path")
+    assert read_flag("~/k") == "/home/somebody/k"
+    with pytest.raises(argparse.ArgumentTypeError, match="are not expanded"):
+        read_flag("$HOME/k")
+
+
+def test_the_length_of_a_socket_s_path_is_that_of_the_expanded_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/" + "h" * 100)
+    (fault,) = faults_of("sinks:\n- {type: socket, path: ~/kwsd.sock}")
+    assert "is longer than 107 bytes" in fault
+
+
+def test_one_file_by_two_names_serves_no_two_sinks(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    first, second = (f"{{type: socket, path: {path}}}" for path in ("~/k", "/home/somebody/k"))
+    assert "is the file of line 2" in faults_of(f"sinks:\n- {first}\n- {second}")[0]
+
+
+def test_settings_do_not_show_what_a_url_may_keep_secret():
+    text = repr(read("sinks:\n- {type: webhook, url: 'http://user:pass@a/pass?pass'}"))
+    assert "http://a" in text and "pass" not in text and "user" not in text
+
+
+def test_labels_are_checked_with_the_lines_of_the_file():
+    settings = read(
+        "only:\n- stop\n- goo\nrecognize:\n  thresholds:\n    onn: 1\nsinks:\n- {type: stdout, only: [zzz]}"
+    )
+    assert config.check_labels(settings, ("stop", "go", "on")) == [
+        "x.yaml:3: key 'only': the model has no word 'goo'; the nearest is 'go'",
+        "x.yaml:6: key 'onn': the model has no word 'onn'; the nearest is 'on'",
+        "x.yaml:8: key 'only': the model has no word 'zzz'; allowed is stop, go, on",
+    ]
+    assert config.check_labels(settings, ("stop", "goo", "onn", "zzz")) == []
+
+
+def test_a_flag_s_fault_names_the_flag():
+    settings = read("only: [stop]\nmodel: a").override(only=("goo",), model="a")
+    assert config.check_labels(settings, ("go",)) == ["--only: the model has no word 'goo'; the nearest is 'go'"]
+    assert settings.fault(("model",), "no") == "x.yaml:2: key 'model': no"
+    assert Settings().override(model="b").fault(("model",), "no") == "--model: no"
+
+
+@pytest.mark.parametrize(
+    ("clip_stride_ms", "row_stride_ms", "fits"),
+    [
+        *[(40, 20, True), (30, 20, False), (20, 20, True), (10, 20, False), (37.5, 12.5, True), (0.3, 0.1, True)],
+        *[(10, None, True), (33, None, True), (9, None, False)],
+    ],
+)
+def test_the_stride_is_checked_against_the_rows(clip_stride_ms, row_stride_ms, fits):
+    settings = read(f"recognize:\n  clip_stride_ms: {max(clip_stride_ms, 1)}")
+    faults = config.check_stride(settings, clip_stride_ms, row_stride_ms)
+    assert bool(faults) is not fits
+    if faults:
+        assert faults[0].startswith(f"x.yaml:2: key 'clip_stride_ms': got {clip_stride_ms}; allowed is ")
+
+
+def test_flags_are_read_as_the_table_reads_its_keys():
+    assert config.flag("recognize", "clip_stride_ms")("40") == 40.0
+    assert config.flag("audio", "device")("3") == 3
+    assert config.flag("audio", "device")("USB") == "USB"
+    assert config.flag("", "model")("12") == "12"
+    with pytest.raises(ArgumentTypeError, match=r"got '-1'; allowed is a whole number from 1 to 1000 scores"):
+        config.flag("recognize", "minimum_count")("-1")
+
+
+def test_yaml_is_imported_only_to_read_a_file():
+    code = (
+        "import sys, kwsd.config; assert 'yaml' not in sys.modules, 'yaml'; assert 'numpy' not in sys.modules, 'numpy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unreadable_file_is_refused(tmp_path):
+    file = tmp_path / "kwsd.yaml"
+    file.write_text("model: a")
+    assert config.load(str(file)).model == "a"
+    file.chmod(0)
+    user = os.geteuid()
+    if user == 0:  # root may read everything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(ConfigError) as caught:
+            config.load(str(file))
+    finally:
+        os.seteuid(user)
+    assert caught.value.faults == (f"{file}: cannot be read: Permission denied",)
+
+
+def mutated(data: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
+    for at, cut, new in edits:
+        start = int(at * len(data))
+        data = data[:start] + new + data[start + cut :]
+    return data
+
+
+PIECES = st.one_of(
+    st.binary(max_size=4),
+    st.sampled_from(
+        [b"\n", b"\t", b"  ", b"- ", b": ", b"#", b"null", b"[", b"{", b"*a", b"&a ", b"type: socket\n", b"9"]
+    ),
+)
+EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), PIECES), min_size=1, max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([FULL.encode(), EXAMPLE, b"\n".join(EXAMPLE.split(b"\n")[30:])]), EDITS)
+def test_a_damaged_file_is_read_or_refused(data, edits):
+    """Nothing but ConfigError ever comes out, each fault on one line and with its line."""
+    try:
+        assert isinstance(config.read(mutated(data, edits), "x.yaml"), Settings)
+    except ConfigError as error:
+        assert error.faults
+        for fault in error.faults:
+            assert fault.startswith("x.yaml:")
+            assert int(fault.split(":")[1]) >= 1
+            assert "\n" not in fault
+
+
+VALUES = st.recursive(
+    st.sampled_from(
+        ["null", "true", "on", "0", "-1", "1e400", ".nan", "'x'", "http://u:p@h/?q", "[]", "{}", "go", "0x1f"]
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        st.tuples(st.sampled_from([key.name for key in config.KEYS] + ["type", "go"]), inner).map(
+            "{{{0[0]}: {0[1]}}}".format
+        ),
+    ),
+    max_leaves=5,
+)
+NAMES = st.sampled_from([key.name for key in config.KEYS] + ["audio", "recognize", "sinks", "log", "type", "zzz"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5), st.sampled_from(["", "audio", "recognize", "log", "sinks"]))
+def test_any_value_of_any_key_is_read_or_refused(entries, section):
+    """Whatever stands where: Settings or ConfigError."""
+    lines = "".join(f"  {name}: {value}\n" for name, value in entries)
+    text = f"{section}:\n{lines}" if section else lines.replace("  ", "")
+    if section == "sinks":
+        text = "sinks:\n" + "".join(f"- type: {kind}\n{lines}" for kind in ("stdout", "socket", "webhook"))
+    try:
+        read(text)
+    except ConfigError as error:
+        assert error.faults

@@ -1,0 +1,66 @@
+"""docs/config.md and examples/kwsd.yaml say what the table of keys says; run as a program, this writes the docs'."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kwsd import config
+from kwsd.config import KEYS, REQUIRED
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "config.md"
+EXAMPLE = (ROOT / "examples" / "kwsd.yaml").read_text()
+BEGIN, END = "`python tests/config/test_config_docs.py` writes it -->\n", "<!-- end of table -->"
+
+
+def table() -> str:
+    rows = ["| key | takes | unit | default | |", "|---|---|---|---|---|"]
+    for key in KEYS:
+        name = ".".join(filter(None, (key.section, key.name)))
+        if key.default is REQUIRED:
+            default = "must be there"
+        elif isinstance(key.default, float):
+            default = f"{key.default:g}"
+        else:
+            default = "null" if key.default is None else str(key.default)
+        kind = f"{key.kind.allowed}, or null" if key.default is None else key.kind.allowed
+        rows.append(f"| `{name}` | {kind} | {key.unit} | {default} | {key.text} |")
+    return "\n".join(rows) + "\n"
+
+
+def all_switched_on(example: str) -> str:
+    """The example without the ``#`` of settings that are switched off."""
+    return re.sub(r"(?m)^( *)#(?=[a-z-])", r"\1", example)
+
+
+def test_docs_show_the_table():
+    assert table() in DOCS.read_text(), "out of date: python tests/config/test_config_docs.py"
+
+
+def test_example_as_it_is_changes_nothing():
+    assert config.read(EXAMPLE.encode(), "kwsd.yaml") == config.Settings()
+
+
+def test_example_with_everything_switched_on_is_right():
+    settings = config.read(all_switched_on(EXAMPLE).encode(), "kwsd.yaml")
+    assert [type(sink) for sink in settings.sinks] == [
+        config.StdoutSettings,
+        config.SocketSettings,
+        config.WebhookSettings,
+    ]
+    assert settings.recognize.thresholds == {"go": 0.9, "on": 0.85}
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.section}.{key.name}")
+def test_example_shows_every_key_with_its_default(key):
+    shown = re.findall(rf"(?m)^ *#?(?:- )?{key.name}: ?(.*)$|`{key.name}: NAME`", all_switched_on(EXAMPLE))
+    assert shown
+    if key.default not in (None, REQUIRED) and not isinstance(key.default, dict):
+        default = f"{key.default:g}" if isinstance(key.default, float) else str(key.default)
+        assert default in shown
+
+
+if __name__ == "__main__":
+    text = DOCS.read_text()
+    DOCS.write_text(text[: text.index(BEGIN) + len(BEGIN)] + table() + text[text.index(END) :])
