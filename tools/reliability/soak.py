@@ -2,7 +2,7 @@
 
     make soak        (or: python tools/reliability/soak.py [--hours 24] [--minutes 60])
 
-Three runs, told as one JSON line; a verdict on standard error; code 1 when something broke.
+Four runs, told as one JSON line; a verdict on standard error; code 1 when something broke.
 
 recording   24 hours of audio through standard input, as fast as the machine allows: the demo and noise in turn, always
             the same, so that every round must be heard alike.
@@ -10,6 +10,7 @@ microphone  60 minutes (SOAK_MINUTES) in real time from a virtual microphone, wi
             socket (readers, one that never reads, one that sends garbage, some that vanish) and a webhook with a spool
             whose server answers slowly, with errors, twice, or not at all. Every sink must get the same events.
 busy        10 minutes of the same with every core busy: audio heard and audio counted as lost must make up the time.
+plug        60 times a loose plug (away and back four times within two seconds): the same process hears within 3 s.
 """
 
 import argparse
@@ -17,13 +18,10 @@ import contextlib
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,98 +31,15 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from kwsd.client import Connection  # noqa: E402
 from tests.helpers.busy import all_cores_busy  # noqa: E402
 from tests.helpers.virtual_mic import VirtualMic, missing  # noqa: E402
+from tools.reliability.daemon import Daemon, connected, faults, growth, snapshot_of  # noqa: E402
+from tools.reliability.loose_plug import loose_plug  # noqa: E402
 from tools.reliability.peers import Hook, Readers  # noqa: E402
 
 DEMO = ROOT / "examples" / "demo.flac"
 ROUND_S = 60  # demo, then noise; a multiple of any clip stride
-GROWTH_LIMIT_MB = 3.0  # of resident memory, from the median of the second tenth to that of the last
 SAMPLE_EVERY_S = 2.0
-
-
-class Daemon:
-    """A kwsd under observation: its events, its log, its memory, threads and open files."""
-
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None, stdin: Any = subprocess.DEVNULL) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kwsd", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **(env or {})},
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.events: list[dict[str, Any]] = []
-        self.log: list[str] = []
-        self.rss_mb: list[float] = []
-        self.threads: list[int] = []
-        self.files: list[int] = []
-        self._readers = [
-            threading.Thread(target=self._read, args=(self.process.stdout, self._take_event)),
-            threading.Thread(target=self._read, args=(self.process.stderr, self._take_log)),
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    def _take_event(self, line: bytes) -> None:
-        event = json.loads(line)
-        self.events.append({key: event[key] for key in ("id", "label", "audio_ms")})  # the soak's memory is finite too
-
-    def _take_log(self, line: bytes) -> None:
-        self.log.append(line.decode().rstrip())
-        print(f"  {self.log[-1]}", file=sys.stderr, flush=True)
-
-    def _read(self, stream: Any, take: Callable[[bytes], None]) -> None:
-        with stream:
-            for line in stream:
-                take(line)
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def sample(self) -> None:
-        """Takes note of what the process holds now."""
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            proc = Path(f"/proc/{self.process.pid}")
-            pages = int((proc / "statm").read_text().split()[1])
-            if pages:
-                self.rss_mb.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
-                self.threads.append(len(list((proc / "task").iterdir())))
-                with contextlib.suppress(PermissionError):  # kwsd lets root alone look
-                    self.files.append(len(list((proc / "fd").iterdir())))
-
-    @property
-    def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def end(self, number: int | None = None) -> int:
-        if number is not None:
-            self.process.send_signal(number)
-        try:
-            code = self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
-        for reader in self._readers:
-            reader.join()
-        return code
-
-    def holdings(self) -> dict[str, Any]:
-        """Memory, threads and files, and how much they grew once the start was over."""
-        tenth = max(1, len(self.rss_mb) // 10)
-        begin, end = (statistics.median(part) for part in (self.rss_mb[tenth : 2 * tenth], self.rss_mb[-tenth:]))
-        return {
-            "rss_begin_mb": round(begin, 2),
-            "rss_end_mb": round(end, 2),
-            "rss_max_mb": round(max(self.rss_mb), 2),
-            "rss_growth_mb": round(end - begin, 2),
-            "threads_max": max(self.threads),
-            "files_max": max(self.files, default=None),
-        }
 
 
 # A day of audio.
@@ -216,7 +131,7 @@ def _observe(
     daemon: Daemon, virtual: VirtualMic, hook: Hook, folder: Path, minutes: float, *, may_lose: bool
 ) -> dict[str, Any]:
     path = f"{folder}/kwsd.sock"
-    connection = _connected(daemon, path)
+    connection = connected(daemon, path)
     readers = Readers(path, lambda: daemon.alive)
     while snapshot_of(connection)["audio_s"] == 0:
         time.sleep(0.05)
@@ -279,35 +194,6 @@ def _observe(
     }
 
 
-def _connected(daemon: Daemon, path: str) -> Connection:
-    while daemon.alive:
-        try:
-            connection = Connection(path)
-        except OSError:
-            time.sleep(0.05)
-        else:
-            connection.send({"subscribe": {"types": []}})
-            return connection
-    raise SystemExit(f"soak: kwsd ended with {daemon.end()} at the start")
-
-
-def snapshot_of(connection: Connection) -> dict[str, Any]:
-    connection.send({"get": "status"})
-    while (message := connection.receive(30)) is not None:
-        if message["type"] == "snapshot":
-            return message
-    raise SystemExit("soak: no snapshot")
-
-
-def faults(*checks: tuple[bool, str]) -> list[str]:
-    return [what for broken, what in checks if broken]
-
-
-def growth(daemon: Daemon) -> Iterator[tuple[bool, str]]:
-    grown_mb = daemon.holdings()["rss_growth_mb"]
-    yield grown_mb > GROWTH_LIMIT_MB, f"memory grew by {grown_mb} MiB"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=24, help="of audio from a recording; 0 for none (default: 24)")
@@ -318,6 +204,7 @@ def main() -> int:
         help="in real time; 0 for none (default: SOAK_MINUTES or 60)",
     )
     parser.add_argument("--busy-minutes", type=float, default=10, help="with every core busy (default: 10)")
+    parser.add_argument("--flaps", type=int, default=60, help="of a loose plug (default: 60)")
     arguments = parser.parse_args()
     runs: dict[str, Any] = {}
     if arguments.hours > 0:
@@ -326,6 +213,8 @@ def main() -> int:
         runs["microphone"] = microphone(arguments.minutes)
     if arguments.busy_minutes > 0:
         runs["busy"] = microphone(arguments.busy_minutes, busy=True)
+    if arguments.flaps > 0:
+        runs["plug"] = loose_plug(arguments.flaps)
     print(json.dumps(runs), flush=True)
     broken = [f"{name}: {what}" for name, run in runs.items() for what in run["faults"]]
     print("soak: " + ("; ".join(broken) if broken else "nothing broke"), file=sys.stderr)
