@@ -17,15 +17,19 @@ import time
 
 def messages(path):
     """What kwsd says, one dict a line; waits for it, and connects again when it restarts."""
+    told = None
     while True:
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.connect(path)
                 connection.sendall(b'{"subscribe":{"labels":["stop","go"],"types":["detection","status"]}}\n')
+                told = None
                 for line in connection.makefile("rb"):
                     yield json.loads(line)
         except OSError as error:
-            print(f"no kwsd at {path} yet: {error}", file=sys.stderr)
+            if str(error) != told:  # once for each reason, however long it lasts
+                told = str(error)
+                print(f"no kwsd at {path} yet: {told}", file=sys.stderr)
         time.sleep(0.5)
 
 

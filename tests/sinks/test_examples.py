@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,12 @@ def run():
 
     def start(*command, **environment):
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=os.environ | environment, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment,
+            start_new_session=True,
         )
         children.append(child)
         return child
@@ -30,11 +36,14 @@ def run():
 
 def test_the_python_subscriber_reacts_to_stop_and_go(serve, run, make, status, until, tmp_path):
     child = run(sys.executable, str(EXAMPLES / "on_stop_go.py"), str(tmp_path / "kwsd.sock"))
+    assert child.stderr.readline().startswith("no kwsd at ")
+    time.sleep(1.2)  # it tries twice more meanwhile
     server = serve()
     until(lambda: ({"stop", "go"}, {"detection", "status"}) in server.subscriptions())
     for seq, label in enumerate(["stop", "go", "größer", "go", "stop"]):
         server.publish(make(seq, label))
     server.publish(status)
+    assert child.stderr.readline().startswith("kwsd is "), "that no kwsd is there is said once"
     assert [child.stdout.readline() for _ in range(2)] == ["started\n", "stopped\n"]
     server.bus.stop()
     again = serve()

@@ -93,7 +93,7 @@ def test_the_anchor_moves_the_tutorials_times_by_the_clip(recording):
     assert start["strict"] == end["strict"]
 
 
-def test_recordings_without_words_give_false_alarms_per_hour(recording, tmp_path):
+def test_recordings_without_words_give_false_alarms_per_hour(recording, tmp_path, capsys, caplog):
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "noise.flac").symlink_to(recording / "noise.flac")
     flags = ["--wav", str(recording / "words.wav"), str(tmp_path / "some"), "--ground_truth", "none"]
@@ -102,6 +102,9 @@ def test_recordings_without_words_give_false_alarms_per_hour(recording, tmp_path
     hours = (len(soundfile.read(recording / "words.wav")[0]) / 16_000 + 10) / 3600
     assert strict["false_alarms_per_hour"] == pytest.approx(strict["false_alarms"] / hours, abs=0.01)
     assert strict["false_alarms"] > 3
+    told = capsys.readouterr().out + caplog.text
+    assert f"{strict['false_alarms']} false alarms in " in told
+    assert "false positives" not in told, "one number a run: the tutorial's counts _silence_ and _unknown_, too"
 
 
 def test_the_events_of_any_program_are_scored(recording, tmp_path):
