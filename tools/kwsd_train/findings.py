@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from kwsd_train import any_audio, options, takes
+from kwsd.audio import takes
+from kwsd_train import any_audio, options
 from kwsd_train.augment import fit
 from kwsd_train.data import BACKGROUND_FOLDER, SETS, background_files, speaker_of, which_set
 from kwsd_train.recordings import is_audio

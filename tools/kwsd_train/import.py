@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kwsd.audio import takes
 from kwsd.errors import InputError, UsageError
-from kwsd_train import any_audio, common_voice, flag_table, flags, own_clips, pauses, takes
+from kwsd_train import any_audio, common_voice, flag_table, flags, own_clips, pauses
 from kwsd_train.augment import Signal
 from kwsd_train.data import data_root, which_set
 from kwsd_train.files import write_whole

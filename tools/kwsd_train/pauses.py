@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kwsd_train import takes
+from kwsd.audio import takes
 from kwsd_train.augment import Signal
 
 GRAIN_MS = 20

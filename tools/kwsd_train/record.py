@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kwsd.audio import takes
 from kwsd.errors import UnavailableError, UsageError
-from kwsd_train import flag_table, flags, own_clips, takes
+from kwsd_train import flag_table, flags, own_clips
 from kwsd_train.augment import Signal
 from kwsd_train.data import data_root, which_set
 from kwsd_train.other_voices import OTHER_WORDS

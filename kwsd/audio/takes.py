@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kwsd_train.augment import FRAME_SAMPLES, Signal, frame_powers, word_extent
+from kwsd.audio.signal import FRAME_SAMPLES, Signal, frame_powers, word_extent
 
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.001

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from kwsd_train.takes import fault, loudest
+
+from kwsd.audio.takes import fault, loudest
 
 RATE_HZ = 16_000
 
