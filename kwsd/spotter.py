@@ -145,6 +145,6 @@ def _as_float32(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.
         raise ValueError(f"samples have shape {samples.shape}, but have to be one channel, shape (n,)")
     if samples.dtype == np.int16:
         return samples * np.float32(1 / 32768)
-    if not math.isfinite(samples.sum()):  # which costs less than to look at each
+    if not math.isfinite(np.add.reduce(samples)):  # which costs less than to look at each
         raise ValueError("samples are not finite numbers, but have to be in -1..1")
     return samples  # type: ignore[return-value]

@@ -99,8 +99,8 @@ class Stream:
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
-        self._held: Doubles = np.empty(0)
-        self._skip = 0
+        self._buffer: Doubles = np.empty(0)  # begins with the samples that are held for the next frames
+        self._held = self._skip = 0
 
     def push(self, samples: Any) -> Floats:
         """The rows of the frames that these samples complete: float32, shape (new rows, width).
@@ -119,11 +119,15 @@ class Stream:
             skipped = min(self._skip, len(samples))
             self._skip -= skipped
             samples = samples[skipped:]
-        held = np.concatenate((self._held, samples))
-        rows = self._frontend.rows(held)
+        count = self._held + len(samples)
+        if count > len(self._buffer):
+            self._buffer = np.concatenate((self._buffer[: self._held], np.empty(count)))
+        self._buffer[self._held : count] = samples
+        rows = self._frontend.rows(self._buffer[:count])
         used = len(rows) * self._frontend.stride_samples
-        self._skip += max(0, used - len(held))
-        self._held = held[used:].copy()
+        self._skip += max(0, used - count)
+        self._held = max(0, count - used)
+        self._buffer[: self._held] = self._buffer[used:count]
         return rows
 
     def _finish(self, rows: NDArray[Any]) -> Floats:
