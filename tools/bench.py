@@ -27,10 +27,12 @@ sys.path.insert(0, str(ROOT))
 
 from kwsd.model import load  # noqa: E402
 from kwsd.spotter import Spotter  # noqa: E402
+from tools.bench_microphone import microphone  # noqa: E402
 
 DEMO = ROOT / "examples" / "demo.flac"
 STEADY_S = 10.0
 TRIALS = 5
+PACED_BLOCKS = 150
 
 
 def main() -> None:
@@ -38,6 +40,7 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="bundled model or .tflite file (default: default)")
     model = parser.parse_args().model
     figures = {**stages(model), **process(model)}
+    figures |= microphone(model, figures["clip_stride_ms"], load(model).sample_rate_hz)
     figures["reference_us"] = reference_us()
     figures["overhead_ratio"] = round(figures["overhead_us_per_stride"] / figures["reference_us"], 2)
     print(json.dumps(figures))
@@ -73,33 +76,50 @@ class Stopwatch:
 
 
 def stages(model_name: str) -> dict[str, Any]:
-    """Microseconds a stride by stage, on the demo in blocks of 20 ms; each stage's best of some runs."""
-    signal, _ = soundfile.read(DEMO, dtype="float32")
-    blocks = [signal[at : at + 320] for at in range(0, len(signal) - 320, 320)]
+    """Microseconds a stride by stage, on the demo in blocks of a stride.
+
+    Each stage's best of some runs without pause, and its median where every block comes when a microphone would bring
+    it: by then the caches hold something else.
+    """
+    signal, rate_hz = soundfile.read(DEMO, dtype="float32")
+    stride_s = Spotter(load(model_name)).clip_stride_ms / 1000
+    count = round(rate_hz * stride_s)
+    blocks = [signal[at : at + count] for at in range(0, len(signal) - count, count)]
     runs = [_one_run(model_name, blocks) for _ in range(TRIALS)]
-    best = {name: min(run[name] for run in runs) for name in runs[0]}
+    best = _parts({name: min(run[name] for run in runs) for name in runs[0]})
+    paced = _parts(_one_run(model_name, blocks[:PACED_BLOCKS], pause_s=stride_s))
+    return best | {f"paced_{name}": us for name, us in paced.items()}
+
+
+def _parts(us: dict[str, float]) -> dict[str, float]:
     parts = {
-        "frontend_us_per_stride": best["frontend"],
-        "invoke_us_per_stride": best["invoke"],
-        "model_overhead_us_per_stride": best["model"] - best["invoke"],
-        "recogniser_us_per_stride": best["recogniser"],
-        "rest_us_per_stride": best["total"] - best["frontend"] - best["model"] - best["recogniser"],
-        "overhead_us_per_stride": best["total"] - best["invoke"],
+        "frontend_us_per_stride": us["frontend"],
+        "invoke_us_per_stride": us["invoke"],
+        "model_overhead_us_per_stride": us["model"] - us["invoke"],
+        "recogniser_us_per_stride": us["recogniser"],
+        "rest_us_per_stride": us["total"] - us["frontend"] - us["model"] - us["recogniser"],
+        "overhead_us_per_stride": us["total"] - us["invoke"],
     }
-    return {name: round(us, 1) for name, us in parts.items()}
+    return {name: round(value, 1) for name, value in parts.items()}
 
 
-def _one_run(model_name: str, blocks: list[Any]) -> dict[str, float]:
+def _one_run(model_name: str, blocks: list[Any], pause_s: float = 0.0) -> dict[str, float]:
     model = load(model_name)
     spotter = Spotter(model)
+    spotter.push(np.zeros(model.clip_samples, np.float32))  # from now on each block is a stride
+    before = spotter.strides
     watches = {
         "frontend": Stopwatch(spotter._window._stream, "rows"),
         "invoke": Stopwatch(model, "_invoke"),
         "model": Stopwatch(model, "scores"),
         "recogniser": Stopwatch(spotter._recognizer, "process"),
     }
-    total_us = _timed(lambda: [spotter.push(block) for block in blocks])
-    return {"total": total_us / spotter.strides, **{name: each.us / spotter.strides for name, each in watches.items()}}
+    total_us = 0.0
+    for block in blocks:
+        time.sleep(pause_s)
+        total_us += _timed(lambda block=block: spotter.push(block))
+    strides = spotter.strides - before
+    return {"total": total_us / strides, **{name: each.us / strides for name, each in watches.items()}}
 
 
 def process(model_name: str) -> dict[str, Any]:
