@@ -12,7 +12,7 @@ from typing import Any
 
 from kwsd.errors import ConfigError, UnavailableError
 from kwsd.sinks.bus import json_line
-from kwsd.sinks.socket.protocol import DEFAULT_TYPES, PROTOCOL, TYPES
+from kwsd.sinks.socket.protocol import PROTOCOL, TYPES
 
 Message = dict[str, Any]
 
@@ -26,7 +26,7 @@ def watch(
     path: str | os.PathLike[str] | None = None,
     *,
     labels: Iterable[str] | None = None,
-    types: Iterable[str] = DEFAULT_TYPES,
+    types: Iterable[str] | None = None,
     wait: bool = True,
     tell: Callable[[str], object] | None = None,
     output_fd: int | None = None,
@@ -40,7 +40,8 @@ def watch(
     Args:
         path: the socket; None looks where kwsd has it by default (`default_paths`).
         labels: the words wanted; None for all.
-        types: the types of events wanted, of ``detection``, ``status``, ``scores``.
+        types: the types of events wanted, of ``detection``, ``status``, ``scores``; None for the first two. Whoever
+            names ``status`` is told the present state at once, too.
         wait: False raises UnavailableError where no kwsd is found, in place of waiting for one.
         tell: called with a line for people when it begins to wait, and when it has found one.
         output_fd: a pipe that the messages go to: the iterator ends when nobody reads it any more.
@@ -54,8 +55,8 @@ def watch(
         ConfigError: the model does not know one of ``labels``.
         ValueError: there is no such type.
     """
-    wanted = frozenset(types)
-    if not wanted <= set(TYPES):
+    wanted = None if types is None else frozenset(types)
+    if wanted is not None and not wanted <= set(TYPES):
         raise ValueError(f"types={sorted(wanted)}: they are {', '.join(TYPES)}")
     paths = default_paths() if path is None else (os.fspath(path),)
     words = None if labels is None else tuple(labels)
@@ -157,7 +158,7 @@ class Connection:
 def _watch(
     paths: Sequence[str],
     labels: Sequence[str] | None,
-    types: frozenset[str],
+    types: frozenset[str] | None,
     wait: bool,
     tell: Callable[[str], object],
     output_fd: int | None,
@@ -199,8 +200,8 @@ def _connect(
             return None
 
 
-def _subscribe(connection: Connection, labels: Sequence[str] | None, types: frozenset[str]) -> None:
-    wishes: Message = {"types": sorted(types)}
+def _subscribe(connection: Connection, labels: Sequence[str] | None, types: frozenset[str] | None) -> None:
+    wishes: Message = {} if types is None else {"types": sorted(types)}
     if labels is not None:
         known = connection.hello["labels"]
         if unknown := [label for label in labels if label not in known]:

@@ -183,7 +183,7 @@ def _drain(source: FileSource) -> None:
 
 def run_requests(data: bytes) -> None:
     """What a client sends to the socket, in two pieces, a few lines a turn: bounded answers, each a line of JSON."""
-    conversation = Conversation(lambda: {"labels": ["_silence_", "go", "größer"]}, lambda: {"state": "listening"})
+    conversation = Conversation(lambda: {"labels": ["_silence_", "go", "größer"]}, lambda: {"state": "listening"}, dict)
     cut, turn = (data[0] * len(data) // 256, 1 + data[0] % 9) if data else (0, 1)
     for piece in (data[:cut], data[cut:]):
         conversation.receive(piece, turn)

@@ -91,7 +91,7 @@ class Server:
         return {"version": "0", "run": "5f2c9a1e7b3d", "model": "kwsd-default", "labels": LABELS, "state": self.state}
 
     def snapshot(self) -> dict[str, Any]:
-        return {"state": self.state, "clients": self.sink.clients}
+        return {"state": self.state, "reason": "audio flows", "since": STATUS.since, "clients": self.sink.clients}
 
     def connect(self, greeted: bool = True) -> Peer:
         self._peers.append(Peer(self.path))

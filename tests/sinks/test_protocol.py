@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from kwsd.sinks.socket.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
 
 LABELS = ["_silence_", "_unknown_", "stop", "go"]
+PRESENT = {"type": "status", "state": "waiting"}
 
 
 def converse():
     """A conversation that is past its greeting."""
-    conversation = Conversation(lambda: {"labels": LABELS}, lambda: {"state": "listening"})
+    conversation = Conversation(lambda: {"labels": LABELS}, lambda: {"state": "listening"}, lambda: PRESENT)
     assert take(conversation) == [{"type": "hello", "protocol": 1, "labels": LABELS}]
     return conversation
 
@@ -47,6 +48,21 @@ def test_a_ping_comes_back_as_it_was(value):
 
 def test_the_snapshot_is_got_by_status():
     assert answers(b' { "get" : "status" } \r') == [{"type": "snapshot", "state": "listening"}]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        (b'{"types":["status"]}', [PRESENT]),
+        (b'{"labels":["go"],"types":["detection","status"]}', [PRESENT]),
+        (b'{"types":["detection"]}', []),
+        (b"{}", []),
+        (b'{"labels":["went"],"types":["status"]}', [{"type": "error"}]),
+    ],
+)
+def test_who_asks_for_status_is_told_the_present_state_at_once(wishes, told):
+    answered = answers(b'{"subscribe":' + wishes + b"}")
+    assert [{key: value for key, value in answer.items() if key != "message"} for answer in answered] == told
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,10 @@ def test_the_greeting_tells_the_state_of_that_moment(serve):
 
 
 def test_requests_are_answered_in_order(serve):
-    peer = serve().connect()
+    server = serve()
+    peer = server.connect()
     assert peer.ask({"ping": [1, "zwei"]}) == {"type": "pong", "ping": [1, "zwei"]}
-    assert peer.ask({"get": "status"}) == {"type": "snapshot", "state": "listening", "clients": 1}
+    assert peer.ask({"get": "status"}) == {"type": "snapshot", **server.snapshot()}
     assert peer.ask({"subscribe": {"labels": ["nowhere"]}})["type"] == "error"
 
 

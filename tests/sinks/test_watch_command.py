@@ -70,7 +70,9 @@ def test_words_status_and_scores_are_chosen_by_options(serve, run, make, status,
     until(lambda: server.subscriptions() == [({"go", "größer"}, {"detection", "status", "scores"})])
     for event in (make(1, "stop"), status, scores, make(2, "go")):
         server.publish(event)
-    assert [json.loads(child.stdout.readline())["type"] for _ in range(3)] == ["status", "scores", "detection"]
+    told = [json.loads(child.stdout.readline()) for _ in range(4)]
+    assert [message["type"] for message in told] == ["status", "status", "scores", "detection"]
+    assert told[0]["state"] == server.state, "what it is doing already is told at once"
 
 
 def test_it_connects_again_when_kwsd_restarts(serve, run, make, until):

@@ -35,6 +35,7 @@ class Conversation:
     Args:
         hello: makes what the first line says beside its type and protocol; its ``labels`` are the known words.
         snapshot: makes the answer to ``{"get":"status"}``.
+        status: makes the status event that tells the present state.
 
     Attributes:
         labels: the words it wants; None for all.
@@ -46,8 +47,8 @@ class Conversation:
         closing: the connection is to end with what `outgoing` holds; nothing more is taken in.
     """
 
-    def __init__(self, hello: Answer, snapshot: Answer) -> None:
-        self._hello, self._snapshot = hello, snapshot
+    def __init__(self, hello: Answer, snapshot: Answer, status: Answer) -> None:
+        self._hello, self._snapshot, self._status = hello, snapshot, status
         self.labels: frozenset[str] | None = None
         self.types = DEFAULT_TYPES
         self.delivered = self.dropped = self.waiting = 0
@@ -144,6 +145,8 @@ class Conversation:
         if "types" in wishes:
             types = _names("types", wishes["types"], TYPES)
         self.labels, self.types = labels, DEFAULT_TYPES if types is None else types
+        if types is not None and "status" in types:  # who asks for it need not wait for the next change
+            self._queue(json_line(self._status()))
 
 
 def error_line(message: str) -> bytes:

@@ -11,9 +11,10 @@ import logging
 import resource
 import select
 import socket
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
-from kwsd.events import DetectionEvent, Event
+from kwsd.events import DetectionEvent, Event, StatusEvent, rfc3339
 from kwsd.sinks.bus import Sink, json_line
 from kwsd.sinks.socket import socket_file
 from kwsd.sinks.socket.protocol import Answer, Conversation, error_line
@@ -170,9 +171,14 @@ class SocketSink(Sink):
             with connection, contextlib.suppress(OSError):  # one that is gone already need not be told
                 connection.send(error_line(f"{refusal}; closing"))
             return
-        self._clients[fd] = Client(connection, Conversation(self._hello, self._snapshot))
+        self._clients[fd] = Client(connection, Conversation(self._hello, self._snapshot, self._status))
         self._poller.register(fd, select.POLLIN)
         self._flush(fd)
+
+    def _status(self) -> dict[str, Any]:
+        """The present state, as the event that told it."""
+        now = self._snapshot()
+        return StatusEvent(rfc3339(time.time()), now["state"], now["reason"], now["since"]).to_dict()
 
     def _has_reserve(self, fd: int) -> bool:
         """Whether enough descriptors are left beside this one, which is the lowest that was free."""
