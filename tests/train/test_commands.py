@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint
+from kwsd_train import checkpoint, freeze
 from kwsd_train.cli import COMMANDS, main
 
 from kwsd.model.tflite.graph import read
@@ -110,7 +110,12 @@ class TestWithTensorFlow:
         output = tmp_path / "words.tflite"
         source = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(output)]
         assert main(["freeze", *arguments(data_dir, tmp_path), *source, "--quantize", quantize]) == 0
-        assert read(output.read_bytes()).inputs[0].shape == (1, 49, 40)
+        graph = read(output.read_bytes())
+        assert graph.inputs[0].shape == (1, 49, 40)
+        assert (graph.inputs[0].type, graph.outputs[0].type) == (
+            "float32",
+            {"none": "float32", "int8": "int8"}[quantize],
+        )
         figures_file = tmp_path / "figures.json"
         places = ["--data_dir", str(data_dir), "--cache_dir", str(tmp_path / "cache")]
         wanted = ["--model", str(output), "--set", "training", "--json", str(figures_file)]
@@ -120,6 +125,25 @@ class TestWithTensorFlow:
         assert figures["n"] == sum(map(sum, figures["confusion"]))
         assert figures["accuracy"] > 0.8
         assert "accuracy" in capsys.readouterr().out
+
+    def test_more_layers_stay_in_floats_where_8_bits_cost_too_much(
+        self, data_dir, tmp_path, capsys, caplog, monkeypatch
+    ):
+        """And a network that still loses too much is not written, without advice that does not help."""
+        caplog.set_level("INFO", "kwsd_train")
+        folder = train(data_dir, tmp_path, "run", 12)
+        monkeypatch.setattr(freeze, "BOUNDS", {"int8": 1e-9})
+        output = tmp_path / "words.tflite"
+        source = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(output)]
+        assert main(["freeze", *arguments(data_dir, tmp_path), *source, "--quantize", "int8"]) == 70
+        told = [line for line in caplog.messages if line.startswith("Scores differ")]
+        assert [line.partition(", ")[2] for line in told] == [
+            "input and first layer in floats",
+            "input and first 2 layers in floats",
+        ]
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert "not written: its scores differ" in line and line.endswith("Freeze with --quantize none.")
+        assert not output.exists()
 
     def test_a_killed_run_leaves_no_process_and_can_be_resumed(self, data_dir, tmp_path, caplog):
         """SIGKILL while checkpoints are written without a pause."""

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
+import keras
 from kwsd_train import architectures, convert, freeze
 from kwsd_train.cli import main
 from kwsd_train.metadata_writer import write
@@ -42,10 +43,10 @@ METADATA = {
 def in_this_process(monkeypatch):
     """Convert here: to start TensorFlow once more for each network would take most of the time."""
 
-    def here(saved_model, quantize, representative):
+    def here(saved_model, quantize, representative, float_layers):
         shown, result = saved_model / "shown.npz", saved_model / "model.tflite"
         np.savez(shown, **representative)
-        convert.convert_here(str(saved_model), quantize, str(shown), str(result))
+        convert.convert_here(str(saved_model), quantize, str(shown), str(result), str(float_layers))
         return result.read_bytes()
 
     monkeypatch.setattr(freeze, "convert", here)
@@ -155,6 +156,35 @@ class TestOwnNetwork:
             architectures.build(f"{path}:net", FRAMES, WIDTH, 4)
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "most"), [("single_fc", 0.5), ("tiny_conv", 0.5), ("conv", 1.2), ("gru", 1.2)])
+def test_a_column_that_dwarfs_the_others_costs_less_when_the_first_layer_stays_in_floats(
+    name, most, tmp_path, in_this_process
+):
+    """Coefficient 0 of mfcc is such a column. The rest is in 8 bits, and kwsd runs it.
+
+    Deep networks of random weights, other than trained ones, lose most on the way.
+    """
+    draw = np.random.default_rng(1)
+    keras.utils.set_random_seed(1)
+    network = architectures.build(name, FRAMES, WIDTH, len(LABELS))
+    clips = draw.normal(0, 1, (60, FRAMES, WIDTH)).astype(np.float32)
+    for variable in network.trainable_variables:
+        variable.assign_add(0.03 * draw.normal(size=variable.shape))
+    clips[:, :, 0] = -100 + 50 * clips[:, :, 0]
+    scorer = freeze.scoring(network)
+    expected = np.concatenate([scorer(clip[None]) for clip in clips])
+    plain, better = (freeze.to_tflite(scorer, "int8", clips, layers) for layers in (0, 1))
+    costs = [freeze._difference(tflite, clips, expected, 16000) for tflite in (plain, better)]
+    assert costs[1] < most * costs[0]
+    path = tmp_path / "exported.tflite"
+    path.write_bytes(write(better, METADATA))
+    model = load(path)
+    kinds = [tensor.type for tensor in (model.graph.inputs[0], model.graph.outputs[0])]
+    assert kinds == ["float32", "int8"]
+    heard = [model.scores(clip) for clip in clips]
+    assert np.abs(heard - expected).max(axis=1).mean() == pytest.approx(costs[1], abs=0.004)
 
 
 @pytest.mark.parametrize("quantize", ["none", "int8"])

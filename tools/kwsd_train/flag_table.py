@@ -172,7 +172,8 @@ EVALUATE = _rows(
 CLIP_SET = _rows(("set", Choice(SETS), "testing", "", "whose clips, and noises where they have sets"))
 
 FREEZE = _rows(
-    ("quantize", Choice(QUANTIZE), "none", "", "numbers of the file; with int8 its input and output too"),
+    ("quantize", Choice(QUANTIZE), "none", "",
+     "numbers of the file; with int8 its input and output too, but of mfcc the input and the first layer stay floats"),
     ("input", Choice(("features", "waveform")), "features", "", "waveform: the front end is in the file too"),
     ("embedding", Boolean(), False, "",
      "a second output, the features before the last layer, by which kwsd learn adds words"),

@@ -30,12 +30,13 @@ def check(settings: Mapping[str, Any]) -> None:
         )
 
 
-def to_tflite(scorer: Any, settings: Mapping[str, Any], quantize: str, signals: Any) -> bytes:
+def to_tflite(scorer: Any, settings: Mapping[str, Any], quantize: str, signals: Any, float_layers: int = 0) -> bytes:
     """The .tflite bytes of a Keras model, of one input (1, frames, width), with its front end before it.
 
     Args:
         signals: clips (n, samples) in -1..1 that show the ranges of all tensors; used for int8, which leaves the front
             end, the inputs and the output in floats.
+        float_layers: of the network, see `convert.convert`.
     """
     import keras
 
@@ -50,7 +51,7 @@ def to_tflite(scorer: Any, settings: Mapping[str, Any], quantize: str, signals: 
     }
     with tempfile.TemporaryDirectory() as folder:
         whole.export(folder, format="tf_saved_model", verbose=False, input_signature=[signature])
-        return convert(Path(folder), quantize, shown)
+        return convert(Path(folder), quantize, shown, float_layers)
 
 
 def _rows_layer(settings: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
