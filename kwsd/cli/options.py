@@ -22,6 +22,7 @@ def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
         help="input device, or the sound server's source, by part of its name or by index (kwsd devices)",
     )
     add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of the device, from 0 (default: 0)")
+    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help="gain, -60 to 60 dB (default: 0)")
 
 
 def read_settings(args: argparse.Namespace) -> "Settings":
@@ -29,6 +30,6 @@ def read_settings(args: argparse.Namespace) -> "Settings":
     from kwsd import config
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
-    given = {name: value for name in ("device", "channel") if (value := getattr(args, name)) is not None}
+    given = {name: value for name in ("device", "channel", "gain_db") if (value := getattr(args, name)) is not None}
     settings = replace(settings, audio=replace(settings.audio, **given))
     return settings if args.model is None else replace(settings, model=args.model)

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="channel of the device or file, from 0 (default: 0)",
     )
+    add(
+        "--gain-db",
+        type=flag("audio", "gain_db"),
+        metavar="DB",
+        help="gain of device or file before anything else, -60 to 60 dB (default: 0)",
+    )
     add("--source", metavar="FILE|-", help="WAV/FLAC/Ogg file, or raw/WAV on standard input, for the microphone")
     add("--raw-rate", type=int, metavar="HZ", help="rate of raw 16-bit standard input (default: the model's)")
     add("--raw-channels", type=int, metavar="N", default=1, help="channels of raw standard input (default: 1)")
@@ -137,7 +143,7 @@ def read_settings(args: argparse.Namespace) -> "Plan":
     flags = RecognizeSettings(**_given(args, *(field.name for field in fields(RecognizeSettings))))
     settings = settings.override(
         **_given(args, "model", "labels", "frontend", "only"),
-        audio=replace(settings.audio, **_given(args, "device", "channel")),
+        audio=replace(settings.audio, **_given(args, "device", "channel", "gain_db")),
         log=replace(settings.log, **{name.removeprefix("log_"): value for name, value in logs.items()}),
         sinks=_sinks(args, settings.sinks),
     )

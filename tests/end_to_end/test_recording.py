@@ -152,6 +152,17 @@ def test_without_a_microphone_no_wait_is_code_69(tmp_path: Path) -> None:
     assert kwsd.log[-1].startswith("kwsd: microphone: ") and kwsd.lines == []
 
 
+def test_the_gain_is_a_flag_that_beats_the_configuration(tmp_path):
+    config = tmp_path / "kwsd.yaml"
+    config.write_text("audio: {gain_db: -60}\n")
+
+    def scores(*arguments):
+        return [event["score"] for event in run("--source", DEMO, *arguments).events]
+
+    quiet = scores("--config", config)
+    assert scores("--gain-db", "-60") == quiet != scores("--config", config, "--gain-db", "0") == scores()
+
+
 def test_an_alsa_without_devices_is_told_before_portaudio_aborts(tmp_path: Path) -> None:
     """PortAudio fails an assertion where ALSA's configuration is empty; kwsd says so, waiting or not."""
     config = tmp_path / "asound.conf"

@@ -198,12 +198,11 @@ def open_patiently(sounddevice: Any, report: Report, wanted: Wanted) -> OpenStre
 def open_stream(sounddevice: Any, wanted: Wanted) -> OpenStream:
     """Opens and starts a stream. Raises NoDeviceError, ConfigError, CannotOpenError."""
     device = wanted_device(sounddevice, wanted)
-    if wanted.channel >= device.channels:
-        raise ConfigError(f"channel {wanted.channel}: device {device.name!r} has {device.channels}, counted from 0")
+    own = own_channels(device, wanted.channel)
     refused: Exception | None = None
     for rate_hz in dict.fromkeys((wanted.rate_hz, device.rate_hz)):
         frames = max(1, round(rate_hz * wanted.block_ms / 1000))
-        for channels in dict.fromkeys((own_channels(device, wanted.channel), wanted.channel + 1)):
+        for channels in dict.fromkeys((own, wanted.channel + 1)):
             try:
                 # A block size of 0 would mean 1 to 64 frames at the plug-in's whim.
                 with leading_to(device.source):
@@ -235,11 +234,19 @@ def wanted_device(sounddevice: Any, wanted: Wanted) -> Device:
 
 
 def own_channels(device: Device, channel: int) -> int:
-    """How many channels to open: all that the device has, lest others be mixed into the one that is wanted."""
-    if device.channels not in PLUGIN_CHANNELS:
-        return device.channels
-    default = default_source() if device.channels != PLUG_CHANNELS else None
-    return max(channel + 1, default.channels if default is not None else 2)
+    """How many channels to open: all that the device has, lest others be mixed into the one that is wanted.
+
+    Raises ConfigError where that one is not among them.
+    """
+    own: int | None = device.channels
+    if device.channels in PLUGIN_CHANNELS and "(hw:" not in device.name:  # a mixing desk has 32, too
+        default = default_source() if device.channels != PLUG_CHANNELS else None
+        own = default.channels if default is not None else None
+    if own is None:
+        return max(channel + 1, 2)
+    if channel >= own:
+        raise ConfigError(f"channel {channel}: device {device.name!r} has {own}, counted from 0")
+    return own
 
 
 def pick(interleaved: Any, channels: int, channel: int) -> memoryview | bytes:

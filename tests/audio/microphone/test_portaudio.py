@@ -82,6 +82,12 @@ def test_a_channel_that_the_device_lacks_is_a_fault_of_the_configuration():
         opened(Library(), WANTED._replace(channel=2))
 
 
+def test_a_channel_that_the_sound_server_s_source_lacks_is_none_of_the_plug_in_s_many(monkeypatch):
+    monkeypatch.setattr(portaudio, "default_source", lambda: SOURCE)
+    with pytest.raises(ConfigError, match="channel 4: device 'Mic' has 4, counted from 0"):
+        opened(Library(channels=32), WANTED._replace(channel=4))
+
+
 SOURCE = sound_server.PulseSource(0, "mic", "Mic", 4, 48_000, False)
 
 
@@ -91,7 +97,7 @@ SOURCE = sound_server.PulseSource(0, "mic", "Mic", 4, 48_000, False)
         (1, None, 0, 1),
         (18, None, 3, 18),
         (32, SOURCE, 0, 4),  # PulseAudio's plug-in: what the source has
-        (64, SOURCE, 5, 6),
+        (64, SOURCE, 3, 4),
         (32, None, 0, 2),  # nobody to ask: two, since one would be a mixture of both
         (128, SOURCE, 0, 2),  # ALSA's "plug", which has nothing to do with a server
         (128, None, 3, 4),
@@ -100,6 +106,11 @@ SOURCE = sound_server.PulseSource(0, "mic", "Mic", 4, 48_000, False)
 def test_a_device_s_own_channels_are_opened(monkeypatch, claimed, source, channel, channels):
     monkeypatch.setattr(portaudio, "default_source", lambda: source)
     assert own_channels(Device(0, "x", "ALSA", claimed, 48_000, True), channel) == channels
+
+
+def test_a_mixing_desk_with_as_many_channels_as_a_plug_in_claims_has_them_all(monkeypatch):
+    monkeypatch.setattr(portaudio, "default_source", lambda: SOURCE)
+    assert own_channels(Device(1, "X32: USB Audio (hw:1,0)", "ALSA", 32, 48_000, False), 5) == 32
 
 
 def test_one_channel_is_picked():
