@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,17 +37,15 @@ def test_they_run_from_start_to_end(real_clips, tmp_path):
     tiny = {
         "data_dir": real_clips,
         "work_dir": tmp_path,
-        "cache_dir": tmp_path / "cache",
         "words": "yes,stop,left",
         "steps": "100,10",
         "learning_rate": "0.003,0.0003",
         "eval_step_interval": "50",
-        "model": tmp_path / "words.tflite",
         "duration_s": "40",
         "workers": "1",
     }
     settings = [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
-    done = execute("--output_dir", tmp_path / "executed", *settings)
+    done = execute(*settings)
     assert done.returncode == 0, done.stderr
     texts = {}
     for path in NOTEBOOKS:
@@ -59,13 +58,17 @@ def test_they_run_from_start_to_end(real_clips, tmp_path):
         texts[path.name] = "".join("".join(output.get("text", "")) for output in outputs)
     assert "a batch: (12, 98, 40) targets: (12, 5)" in texts["1_data.ipynb"]
     assert "Final test accuracy = " in texts["2_train.ipynb"]
+    assert re.search(r"^2_train\.ipynb: cell 3 of \d$", done.stderr, re.M)
+    for part in (" Step #1: rate 0.003000, accuracy ", ' Saving to "', " Confusion Matrix:"):
+        assert part in done.stderr, part
+    assert done.stderr.endswith(f"3_stream.ipynb: with its outputs in {tmp_path / 'executed' / '3_stream.ipynb'}\n")
     assert "matched" in texts["3_stream.ipynb"] and "recommended:" in texts["3_stream.ipynb"]
     assert (tmp_path / "kwsd.yaml").exists()
 
 
 @pytest.mark.usefixtures("needs")
 def test_a_cell_that_fails_fails_the_run(tmp_path):
-    done = execute(NOTEBOOKS[0], "--set", f"data_dir={tmp_path / 'missing'}")
+    done = execute(NOTEBOOKS[0], "--set", f"data_dir={tmp_path / 'missing'}", "--set", f"work_dir={tmp_path}")
     assert done.returncode == 1
     assert "FileNotFoundError" in done.stderr
 
