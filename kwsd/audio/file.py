@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kwsd.audio.ogg import Chain, links
 from kwsd.audio.pipe import UNKNOWN_FROM, PipeDecoder, check_format
 from kwsd.audio.resample import Resampler
 from kwsd.audio.source import Block, End, Gap
@@ -187,7 +188,10 @@ class SoundFileDecoder:
         self._errors = soundfile.SoundFileError
         try:
             # By descriptor: given a name, soundfile would go by its ending.
-            self._sound: Any = soundfile.SoundFile(file.fileno(), closefd=False)
+            chained = links(file.fileno()) if magic == b"OggS" else []
+            self._sound: Any = (
+                Chain(name, file, chained) if len(chained) > 1 else soundfile.SoundFile(file.fileno(), closefd=False)
+            )
         except soundfile.SoundFileError as error:
             raise InputError(name, f"libsndfile cannot read it ({_words(error)})") from error
         self.rate_hz = int(self._sound.samplerate)

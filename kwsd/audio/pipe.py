@@ -5,6 +5,7 @@ do not know the length beforehand: 0, 0xFFFFFFFF (ffmpeg), and sizes near 2 GiB 
 Layout: RIFF WAVE as in Microsoft's mmreg.h; RF64 as in EBU Tech 3306.
 """
 
+import logging
 import os
 import select
 import struct
@@ -22,6 +23,10 @@ HEADER_BYTES = 1 << 20  # whoever has not said "data" by then is no recording
 UNKNOWN_FROM = 0x7FFF_F000
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 RATES_HZ = range(1000, 768_001)
+GUESS_S = 5  # of samples as they are read; silence alone would not tell
+ALIKE = 0.25
+
+log = logging.getLogger(__name__)
 
 
 class Format(NamedTuple):
@@ -49,6 +54,32 @@ def check_format(name: str, rate_hz: int, channels: int, channel: int) -> None:
         )
 
 
+class StereoGuess:
+    """Whether samples that are taken for one channel look like two in turn.
+
+    The two of one moment are alike; of one channel every two neighbours are equally so.
+
+    Args:
+        samples: how many are looked at.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self._left, self._is_second, self._last = samples, False, np.zeros(0, np.float32)
+        self._differences = [0.0, 0.0]  # from a moment to itself and to the next, squares
+
+    def take(self, samples: Samples) -> bool:
+        """The next samples; True once, where they turn out to look like two channels."""
+        if self._left <= 0 or not len(samples):
+            return False
+        self._left -= len(samples)
+        differences = np.diff(np.concatenate((self._last, samples)))
+        self._differences[self._is_second] += float(np.sum(differences[::2] ** 2))
+        self._differences[not self._is_second] += float(np.sum(differences[1::2] ** 2))
+        self._is_second ^= bool(len(differences) % 2)
+        self._last = samples[-1:]
+        return self._left <= 0 and self._differences[0] < ALIKE * self._differences[1]
+
+
 class PipeDecoder:
     """Samples of one channel out of a pipe; a Decoder of ``file.py``.
 
@@ -64,6 +95,7 @@ class PipeDecoder:
     def __init__(self, name: str, fd: int, raw_rate_hz: int, raw_channels: int, channel: int) -> None:
         self._name, self._fd, self._channel = name, fd, channel
         self._raw = Format("i", 2, raw_channels, raw_rate_hz)
+        self._guess = StereoGuess(GUESS_S * raw_rate_hz if raw_channels == 1 else 0)
         self._format: Format | None = None
         self._bytes = b""
         self._left: int | None = None  # bytes of sound to come; None is "until it ends"
@@ -117,6 +149,13 @@ class PipeDecoder:
             self._parse_header(ended)
         else:
             self._format = self._raw
+            channels = f"{self._raw.channels} channel{'s' * (self._raw.channels != 1)}"
+            log.info(
+                "%s: no WAV; read as raw 16-bit samples, %s at %d Hz (--raw-rate, --raw-channels)",
+                self._name,
+                channels,
+                self._raw.rate_hz,
+            )
         if self._format:
             check_format(self._name, self._format.rate_hz, self._format.channels, self._channel)
 
@@ -174,7 +213,11 @@ class PipeDecoder:
             self._left -= taken
             if self._left < fmt.frame_bytes:
                 self._left = 0
-        return decode_pcm(frames, fmt, self._channel)
+        samples = decode_pcm(frames, fmt, self._channel)
+        if fmt is self._raw and self._guess.take(samples):
+            mend = "if so, say --raw-channels 2, and the rate with --raw-rate"
+            log.warning("%s: looks like two channels that are read as one; %s", self._name, mend)
+        return samples
 
 
 def decode_pcm(frames: bytes, fmt: Format, channel: int) -> Samples:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from kwsd.audio.source import Block, End
 from kwsd.errors import InputError, UsageError
 
 RATE_HZ = 16_000
+DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.flac"
 
 
 def noise(seconds, rate_hz=RATE_HZ, seed=1):
@@ -52,6 +54,10 @@ def wav_bytes(samples, rate_hz=RATE_HZ, subtype="PCM_16", container="WAV"):
     return buffer.getvalue()
 
 
+def encoded(samples, subtype, rate_hz=RATE_HZ):
+    return wav_bytes(samples, rate_hz, subtype, "OGG")
+
+
 @pytest.mark.parametrize("ending", ["wav", "flac", "raw", "mp3", ""])
 @pytest.mark.parametrize(
     ("container", "subtype"),
@@ -80,6 +86,39 @@ def test_ogg_files_keep_length_and_tone(tmp_path, subtype):
     heard = drain(open_source(str(path), RATE_HZ))
     assert len(heard) == 2 * RATE_HZ
     assert np.abs(np.fft.rfft(heard)).argmax() == 880
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("same_serial", [False, True])
+def test_all_links_of_a_chained_ogg_file_are_heard(tmp_path, subtype, same_serial):
+    """As Icecast and cat make them."""
+    parts = [encoded(noise(seconds), subtype) for seconds in (1, 2)]
+    if same_serial:
+        parts = parts[:1] * 2
+    alone = []
+    for part in parts:
+        (tmp_path / "part.ogg").write_bytes(part)
+        alone.append(drain(open_source(str(tmp_path / "part.ogg"), RATE_HZ)))
+    (tmp_path / "chain.ogg").write_bytes(b"".join(parts))
+    heard = drain(open_source(str(tmp_path / "chain.ogg"), RATE_HZ))
+    np.testing.assert_array_equal(heard, np.concatenate(alone))
+
+
+def test_a_chained_ogg_file_that_changes_its_rate_is_heard_so_far_and_then_told(tmp_path):
+    (tmp_path / "chain.ogg").write_bytes(encoded(noise(1), "VORBIS") + encoded(noise(1), "VORBIS", rate_hz=8000))
+    source = open_source(str(tmp_path / "chain.ogg"), RATE_HZ)
+    count = 0
+    with pytest.raises(InputError, match=r"after 1.0 s it goes on as 1 channel at 8000 Hz, after 1 channel at 16000"):
+        while isinstance(item := source.read(1.0), Block):
+            count += len(item.samples)
+    source.close()
+    assert count == RATE_HZ
+
+
+def test_bytes_between_links_are_passed_over(tmp_path):
+    one = encoded(noise(1), "VORBIS")
+    (tmp_path / "chain.ogg").write_bytes(one + bytes(100_000) + b"Ogg" + one)
+    assert len(drain(open_source(str(tmp_path / "chain.ogg"), RATE_HZ))) == 2 * RATE_HZ
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22_050, 44_100, 48_000, 96_000])
@@ -361,6 +400,34 @@ def test_standard_input_is_read_raw_with_its_rate_and_channels():
         [sys.executable, "-c", STDIN_PROGRAM], input=data, capture_output=True, timeout=60, check=True
     )
     assert done.stdout.split() == [b"-", b"16000"]
+
+
+def fed(samples, sizes=(4096,), **raw):
+    """Reads 16-bit samples from a pipe."""
+    data = (samples * 32767).astype("<i2").tobytes()
+    pipe_decoder(data, cut(len(data), sizes), **raw)
+
+
+def test_what_is_taken_for_raw_samples_is_told(caplog):
+    caplog.set_level("INFO", "kwsd")
+    fed(noise(0.1))
+    assert "no WAV; read as raw 16-bit samples, 1 channel at 16000 Hz (--raw-rate, --raw-channels)" in caplog.text
+
+
+@pytest.mark.parametrize("sizes", [[4096], [2, 4, 6, 1000, 4000, 6], [1, 3, 4095]])
+def test_two_channels_that_are_read_as_one_are_told_once(caplog, sizes):
+    heard, _ = soundfile.read(DEMO, dtype="float32")
+    both = np.stack([heard, 0.9 * heard + 0.0005 * noise(len(heard) / RATE_HZ)], 1)
+    fed(both[: 4 * RATE_HZ].ravel(), sizes)
+    assert caplog.text.count("looks like two channels") == 1
+
+
+@pytest.mark.parametrize("what", ["speech", "noise", "tone", "silence"])
+def test_one_channel_is_not_taken_for_two(caplog, what):
+    speech, _ = soundfile.read(DEMO, dtype="float32")
+    samples = {"speech": speech, "noise": noise(8), "tone": tone(8, RATE_HZ, 4000), "silence": np.zeros(8 * RATE_HZ)}
+    fed(samples[what][: 8 * RATE_HZ])
+    assert "looks like" not in caplog.text
 
 
 def test_a_terminal_is_no_recording(monkeypatch):

@@ -437,7 +437,7 @@ def _oggs() -> tuple[bytes, ...]:
         with io.BytesIO() as file:
             soundfile.write(file, noise, 48_000, kind, format="OGG")
             written.append(file.getvalue())
-    return tuple(written)
+    return (*written, written[0] + written[1], written[0] + written[0])
 
 
 _KEYS = tuple(key.name.encode() for key in config.KEYS)
