@@ -16,6 +16,7 @@ EXAMPLE = "kwsd meter --device usb --seconds 30"
 FLOOR_DBFS = -70.0
 REDRAW_S = 0.1
 LINE_S = 0.5  # where no terminal is redrawn
+CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +73,7 @@ class Meter:
         self._heard = ""
         self._power = 0.0
         self._peak = 0.0
-        self._drawn = 0
+        self._drawn, self._size = 0, (0, 0)
 
     def run(self, seconds: float | None) -> None:
         """Until the source ends, or for so many seconds."""
@@ -119,8 +120,8 @@ class Meter:
         if self._on_terminal:
             self._redraw(level_dbfs, peak_dbfs, scores)
             return
-        best = sorted(scores, key=lambda label: -scores[label])[:3]
-        words = "  ".join(f"{label} {scores[label]:.2f}" for label in best)
+        first = sorted(scores, key=lambda label: -scores[label])[:3]
+        words = "  ".join(f"{label} {scores[label]:.2f}" for label in first)
         print(
             f"level {level_dbfs:6.1f} dBFS  peak {peak_dbfs:6.1f} dBFS  {words}  {self._state()}".rstrip(), flush=True
         )
@@ -128,21 +129,28 @@ class Meter:
     def _redraw(self, level_dbfs: float, peak_dbfs: float, scores: dict[str, float]) -> None:
         import shutil
 
-        columns = shutil.get_terminal_size().columns
+        columns, lines = size = shutil.get_terminal_size()
         width = max(4, min(50, columns - 24))
         filled = 1 - max(FLOOR_DBFS, level_dbfs) / FLOOR_DBFS
         rows = [f"{'level':12} {bar(filled, width)} {level_dbfs:6.1f} dB"]
-        rows += [f"{label[:12]:12} {bar(score, width)} {score:6.2f}" for label, score in scores.items()]
+        rows += [f"{label[:12]:12} {bar(score, width)} {score:6.2f}" for label, score in best(scores, lines - 3)]
         rows.append(f"peak {peak_dbfs:.1f} dBFS  {self._state()}  {self._heard and 'heard: ' + self._heard}")
-        up = f"\x1b[{self._drawn}A" if self._drawn else ""
+        # A terminal of another size has wrapped or moved what is there, so that the way back up is not known.
+        again = f"\x1b[{self._drawn}A" if size == self._size else CLEAR
         # Each row is cut to the terminal, since a wrapped one would spoil the way back up.
         text = "".join(f"\r{row[: columns - 1]}\x1b[K\n" for row in rows)
-        print(up + text, end="", flush=True)
-        self._drawn = len(rows)
+        print((again if self._drawn else "") + text, end="", flush=True)
+        self._drawn, self._size = len(rows), size
 
     def _state(self) -> str:
         state = getattr(self._source, "state", None)
         return "" if state is None or state.state == "listening" else f"{state.state}: {state.reason}"
+
+
+def best(scores: dict[str, float], count: int) -> list[tuple[str, float]]:
+    """All words, or where there is no room for them those with the highest scores, in the model's order."""
+    shown = sorted(scores, key=lambda label: -scores[label])[: max(1, count)]
+    return [(label, score) for label, score in scores.items() if label in shown]
 
 
 def bar(share: float, width: int) -> str:

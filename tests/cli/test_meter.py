@@ -28,6 +28,7 @@ def test_it_ends_after_the_seconds_asked_for(kwsd, capsys):
 
 def test_words_and_states_are_drawn_as_bars_in_place(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "20")
     model = load("default")
     source = open_source(str(DEMO), model.sample_rate_hz, realtime=False)
     Meter(source, Spotter(model), on_terminal=True).run(None)
@@ -39,6 +40,24 @@ def test_words_and_states_are_drawn_as_bars_in_place(capsys, monkeypatch):
     assert last[1].startswith("_silence_    ")
     assert "heard: " in last[-1]
     assert all(len(row) < 60 for row in last)
+
+
+def test_a_small_terminal_shows_the_highest_scores_and_one_that_changes_its_size_is_cleared(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "8")
+    model = load("tiny")
+    meter = Meter(None, Spotter(model), on_terminal=True)
+    scores = {label: place / 10 for place, label in enumerate("abcdefghi")}
+    meter._redraw(-40.0, -30.0, scores)
+    drawn = capsys.readouterr().out
+    assert [row.strip("\r")[0] for row in drawn.split("\n")[:-1]] == ["l", *"efghi", "p"]
+    meter._redraw(-40.0, -30.0, scores)
+    assert capsys.readouterr().out.startswith("\x1b[7A")
+    monkeypatch.setenv("COLUMNS", "40")
+    meter._redraw(-40.0, -30.0, scores)
+    again = capsys.readouterr().out
+    assert again.startswith("\x1b[H\x1b[2J")
+    assert all(len(row.replace("\x1b[K", "").strip("\r")) < 40 for row in again.split("\n")[1:])
 
 
 def test_a_bar_is_filled_to_its_share():
