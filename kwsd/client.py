@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from kwsd.errors import ConfigError, UnavailableError
-from kwsd.sinks.bus import json_line
+from kwsd.events import json_line
 from kwsd.sinks.socket.protocol import PROTOCOL, TYPES
 
 Message = dict[str, Any]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from kwsd.status import State
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -62,15 +64,12 @@ class DetectionEvent:
         }
 
 
-STATES = ("starting", "listening", "waiting", "stalled", "recovering", "degraded", "stopping")
-
-
 @dataclass(frozen=True, slots=True)
 class StatusEvent:
-    """What kwsd is doing (one of STATES), why, and since when (both times RFC 3339)."""
+    """What kwsd is doing, why, and since when (both times RFC 3339)."""
 
     time: str
-    state: str
+    state: State
     reason: str
     since: str
 
@@ -111,6 +110,17 @@ Event = DetectionEvent | StatusEvent | ScoresEvent
 def encode(message: Mapping[str, Any]) -> str:
     """One JSON object on one line: compact, UTF-8 not escaped, without the line end."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def json_line(message: Mapping[str, Any]) -> bytes:
+    """One message as the bytes of its line, line end included.
+
+    UTF-8; only where a text cannot be written in it (the name of a file may hold any bytes) all of it is escaped.
+    """
+    try:
+        return f"{encode(message)}\n".encode()
+    except UnicodeEncodeError:
+        return f"{json.dumps(message, separators=(',', ':'))}\n".encode()
 
 
 def rfc3339(unix_s: float) -> str:

@@ -1,42 +1,61 @@
-"""The health snapshot: everything one asks when something seems wrong, in one object."""
+"""What kwsd is doing, and the health snapshot: everything one asks when something seems wrong, in one object."""
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from kwsd.daemon.listener import Listening
-    from kwsd.events import StatusEvent
-    from kwsd.sinks.bus import Bus
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
 
 
-def snapshot(state: "StatusEvent", started_s: float, listening: "Listening", bus: "Bus") -> dict[str, Any]:
-    """The answer to ``{"get":"status"}``; docs/socket.md lists the keys with their units.
+class State(StrEnum):
+    """What kwsd is doing; docs/events.md says when."""
 
-    Args:
-        started_s: ``time.monotonic()`` when kwsd began.
+    STARTING = "starting"
+    LISTENING = "listening"
+    WAITING = "waiting"
+    STALLED = "stalled"
+    RECOVERING = "recovering"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+
+
+UNHEARD = frozenset({State.WAITING, State.STALLED, State.RECOVERING})
+"""The states in which no audio is expected, and the microphone is looked after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The answer to ``{"get":"status"}``; docs/socket.md lists the keys. Units are in the names.
+
+    Attributes:
+        since: when the state began, RFC 3339.
+        sinks: each sink's counters by its name.
     """
-    capture_cpu_s, capture_rss_mb = listening.usage
-    return {
-        "type": "snapshot",
-        "state": state.state,
-        "reason": state.reason,
-        "since": state.since,
-        "uptime_s": round(time.monotonic() - started_s, 1),
-        "audio_s": round(listening.audio_s, 2),
-        "samples_lost": listening.samples_lost,
-        "overruns": listening.overruns,
-        "strides": listening.strides,
-        "stride_ms": listening.stride_ms,
-        "cpu_s": round(cpu_s() + capture_cpu_s, 2),
-        "rss_mb": round(rss_mb() + capture_rss_mb, 1),
-        "detections": listening.run.detections,
-        "sinks": bus.counters,
-        "clients": sum(getattr(sink, "clients", 0) for sink in bus.sinks),
-        "device": listening.device,
-        "model": listening.model.name,
-    }
 
+    state: State
+    reason: str
+    since: str
+    uptime_s: float
+    audio_s: float
+    samples_lost: int
+    overruns: int
+    strides: int
+    stride_ms: float
+    cpu_s: float
+    rss_mb: float
+    detections: int
+    sinks: Mapping[str, Mapping[str, int]]
+    clients: int
+    device: str
+    model: str
+
+    def to_dict(self) -> dict[str, Any]:
+        rounded = {name: round(getattr(self, name), digits) for name, digits in _DIGITS.items()}
+        return {"type": "snapshot"} | asdict(self) | rounded
+
+
+_DIGITS = {"uptime_s": 1, "audio_s": 2, "cpu_s": 2, "rss_mb": 1}
 
 # Kept open: when things go wrong there may be no descriptor left to open it with.
 _STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)

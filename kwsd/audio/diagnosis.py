@@ -19,8 +19,8 @@ from kwsd.audio.microphone.capture import SERVER_MEND, survey
 from kwsd.audio.microphone.devices import Device, find, listed
 from kwsd.audio.microphone.microphone import Microphone
 from kwsd.audio.microphone.signal_check import CLIP_SHARE, FULL_SCALE
+from kwsd.audio.settings import AudioSettings
 from kwsd.audio.source import Block
-from kwsd.config import AudioSettings
 from kwsd.errors import KwsdError
 
 SIGNAL_S = 2.0

@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from kwsd.status import State
+
 
 class Block(NamedTuple):
     """Samples that follow on from the ones before.
@@ -58,13 +60,21 @@ class Source(Protocol):
         """Lets go of the device or file; reading after it is an error."""
 
 
+class DeviceStatus(NamedTuple):
+    """What a device is doing, why, and the Unix time since when."""
+
+    state: State
+    reason: str
+    since_s: float
+
+
 @runtime_checkable
 class Device(Source, Protocol):
     """A source that may vanish and come back, and is looked after by the main thread."""
 
     @property
-    def state(self) -> tuple[str, str, float]:
-        """One of ``kwsd.events.STATES``, the reason in words, and the Unix time since when."""
+    def state(self) -> DeviceStatus:
+        """What it is doing."""
 
     @property
     def fault(self) -> str | None:

@@ -1,13 +1,13 @@
 """``kwsd check-config``: is this file right, and what would hold with it?"""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from kwsd.config import Settings
+from kwsd.sinks.settings import SinkSettings
 from kwsd.sinks.webhook.url import Url
 
 HELP = "Checks a configuration and prints the settings in force, or every fault of it as FILE:LINE: what is wrong."
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from kwsd.errors import ConfigError, UnavailableError
 
     try:
-        settings = config.load(args.file, model_faults)
+        settings = config.load(args.file, faults_on_this_machine)
         settings = with_model(settings)
         if faults := sink_faults(settings):
             raise ConfigError(*faults)
@@ -41,65 +41,40 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def model_faults(settings: Settings) -> Sequence[str]:
-    """What model and machine have against settings at fault elsewhere; of the model nothing without a runtime."""
+def faults_on_this_machine(settings: Settings) -> Sequence[str]:
+    """What model and machine have against settings; of the model nothing where there is no runtime."""
     from kwsd.errors import ConfigError, UnavailableError
 
-    faults: Sequence[str] = ()
     try:
         with_model(settings)
     except ConfigError as error:
-        faults = error.faults
+        return (*error.faults, *sink_faults(settings))
     except UnavailableError:
-        faults = ()
-    return (*faults, *sink_faults(settings))
+        pass  # told by `run`, where nothing else is wrong
+    return sink_faults(settings)
 
 
 def sink_faults(settings: Settings) -> Sequence[str]:
     """What a start would find wrong with the sinks on this machine, as this user: secrets, groups, folders."""
-    from kwsd.config import SocketSettings, WebhookSettings
-    from kwsd.errors import ConfigError
-
-    faults: list[str] = []
-    for number, sink in enumerate(settings.sinks or ()):
-        try:
-            if isinstance(sink, WebhookSettings):
-                from kwsd.sinks.webhook.sink import read_key
-
-                key = "secret_file" if sink.secret_file is not None else "secret_env"
-                read_key(sink, os.environ)
-            elif isinstance(sink, SocketSettings):
-                from kwsd.sinks.socket.socket_file import check_place
-
-                key = "path"
-                check_place(sink.path, sink.group)
-        except ConfigError as error:
-            faults += [settings.fault(("sinks", number, key), fault) for fault in error.faults]
-    return faults
+    found = ((number, *fault) for number, sink in enumerate(settings.sinks or ()) for fault in sink.check())
+    return [settings.fault(("sinks", number, key), text) for number, key, text in found]
 
 
 def with_model(settings: Settings) -> Settings:
-    """The settings with all of ``recognize`` filled in, as the daemon would lay the layers.
+    """The settings with all of ``recognize`` filled in, as the daemon fills it in.
 
     Raises:
         ConfigError: the model is refused, or does not fit the settings.
         UnavailableError: there is no runtime to load it with.
     """
-    from kwsd.config import check_labels, check_stride
+    from kwsd.config.effective import Plan, effective
     from kwsd.errors import ConfigError, ModelError
-    from kwsd.model import load
-    from kwsd.recognize.settings import RecognizeSettings, layer_recognize
+    from kwsd.recognize.settings import RecognizeSettings
 
     try:
-        model = load(settings.model, labels=settings.labels, frontend=settings.frontend)
+        recognize = effective(Plan(settings)).recognize
     except ModelError as error:
         raise ConfigError(settings.fault(("model",), str(error))) from error
-    row_stride_ms = model.frontend.get("stride_ms")
-    layers = settings.recognize, RecognizeSettings(**model.recognize)
-    recognize = layer_recognize(*layers, row_stride_ms=row_stride_ms)
-    faults = check_labels(settings, model.labels) + check_stride(settings, recognize.clip_stride_ms, row_stride_ms)
-    if faults:
-        raise ConfigError(*faults)
     return replace(settings, recognize=RecognizeSettings(**asdict(recognize)))
 
 
@@ -121,8 +96,8 @@ def to_yaml(settings: Settings) -> str:
     return text + ("sinks:\n" if sinks else "sinks: []\n") + "".join(sinks)
 
 
-def _sink(sink: Any) -> str:
-    values = {"type": type(sink).__name__.removesuffix("Settings").lower(), **vars(sink)}
+def _sink(sink: SinkSettings) -> str:
+    values = {"type": sink.type, **vars(sink)}
     first, *rest = _block(values, "    ")
     return f"  - {first.lstrip()}{''.join(rest)}"
 

@@ -72,7 +72,7 @@ def examine(settings: "Settings") -> "Iterator[Finding]":
 
 def socket_paths(settings: "Settings") -> list[Path]:
     """Where the daemon would serve: as configured, else as under systemd, else where `kwsd watch` looks."""
-    from kwsd.config import SocketSettings
+    from kwsd.sinks.socket.settings import SocketSettings
 
     if settings.sinks is not None:
         return [Path(sink.path) for sink in settings.sinks if isinstance(sink, SocketSettings)]

@@ -143,8 +143,10 @@ class Meter:
         self._drawn, self._size = len(rows), size
 
     def _state(self) -> str:
+        from kwsd.status import State
+
         state = getattr(self._source, "state", None)
-        return "" if state is None or state.state == "listening" else f"{state.state}: {state.reason}"
+        return "" if state is None or state.state == State.LISTENING else f"{state.state}: {state.reason}"
 
 
 def best(scores: dict[str, float], count: int) -> list[tuple[str, float]]:

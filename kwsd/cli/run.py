@@ -1,13 +1,14 @@
 """``kwsd run``, or just ``kwsd``: the daemon's options."""
 
 import argparse
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from kwsd.recognize.settings import RecognizeSettings
 
 if TYPE_CHECKING:
-    from kwsd.config import Settings, SinkSettings
+    from kwsd.audio.open import SourceOptions
+    from kwsd.config.effective import Plan
 
 HELP = "Listens to a microphone and says which of a handful of words was spoken."
 EXAMPLE = "kwsd --model default --only stop,go --socket /tmp/kwsd.sock"
@@ -95,28 +96,9 @@ def run(args: argparse.Namespace) -> int:
     return Daemon(lambda: read_settings(args), _source_options(args), can_reload=can_reload).run()
 
 
-@dataclass(frozen=True)
-class SourceOptions:
-    """What ``--source`` and its companions ask for; ``path`` is None for the microphone."""
+def _source_options(args: argparse.Namespace) -> "SourceOptions":
+    from kwsd.audio.open import SourceOptions
 
-    path: str | None
-    realtime: bool
-    raw_rate_hz: int | None
-    raw_channels: int
-    tail: bool
-    wait: bool
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is to do: the settings with all flags in them, but the recogniser's flags as a layer of their own,
-    since a detection_threshold given by flag moves what the configuration and the model say of single words."""
-
-    settings: "Settings"
-    recognize_flags: RecognizeSettings
-
-
-def _source_options(args: argparse.Namespace) -> SourceOptions:
     return SourceOptions(
         args.source, args.realtime, args.raw_rate, args.raw_channels, not args.no_tail, not args.no_wait
     )
@@ -136,6 +118,7 @@ def _check(args: argparse.Namespace) -> None:
 def read_settings(args: argparse.Namespace) -> "Plan":
     """The configuration file (if any) with the flags laid over it. Called again at each reload."""
     from kwsd import config
+    from kwsd.config.effective import Plan, sinks_in_force
     from kwsd.errors import UsageError
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
@@ -145,40 +128,18 @@ def read_settings(args: argparse.Namespace) -> "Plan":
         **_given(args, "model", "labels", "frontend", "only"),
         audio=replace(settings.audio, **_given(args, "device", "channel", "gain_db")),
         log=replace(settings.log, **{name.removeprefix("log_"): value for name, value in logs.items()}),
-        sinks=_sinks(args, settings.sinks),
+        sinks=sinks_in_force(
+            settings.sinks,
+            stdout=not args.no_stdout,
+            stdout_format=args.format,
+            socket_path=args.socket,
+            webhook_urls=args.webhook,
+        ),
     )
     if args.no_stdout and not settings.sinks:
         mend = "Add --socket or --webhook, or sinks to the configuration."
         raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
     return Plan(settings, flags)
-
-
-def _sinks(args: argparse.Namespace, configured: "tuple[SinkSettings, ...] | None") -> "tuple[SinkSettings, ...]":
-    """The sinks in force: those configured, or the ones by default; flags are added."""
-    import os
-
-    from kwsd.config import SocketSettings, StdoutSettings, WebhookSettings
-
-    sinks: list[SinkSettings]
-    if configured is not None:
-        sinks = list(configured)
-    else:
-        sinks = [StdoutSettings()]
-        if (folder := os.environ.get("RUNTIME_DIRECTORY")) and args.socket is None:
-            sinks.append(SocketSettings(path=f"{folder.split(':')[0]}/kwsd.sock"))
-    if args.no_stdout:
-        sinks = [sink for sink in sinks if not isinstance(sink, StdoutSettings)]
-    if args.format is not None:
-        sinks = [replace(sink, format=args.format) if isinstance(sink, StdoutSettings) else sink for sink in sinks]
-        if not any(isinstance(sink, StdoutSettings) for sink in sinks) and not args.no_stdout:
-            sinks.append(StdoutSettings(format=args.format))
-    if args.socket is not None:  # "in place of the configured path"
-        configured_socket = next((sink for sink in sinks if isinstance(sink, SocketSettings)), None)
-        sinks = [sink for sink in sinks if sink is not configured_socket]
-        base = configured_socket or SocketSettings(path=args.socket)
-        sinks.append(replace(base, path=args.socket))
-    sinks += [WebhookSettings(url=url) for url in args.webhook]
-    return tuple(sinks)
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from kwsd.client import watch
 from kwsd.errors import OutputError, UsageError
-from kwsd.sinks.bus import json_line
+from kwsd.events import json_line
 
 HELP = "Prints what a running kwsd hears, one JSON object a line; connects again when it restarts."
 EXAMPLE = """kwsd watch --only stop,go --exec 'sh -c "notify-send \\"heard $KWSD_LABEL\\""'"""

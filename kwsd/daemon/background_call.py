@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Job(Generic[T]):
+class BackgroundCall(Generic[T]):
     """Runs a function at once, in a thread that does not keep the process alive.
 
     Args:

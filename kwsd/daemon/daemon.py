@@ -11,23 +11,24 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, NoReturn
 
-from kwsd import __version__, log, status
+from kwsd import __version__, log
+from kwsd.audio.open import SourceOptions, open_source
 from kwsd.audio.source import Source
-from kwsd.cli.run import Plan, SourceOptions
-from kwsd.daemon.background_call import Job
-from kwsd.daemon.listener import Listening, open_source
-from kwsd.daemon.prepare import prepare
+from kwsd.config.effective import Effective, Plan, effective
+from kwsd.daemon.background_call import BackgroundCall
+from kwsd.daemon.listener import Listener
 from kwsd.daemon.reload import Checked, Reload
 from kwsd.daemon.signals import Signals
-from kwsd.daemon.systemd import RECOVERING, Notifier, Watchdog
+from kwsd.daemon.systemd import Notifier, Watchdog
 from kwsd.errors import ConfigError, KwsdError, OutputError
 from kwsd.events import StatusEvent, rfc3339
 from kwsd.model import Model
-from kwsd.sinks.bus import Bus, Sink
-from kwsd.sinks.registry import build_sinks
+from kwsd.sinks import registry
+from kwsd.sinks.bus import Bus
+from kwsd.sinks.sink import Services, Sink
+from kwsd.status import UNHEARD, Snapshot, State, cpu_s, rss_mb
 
 LOOK_S = 1.0
 LOOK_SOON_S = 0.2  # while the spotter thread is behind
@@ -53,7 +54,7 @@ class Daemon:
         self._notifier = Notifier()
         self._watchdog = Watchdog(self._notifier.watchdog_interval_s) if self._notifier.watchdog_interval_s else None
         self._started_s = time.monotonic()
-        self._state = _status("starting", "starting", time.time())
+        self._state = _status(State.STARTING, "starting", time.time())
         self._ready = False
         self._lost_told = 0  # samples
         self._next_losses_s = 0.0
@@ -66,18 +67,18 @@ class Daemon:
     def run(self) -> int:
         """Listens until the source ends, a signal comes, or a part dies; the exit code. Raises KwsdError."""
         with Signals(can_reload=self._can_reload) as self._signals, closing(self._notifier):
-            starting = Job(self._check_first, "kwsd-start", self._signals.wake)
+            starting = BackgroundCall(self._check_first, "kwsd-start", self._signals.wake)
             while not (starting.done or self._signals.stop):
                 self._signals.wait(LOOK_S)
             if not starting.done:
                 self._end_at_once(0)
             if self._signals.stop:
                 return 0
-            self._plan, prepared, sinks = starting.result()
+            self._plan, hearing, sinks = starting.result()
             self._bus = Bus(sinks, self._sink_died)
-            self._listening = Listening(
-                open_source(self._plan, self._source_options, prepared),
-                prepared,
+            self._listener = Listener(
+                self._open_source(self._plan, hearing, self._source_options),
+                hearing,
                 publish=self._bus.publish,
                 scores_wanted=lambda: self._bus.wants("scores"),
                 tail=self._source_options.tail,
@@ -102,7 +103,7 @@ class Daemon:
         return self._checked(plan)
 
     def _checked(self, plan: Plan, keep: Model | None = None) -> Checked:
-        return Checked(plan, prepare(plan, keep), self._make_sinks(plan))
+        return Checked(plan, effective(plan, keep), self._make_sinks(plan))
 
     def _listen(self) -> tuple[int, tuple[str, ...]]:
         """From the start of the threads to their end; the exit code, and what to say about it last."""
@@ -110,9 +111,9 @@ class Daemon:
         try:
             try:
                 self._bus.start()
-                self._listening.start()
+                self._listener.start()
             except KwsdError as error:  # a sink that cannot be opened
-                self._stopped = self._listening.stop(0.0)
+                self._stopped = self._listener.stop(0.0)
                 return _end_by(error)
             code, last_words = self._supervise()
             try:
@@ -139,12 +140,12 @@ class Daemon:
                     return 0, ()
                 if self._reload is not None:
                     self._go_on_reloading(self._reload)
-                elif self._signals.reload and not self._listening.changing:
+                elif self._signals.reload and not self._listener.changing:
                     self._signals.reload = False
                     self._begin_reloading()
-                if self._listening.ended:
+                if self._listener.ended:
                     self._look()
-                    self._listening.raise_error()
+                    self._listener.raise_error()
                     self._drain_at_the_end()
                     return 0, ()
                 self._look()
@@ -156,16 +157,16 @@ class Daemon:
         """How long the next look at everything may wait."""
         if self._reload is not None:
             return LOOK_RELOADING_S
-        look_s = LOOK_SOON_S if self._listening.behind else LOOK_S
+        look_s = LOOK_SOON_S if self._listener.behind else LOOK_S
         return look_s if self._watchdog is None else min(look_s, self._watchdog.period_s)
 
     def _look(self) -> None:
         """One look at everything."""
         now = time.monotonic()
-        self._listening.step(now)
-        if (state := self._listening.state) is not None:
+        self._listener.step(now)
+        if (state := self._listener.state) is not None:
             self._tell(*state)
-        if self._listening.first_block and not self._ready:
+        if self._listener.first_block and not self._ready:
             self._ready = True
             self._notifier.ready()
             self._say_what_is_heard()
@@ -174,41 +175,41 @@ class Daemon:
             self._notifier.extend(START_LIMIT_S)
         self._tell_losses(now)
         if self._watchdog is not None and self._watchdog.due(
-            now, self._listening.samples, self._listening.strides, self._state.state, self._listening.recovery_steps
+            now, self._listener.samples, self._listener.strides, self._state.state, self._listener.recovery_steps
         ):
             self._notifier.watchdog()
 
     def _say_what_is_heard(self) -> None:
-        model = self._listening.model
+        model = self._listener.model
         version = model.metadata.get("version", "")
-        words = ", ".join(label for label in model.labels if label in self._listening.only)
-        logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), self._listening.device, words)
+        words = ", ".join(label for label in model.labels if label in self._listener.only)
+        logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), self._listener.device, words)
 
-    def _tell(self, state: str, reason: str, since_s: float) -> None:
+    def _tell(self, state: State, reason: str, since_s: float) -> None:
         """Says a new state once: to the log, the service manager and the sinks."""
         if (state, reason) == (self._state.state, self._state.reason):
             return
-        if state == "degraded" and self._state.state in RECOVERING:  # it hears again, and then there is a but
-            self._tell("listening", "audio flows again", since_s)
+        if state == State.DEGRADED and self._state.state in UNHEARD:  # it hears again, and then there is a but
+            self._tell(State.LISTENING, "audio flows again", since_s)
         self._state = _status(state, reason, since_s)
-        level = logging.INFO if state in ("starting", "listening", "stopping") else logging.WARNING
-        if state != "stopping" or self._listening.first_block:
+        level = logging.INFO if state in (State.STARTING, State.LISTENING, State.STOPPING) else logging.WARNING
+        if state != State.STOPPING or self._listener.first_block:
             logger.log(level, "%s: %s", state, reason)
         self._notifier.status(f"{state}: {reason}")
         self._bus.publish(self._state)
 
     def _tell_losses(self, now: float) -> None:
         """Says what audio was lost since it was said last."""
-        lost = self._listening.samples_lost - self._lost_told
+        lost = self._listener.samples_lost - self._lost_told
         if lost == 0 or now < self._next_losses_s:
             return
         self._lost_told, self._next_losses_s = self._lost_told + lost, now + LOSSES_EVERY_S
-        lost_s = lost / self._listening.model.sample_rate_hz
+        lost_s = lost / self._listener.model.sample_rate_hz
         logger.warning("%.2f s of audio lost; no word is joined across it", lost_s)
 
     def _begin_reloading(self) -> None:
         self._notifier.reloading()
-        keep = self._listening.model
+        keep = self._listener.model
         self._reload = Reload(lambda: self._checked(self._read_plan(), keep), self._another_source, self._signals.wake)
 
     def _go_on_reloading(self, reload: Reload) -> None:
@@ -224,7 +225,7 @@ class Daemon:
                 logger.error("reload refused, the old settings stay: %s", line)
         else:
             log.setup(checked.plan.settings.log.level, checked.plan.settings.log.format)
-            self._listening.change(checked.prepared, reload.source)
+            self._listener.change(checked.hearing, reload.source)
             self._plan = checked.plan
             logger.info("settings read again")
         self._reload = None
@@ -232,18 +233,21 @@ class Daemon:
 
     def _another_source(self, checked: Checked) -> Source | None:
         """The source that a reload asks for, where it is not the one at hand; one that is not there is waited for."""
-        rate_hz = self._listening.model.sample_rate_hz
-        same_rate = checked.prepared.model.sample_rate_hz == rate_hz
+        rate_hz = self._listener.model.sample_rate_hz
+        same_rate = checked.hearing.model.sample_rate_hz == rate_hz
         if self._source_options.path is not None:
             if not same_rate:
                 raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
             return None
         if same_rate and checked.plan.settings.audio == self._plan.settings.audio:
             return None
-        return open_source(checked.plan, replace(self._source_options, wait=True), checked.prepared)
+        return self._open_source(checked.plan, checked.hearing, self._source_options._replace(wait=True))
+
+    def _open_source(self, plan: Plan, hearing: Effective, options: SourceOptions) -> Source:
+        return open_source(plan.settings.audio, options, hearing.model.sample_rate_hz, hearing.recognize.clip_stride_ms)
 
     def _make_sinks(self, plan: Plan) -> list[Sink]:
-        return build_sinks(plan.settings.sinks or (), self._hello, self._snapshot, self._output_broke)
+        return registry.create(plan.settings.sinks or (), Services(self._hello, self._snapshot, self._output_broke))
 
     # How it ends.
 
@@ -262,12 +266,12 @@ class Daemon:
             self._notifier.stopping()
             if self._reload is not None:
                 self._reload.abandon()
-            self._stopped = self._listening.stop(0.3) and not (self._reload is not None and self._reload.checking)
-            self._tell("stopping", _why(self._signals.stop, last_words), time.time())
+            self._stopped = self._listener.stop(0.3) and not (self._reload is not None and self._reload.checking)
+            self._tell(State.STOPPING, _why(self._signals.stop, last_words), time.time())
         finally:
             self._bus.drain(deadline_s)
             self._bus.stop()
-        if self._listening.first_block or not last_words:
+        if self._listener.first_block or not last_words:
             self._tell_totals()
 
     def _tell_totals(self) -> None:
@@ -278,8 +282,8 @@ class Daemon:
         ]
         logger.info(
             "heard %.1f s of audio, %d detections; %s",
-            self._listening.audio_s,
-            self._listening.run.detections,
+            self._listener.audio_s,
+            self._listener.run.detections,
             "; ".join(sinks) or "no sinks",
         )
 
@@ -308,19 +312,38 @@ class Daemon:
         self._signals.wake()
 
     def _hello(self) -> dict[str, Any]:
-        model = self._listening.model
+        model = self._listener.model
         return {
             "type": "hello",
             "protocol": 1,
             "version": __version__,
-            "run": self._listening.run.id,
+            "run": self._listener.run.id,
             "model": model.name,
             "labels": list(model.labels),
             "state": self._state.state,
         }
 
     def _snapshot(self) -> dict[str, Any]:
-        return status.snapshot(self._state, self._started_s, self._listening, self._bus)
+        listener = self._listener
+        capture_cpu_s, capture_rss_mb = listener.usage
+        return Snapshot(
+            state=self._state.state,
+            reason=self._state.reason,
+            since=self._state.since,
+            uptime_s=time.monotonic() - self._started_s,
+            audio_s=listener.audio_s,
+            samples_lost=listener.samples_lost,
+            overruns=listener.overruns,
+            strides=listener.strides,
+            stride_ms=listener.stride_ms,
+            cpu_s=cpu_s() + capture_cpu_s,
+            rss_mb=rss_mb() + capture_rss_mb,
+            detections=listener.run.detections,
+            sinks=self._bus.counters,
+            clients=sum(getattr(sink, "clients", 0) for sink in self._bus.sinks),
+            device=listener.device,
+            model=listener.model.name,
+        ).to_dict()
 
 
 def _end_by(error: BaseException) -> tuple[int, tuple[str, ...]]:
@@ -337,5 +360,5 @@ def _why(asked: bool, last_words: tuple[str, ...]) -> str:
     return "asked to stop" if asked else "the end"
 
 
-def _status(state: str, reason: str, since_s: float) -> StatusEvent:
+def _status(state: State, reason: str, since_s: float) -> StatusEvent:
     return StatusEvent(rfc3339(time.time()), state, reason, rfc3339(since_s))

@@ -2,53 +2,45 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import Any
 
 from kwsd.audio.source import Device, Source
-from kwsd.daemon.prepare import Prepared, spotter_settings
-from kwsd.daemon.spotter_thread import Run, Spotting
+from kwsd.config.effective import Effective
+from kwsd.daemon.pacing import Pacing
+from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.events import Event
-
-if TYPE_CHECKING:
-    from kwsd.cli.run import Plan, SourceOptions
-
+from kwsd.recognize.settings import CompleteRecognizeSettings
+from kwsd.spotter import Spotter
+from kwsd.status import State
 
 STILL_S = 2.0  # without a block heard although there is audio to hear
 BEHIND_S = 0.25  # of audio; ordinary jitter stays below
 
 
-def open_source(plan: "Plan", options: "SourceOptions", prepared: Prepared) -> Source:
-    """The microphone, or what stands in for it, at the model's rate.
-
-    Raises:
-        InputError: the file cannot be read.
-        ConfigError: the device's name fits several.
-        UnavailableError: PortAudio is not there; with ``--no-wait``, the microphone cannot be opened.
-    """
-    audio, rate_hz = plan.settings.audio, prepared.model.sample_rate_hz
-    if options.path is None:
-        from kwsd.audio.microphone.microphone import Microphone
-
-        return Microphone(audio, rate_hz, wait=options.wait, stride_ms=prepared.settings.clip_stride_ms)
-    from kwsd.audio.file import open_source as open_file
-
-    return open_file(
-        options.path,
-        rate_hz,
-        realtime=options.realtime,
-        raw_rate_hz=options.raw_rate_hz,
-        raw_channels=options.raw_channels,
-        channel=audio.channel,
-        gain_db=audio.gain_db,
-    )
+def new_spotter(plan: Effective) -> Spotter:
+    """The pipeline with the settings in force."""
+    return Spotter(plan.model, **spotter_settings(plan.recognize))
 
 
-class Listening:
+def new_pacing(plan: Effective) -> Pacing:
+    settings = plan.recognize
+    return Pacing(settings.clip_stride_ms, settings.max_clip_stride_ms, plan.model.frontend.get("stride_ms"))
+
+
+def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
+    """What of the settings a Spotter takes; how far a stride may widen is this side's business."""
+    return {
+        field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "max_clip_stride_ms"
+    }
+
+
+class Listener:
     """A source, a model, and the thread that spots words between them.
 
     Args:
         source: closed by `stop`.
-        prepared: model and settings.
+        plan: model and settings in force.
         publish: takes each event; must not block.
         scores_wanted: whether anybody subscribes to `scores` just now.
         tail: whether a clip of faint noise follows the end of a file.
@@ -58,7 +50,7 @@ class Listening:
     def __init__(
         self,
         source: Source,
-        prepared: Prepared,
+        plan: Effective,
         *,
         publish: Callable[[Event], None],
         scores_wanted: Callable[[], bool],
@@ -68,16 +60,16 @@ class Listening:
         from kwsd.audio.file import tail as faint_noise
 
         self.run = Run()
-        self.model = prepared.model
-        self._spotting = Spotting(
+        self.model = plan.model
+        self._thread = SpotterThread(
             source,
-            prepared.spotter(),
-            prepared.pacing(),
+            new_spotter(plan),
+            new_pacing(plan),
             self.run,
             publish,
-            model=prepared.model.name,
-            only=prepared.only,
-            tail=faint_noise(prepared.model.clip_samples if tail else 0),
+            model=plan.model.name,
+            only=plan.only,
+            tail=faint_noise(plan.model.clip_samples if tail else 0),
             scores_wanted=scores_wanted,
             wake=wake,
         )
@@ -87,7 +79,7 @@ class Listening:
         self._spare: list[Source] = []  # the sources of a change that the spotter thread has not made yet
 
     def start(self) -> None:
-        self._spotting.start()
+        self._thread.start()
 
     def step(self, now: float) -> None:
         """Looks after the microphone, and at whether scoring keeps up.
@@ -99,7 +91,7 @@ class Listening:
             microphone.step(now)
         if not self.changing:
             self._close_spare()
-        slow = self._stands_still(now) or self._spotting.pacing.reason
+        slow = self._stands_still(now) or self._thread.pacing.reason
         if (slow is None) != (self._slow is None):
             self._slow_or_not_since_s = time.time()
         self._slow = slow
@@ -122,111 +114,111 @@ class Listening:
     def _waiting_s(self) -> float:
         return self._count("waiting") / self.model.sample_rate_hz
 
-    def change(self, prepared: Prepared, source: Source | None) -> None:
+    def change(self, plan: Effective, source: Source | None) -> None:
         """Goes on with other settings, another model, another source, between two blocks of audio.
 
         Other settings lose no sample. Another source loses what came in between, counted; another model hears afresh.
         Not to be called while `changing`.
         """
-        spotting = self._spotting
-        same_model = prepared.model is self.model
-        spotter = spotting.spotter if same_model else prepared.spotter()
+        thread = self._thread
+        same_model = plan.model is self.model
+        spotter = thread.spotter if same_model else new_spotter(plan)
 
         def carry_out() -> None:
             if same_model:
-                spotter.configure(**spotter_settings(prepared.settings))
+                spotter.configure(**spotter_settings(plan.recognize))
             else:
-                spotter.reset(spotting.spotter.position_ms * prepared.model.sample_rate_hz // 1000)
-            spotting.take_over(spotter, prepared.pacing(), prepared.model.name, prepared.only, source)
+                spotter.reset(thread.spotter.position_ms * plan.model.sample_rate_hz // 1000)
+            thread.take_over(spotter, new_pacing(plan), plan.model.name, plan.only, source)
 
         if source is not None:
-            self._spare = [spotting.source, source]
-        self.model = prepared.model
-        if spotting.between_blocks(carry_out):
+            self._spare = [thread.source, source]
+        self.model = plan.model
+        if thread.between_blocks(carry_out):
             self._close_spare()
 
     @property
     def changing(self) -> bool:
         """Whether the spotter thread, which may be stuck, has not made the last change yet."""
-        return self._spotting.changing
+        return self._thread.changing
 
     def stop(self, timeout_s: float) -> bool:
         """Ends the thread and lets go of the source; whether both could be within ``timeout_s``."""
-        ended = self._spotting.stop(timeout_s)
+        ended = self._thread.stop(timeout_s)
         if ended:
             self._close_spare()
-            self._spotting.source.close()
+            self._thread.source.close()
         return ended
 
     def _close_spare(self) -> None:
         """Closes the sources that no thread reads."""
         for source in self._spare:
-            if source is not self._spotting.source:
+            if source is not self._thread.source:
                 source.close()
         self._spare.clear()
 
     def raise_error(self) -> None:
         """Raises what ended the spotter thread, if an error did."""
-        if self._spotting.error is not None:
-            raise self._spotting.error
+        if self._thread.error is not None:
+            raise self._thread.error
 
     @property
-    def state(self) -> tuple[str, str, float] | None:
+    def state(self) -> tuple[State, str, float] | None:
         """State, reason and since when (Unix time); None as long as there is nothing new to say."""
         if (microphone := self._microphone) is not None:
             state, reason, since_s = microphone.state
         elif self.first_block:
-            state, reason, since_s = "listening", f"reading {self.device}", self._began_s
+            state, reason, since_s = State.LISTENING, f"reading {self.device}", self._began_s
         else:
             return None
-        if state not in ("listening", "degraded"):
+        if state not in (State.LISTENING, State.DEGRADED):
             return state, reason, since_s
         if self._slow is not None:
-            state, reason = "degraded", self._slow if state == "listening" else f"{reason}; {self._slow}"
+            state, reason = State.DEGRADED, self._slow if state == State.LISTENING else f"{reason}; {self._slow}"
         return state, reason, max(since_s, self._slow_or_not_since_s)
 
     @property
     def first_block(self) -> bool:
         """Whether audio has come."""
-        return self._spotting.first_block.is_set()
+        return self._thread.first_block.is_set()
 
     @property
     def ended(self) -> bool:
         """Whether the spotter thread has ended."""
-        return self._spotting.ended.is_set()
+        return self._thread.ended.is_set()
 
     @property
     def only(self) -> frozenset[str]:
         """The words that make events."""
-        return self._spotting.only
+        return self._thread.only
 
     @property
     def device(self) -> str:
-        return self._spotting.source.name
+        return self._thread.source.name
 
     @property
     def samples(self) -> int:
         """Samples heard, at the model's rate."""
-        return self._spotting.samples
+        return self._thread.samples
 
     @property
     def audio_s(self) -> float:
         """Seconds of audio heard."""
-        return self._spotting.audio_s
+        return self._thread.audio_s
 
     @property
     def strides(self) -> int:
         """Clips scored."""
-        return self._spotting.strides
+        return self._thread.strides
 
     @property
     def stride_ms(self) -> float:
-        return self._spotting.spotter.clip_stride_ms
+        return self._thread.spotter.clip_stride_ms
 
     @property
     def samples_lost(self) -> int:
         """Samples that never reached the spotter, at the model's rate."""
-        return self._spotting.samples_missed + self._count("samples_lost")
+        return self._thread.samples_missed + self._count("samples_lost")
 
     @property
     def overruns(self) -> int:
@@ -248,4 +240,4 @@ class Listening:
 
     @property
     def _microphone(self) -> Device | None:
-        return self._spotting.device
+        return self._thread.device

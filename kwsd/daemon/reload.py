@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwsd.audio.source import Device, Source
-from kwsd.daemon.background_call import Job
-from kwsd.daemon.prepare import Prepared
+from kwsd.daemon.background_call import BackgroundCall
+from kwsd.status import State
 
 if TYPE_CHECKING:
-    from kwsd.cli.run import Plan
-    from kwsd.sinks.bus import Sink
+    from kwsd.config.effective import Effective, Plan
+    from kwsd.sinks.sink import Sink
 
 OPEN_LIMIT_S = 3.0  # a sound server that hangs may do so for ever; the microphone's recovery deals with it
 
@@ -23,7 +23,7 @@ class Checked(NamedTuple):
     """A configuration in which nothing wrong was found before anything was opened; ``sinks`` are not started."""
 
     plan: "Plan"
-    prepared: Prepared
+    hearing: "Effective"
     sinks: "Sequence[Sink]"
 
 
@@ -42,7 +42,7 @@ class Reload:
     def __init__(
         self, check: Callable[[], Checked], another_source: Callable[[Checked], Source | None], wake: Callable[[], None]
     ) -> None:
-        self._checking = Job(check, "kwsd-reload", wake)
+        self._checking = BackgroundCall(check, "kwsd-reload", wake)
         self._another_source = another_source
         self._opened_s: float | None = None
         self.source: Source | None = None
@@ -69,7 +69,7 @@ class Reload:
             self.source = self._another_source(checked)
         if isinstance(self.source, Device):
             self.source.step(now_s)
-            if self.source.state[0] == "starting" and now_s - self._opened_s < OPEN_LIMIT_S:
+            if self.source.state[0] == State.STARTING and now_s - self._opened_s < OPEN_LIMIT_S:
                 return None
         return checked
 

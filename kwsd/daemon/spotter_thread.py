@@ -34,7 +34,7 @@ class Run:
         return f"{self.id}-{self.detections}", self.detections
 
 
-class Spotting:
+class SpotterThread:
     """Runs a Spotter on a source in a thread of its own.
 
     Args:

@@ -9,10 +9,9 @@ import socket
 import time
 from collections.abc import Mapping
 
-log = logging.getLogger(__name__)
+from kwsd.status import UNHEARD, State
 
-RECOVERING = frozenset({"waiting", "stalled", "recovering"})
-"""States in which no audio is expected, so that steps of the recovery loop are the sign of life."""
+log = logging.getLogger(__name__)
 
 SEND_LIMIT_S = 1.0
 """How long a manager that does not read may hold up the caller."""
@@ -102,18 +101,18 @@ class Watchdog:
         self._scores = 0
         self._recovery_steps = 0
 
-    def due(self, now: float, audio_samples: int, scores: int, state: str, recovery_steps: int) -> bool:
+    def due(self, now: float, audio_samples: int, scores: int, state: State, recovery_steps: int) -> bool:
         """Whether to say WATCHDOG=1 now.
 
         Args:
             now: a monotonic clock, in seconds.
             audio_samples: samples captured since start, ever growing.
             scores: strides scored since start, ever growing.
-            state: one of kwsd.events.STATES.
+            state: what kwsd is doing.
             recovery_steps: steps that the recovery loop has made since start, ever growing.
         """
         heard = audio_samples != self._audio_samples and scores != self._scores
-        recovered = state in RECOVERING and recovery_steps != self._recovery_steps
+        recovered = state in UNHEARD and recovery_steps != self._recovery_steps
         if now < self._next_s or not (heard or recovered):
             return False
         self._next_s = now + self.period_s

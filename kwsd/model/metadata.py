@@ -7,9 +7,9 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from kwsd.config import KEYS
 from kwsd.errors import ConfigError, ModelError
 from kwsd.frontend.keys import SAMPLE_RATE_HZ, checked
+from kwsd.recognize.settings import KEYS
 from kwsd.validation.kinds import SCORE, Choice, Kind, Text, Whole
 from kwsd.validation.yaml import shown
 
@@ -64,7 +64,7 @@ TOP: Mapping[str, Kind] = {
 OPTIONAL = ("version", "embedding", "recognize", "training", "licence")
 
 RECOGNIZE: Mapping[str, Kind] = {
-    **{key.name: key.kind for key in KEYS if key.section == "recognize"},
+    **{key.name: key.kind for key in KEYS},
     "thresholds": _Mapping(),
 }
 

@@ -1,11 +1,11 @@
-"""What the recogniser can be told, and how the layers that tell it are laid over each other.
-
-Needs nothing but the standard library, so that a Spotter can be used without a configuration file.
-"""
+"""What can be set of the recogniser, and how the layers that set it are laid over each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+from kwsd.validation.keys import key, keys_of
+from kwsd.validation.kinds import SCORE, Choice, Number, Thresholds, Whole
 
 MODES = ("tensorflow", "rearm", "repeat", "android", "micro")
 """The rules by which averaged scores become words; `kwsd.recognize` describes them."""
@@ -25,22 +25,28 @@ class RecognizeSettings:
     suppression_ms: int | None = None
     minimum_count: int | None = None
     detection_threshold: float | None = None
-    thresholds: Mapping[str, float] = field(default_factory=dict)
     speech_threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CompleteRecognizeSettings(RecognizeSettings):
-    """Settings in which nothing is left open; its defaults are those of kwsd."""
+    """The section ``recognize`` with nothing left open; its defaults are those of kwsd."""
 
-    mode: str = "rearm"
-    clip_stride_ms: float = CLIP_STRIDE_MIN_MS
-    max_clip_stride_ms: float = 200
-    average_window_ms: int = 500
-    suppression_ms: int = 700
-    minimum_count: int = 3
-    detection_threshold: float = 0.8
-    speech_threshold: float = 0.0
+    mode: str = key(Choice(MODES), "rearm", "The rules by which scores become words.")
+    clip_stride_ms: float = key(
+        Number(1, 1000), float(CLIP_STRIDE_MIN_MS), "From one scored clip to the next.", unit="ms"
+    )
+    max_clip_stride_ms: float = key(Number(1, 1000), 200.0, "How far that may widen under load.", unit="ms")
+    average_window_ms: int = key(Whole(0, 60_000), 500, "Scores are averaged over this time.", unit="ms")
+    suppression_ms: int = key(Whole(0, 60_000), 700, "Nothing new is heard this soon after a word.", unit="ms")
+    minimum_count: int = key(Whole(1, 1000), 3, "Averages of fewer scores do not count.", unit="scores")
+    detection_threshold: float = key(SCORE, 0.8, "The averaged score that a word needs.")
+    speech_threshold: float = key(SCORE, 0.0, "Needed as well in running speech, in mode repeat.")
+    thresholds: Mapping[str, float] = key(Thresholds(), {}, "detection_threshold for single words.")
+
+
+KEYS = keys_of("recognize", CompleteRecognizeSettings)
 
 
 def default_clip_stride_ms(row_stride_ms: float | None) -> float:

@@ -1,42 +1,42 @@
-"""Settings -> sinks. What a sink needs is imported when there is such a sink."""
+"""The kinds of sink. A new kind is one file and one line here; its keys in a configuration, their checks and their rows
+in docs/config.md follow from its settings class.
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+What a kind needs is imported when there is a sink of that kind.
+"""
 
-from kwsd.config import SocketSettings, StdoutSettings
-from kwsd.sinks.bus import Sink
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from kwsd.config import SinkSettings
-    from kwsd.sinks.stdout import OnBroken
+from kwsd.sinks.settings import SinkSettings
+from kwsd.sinks.sink import Services, Sink
 
 
-def build_sinks(
-    settings: "Sequence[SinkSettings]",
-    hello: Callable[[], dict[str, Any]],
-    snapshot: Callable[[], dict[str, Any]],
-    on_broken: "OnBroken",
-) -> list[Sink]:
-    """Makes the sinks, none of them started.
+class Kind(NamedTuple):
+    """Where the two classes of a kind are, as ``module:name``."""
 
-    Args:
-        settings: one for each sink.
-        hello: the socket's first line, made anew for each client.
-        snapshot: the socket's answer to a client that asks for the status.
-        on_broken: told when standard output is the only sink and cannot be written.
-    """
-    sinks: list[Sink] = []
-    for each in settings:
-        if isinstance(each, StdoutSettings):
-            from kwsd.sinks.stdout import StdoutSink
+    settings: str
+    sink: str
 
-            sinks.append(StdoutSink(each, on_broken))
-        elif isinstance(each, SocketSettings):
-            from kwsd.sinks.socket.sink import SocketSink
 
-            sinks.append(SocketSink(each, hello=hello, snapshot=snapshot))
-        else:
-            from kwsd.sinks.webhook.sink import WebhookSink
+KINDS = {
+    "stdout": Kind("kwsd.sinks.stdout:StdoutSettings", "kwsd.sinks.stdout:StdoutSink"),
+    "socket": Kind("kwsd.sinks.socket.settings:SocketSettings", "kwsd.sinks.socket.sink:SocketSink"),
+    "webhook": Kind("kwsd.sinks.webhook.settings:WebhookSettings", "kwsd.sinks.webhook.sink:WebhookSink"),
+}
 
-            sinks.append(WebhookSink(each))
-    return sinks
+
+def settings_class(kind: str) -> type[SinkSettings]:
+    """The settings of a kind; KeyError for one that does not exist."""
+    settings: type[SinkSettings] = _named(KINDS[kind].settings)
+    return settings
+
+
+def create(settings: Sequence[SinkSettings], services: Services) -> list[Sink]:
+    """The sinks that these settings describe, none of them started. Raises ConfigError."""
+    return [_named(KINDS[each.type].sink).create(each, services) for each in settings]
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

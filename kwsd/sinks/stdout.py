@@ -6,18 +6,29 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import ClassVar, Self
 
-from kwsd.events import DetectionEvent, Event
-from kwsd.sinks.bus import Sink, json_line
-
-if TYPE_CHECKING:
-    from kwsd.config import StdoutSettings
+from kwsd.events import DetectionEvent, Event, json_line
+from kwsd.sinks.settings import SinkSettings
+from kwsd.sinks.sink import Services, Sink
+from kwsd.validation.keys import key
+from kwsd.validation.kinds import Choice
 
 log = logging.getLogger(__name__)
 
 OnBroken = Callable[[Sink, OSError], None]
+
+
+@dataclass(frozen=True)
+class StdoutSettings(SinkSettings):
+    """A sink of type ``stdout``."""
+
+    type: ClassVar[str] = "stdout"
+
+    format: str = key(Choice(("json", "text")), "json", "JSON lines, or a line for people.")
+
 
 # A pipe that poll calls writable takes this much without blocking (POSIX), so the thread can always be stopped.
 CHUNK_BYTES = select.PIPE_BUF
@@ -42,12 +53,16 @@ class StdoutSink(Sink):
     name = "stdout"
     drain_limit_s = 86_400.0  # a slow reader gets all of a file's words; one that leaves, or a signal, ends the wait
 
-    def __init__(self, settings: "StdoutSettings", on_broken: OnBroken, fd: int | None = None) -> None:
+    def __init__(self, settings: StdoutSettings, on_broken: OnBroken, fd: int | None = None) -> None:
         super().__init__(settings, settings.only)
         self._on_broken = on_broken
         self._fd = fd if fd is not None else 1 if sys.stdout is not None else None
         self._rest = b""  # of a line that is written in part; no other line may begin before it is complete
         self._told = False
+
+    @classmethod
+    def create(cls, settings: StdoutSettings, services: Services) -> Self:
+        return cls(settings, services.on_broken)
 
     def can_adopt(self, new: Sink) -> bool:
         return isinstance(new, StdoutSink) and new._fd == self._fd

@@ -4,13 +4,11 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kwsd.validation.yaml import BROKEN, Faults, Node, described, resolve, shown
 
-if TYPE_CHECKING:
-    from kwsd.sinks.webhook.url import Url
-
+SOCKET_PATH_MAX_BYTES = 107  # sun_path in unix(7), less its final NUL
 SPECIAL_LABELS = ("_silence_", "_unknown_")
 _VARIABLE = re.compile(r"\$[A-Za-z_{]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -43,10 +41,15 @@ class Kind:
         try:
             return self.accept(node.value)
         except ValueError as error:
-            hidden = self.secret and isinstance(node.value, str)
-            got = str(error) or ("this one is not allowed" if hidden else f"got {shown(node.value)}")
+            got = shown_got(self, node.value, error)
             faults.add(node.line, f"key {shown(key)}: {got}; allowed is {self.allowed}{unit and ' ' + unit}")
             return None
+
+
+def shown_got(kind: Kind, value: Any, error: ValueError) -> str:
+    """What was wrong with a value, for a fault; of a secret nothing is shown."""
+    hidden = kind.secret and isinstance(value, str)
+    return str(error) or ("this one is not allowed" if hidden else f"got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -165,23 +168,6 @@ class Device(Text):
         return self.accept(resolve(text))
 
 
-class WebUrl(Kind):
-    """The address of a webhook. What it may keep secret is shown in no fault."""
-
-    secret = True
-
-    @property
-    def allowed(self) -> str:
-        return "http://HOST[:PORT]/PATH or https://..., without spaces"
-
-    def accept(self, value: Any) -> "Url":
-        from kwsd.sinks.webhook.url import Url
-
-        if not isinstance(value, str):
-            raise ValueError
-        return Url.parse(value)
-
-
 def reader(kind: Kind, unit: str) -> Callable[[str], Any]:
     """Reads a command-line flag of that kind; for argparse's ``type``, whose error it raises."""
     from argparse import ArgumentTypeError
@@ -190,7 +176,7 @@ def reader(kind: Kind, unit: str) -> Callable[[str], Any]:
         try:
             return kind.read(text)
         except ValueError as error:
-            got = str(error) or ("this one is not allowed" if kind.secret else f"got {shown(text)}")
+            got = shown_got(kind, text, error)
             raise ArgumentTypeError(f"{got}; allowed is {kind.allowed}{unit and ' ' + unit}") from None
 
     return read

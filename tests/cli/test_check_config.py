@@ -9,6 +9,7 @@ import pytest
 from kwsd import config
 from kwsd.cli import check_config
 from kwsd.errors import ModelError, UnavailableError
+from kwsd.recognize.settings import RecognizeSettings
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "models"
 
@@ -62,7 +63,7 @@ def test_what_is_printed_is_the_same_configuration(text):
 def test_effective_settings_have_the_layers_laid_over_each_other(check, model):
     code, out, err = check("recognize: {minimum_count: 2, thresholds: {stop: 0.7}}")
     assert (code, err) == (0, "")
-    assert config.read(out.encode(), "x").recognize == config.RecognizeSettings(
+    assert config.read(out.encode(), "x").recognize == RecognizeSettings(
         mode="tensorflow",
         clip_stride_ms=40.0,
         max_clip_stride_ms=200.0,
@@ -92,7 +93,7 @@ def test_faults_go_to_standard_error_with_78(check):
     assert check("modell: a\nlog: 3") == (
         78,
         "",
-        "FILE:1: key 'modell': is not known; the nearest is 'model'\n"
+        "FILE:1: key 'modell': unknown; the nearest is 'model'\n"
         "FILE:2: key 'log': got 3; allowed is a mapping (key: value)\n",
     )
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from kwsd.cli.doctor import check_socket_folder, socket_paths
-from kwsd.config import Settings, SocketSettings, StdoutSettings
+from kwsd.config import Settings
+from kwsd.sinks.socket.settings import SocketSettings
+from kwsd.sinks.stdout import StdoutSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,9 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kwsd import config
-from kwsd.config import AudioSettings, LogSettings, Settings, SocketSettings, StdoutSettings, WebhookSettings
+from kwsd.audio.settings import AudioSettings
+from kwsd.config import Settings
+from kwsd.config.effective import check_labels, check_stride
+from kwsd.config.read import all_keys
+from kwsd.config.settings import LogSettings
 from kwsd.errors import ConfigError
 from kwsd.recognize.settings import RecognizeSettings
+from kwsd.sinks.socket.settings import SocketSettings
+from kwsd.sinks.stdout import StdoutSettings
+from kwsd.sinks.webhook.settings import WebhookSettings
 from kwsd.sinks.webhook.url import Url
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "kwsd.yaml").read_bytes()
@@ -58,7 +65,7 @@ def test_a_full_file():
     assert read(FULL) == Settings(
         model="models/mine.tflite",
         audio=AudioSettings(),
-        recognize=RecognizeSettings("rearm", 40.0, 200.0, 500, 700, 3, 0.8, {"go": 0.9, "on": 0.85}),
+        recognize=RecognizeSettings("rearm", 40.0, 200.0, 500, 700, 3, 0.8, thresholds={"go": 0.9, "on": 0.85}),
         only=("stop", "go", "on", "off"),
         sinks=(
             StdoutSettings("text"),
@@ -67,10 +74,10 @@ def test_a_full_file():
                 Url.parse("https://example.org/hook"),
                 "/etc/kwsd/hook.secret",
                 None,
-                ("stop",),
                 4.0,
                 11.0,
                 "/var/lib/kwsd/hook.db",
+                only=("stop",),
             ),
         ),
         log=LogSettings("debug", "json"),
@@ -104,15 +111,15 @@ def test_a_device_is_a_name_or_an_index(text, device):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("modell: a", "1: key 'modell': is not known; the nearest is 'model'"),
-        ("\naudio:\n  chanel: 1", "3: key 'chanel': is not known; the nearest is 'channel'"),
-        ("channel: 1", "1: key 'channel': is not known here, but under 'audio'; allowed is"),
-        ("recognise: {}", "1: key 'recognise': is not known; the nearest is 'recognize'"),
+        ("modell: a", "1: key 'modell': unknown; the nearest is 'model'"),
+        ("\naudio:\n  chanel: 1", "3: key 'chanel': unknown; the nearest is 'channel'"),
+        ("channel: 1", "1: key 'channel': unknown here; it belongs under 'audio'; allowed is"),
+        ("recognise: {}", "1: key 'recognise': unknown; the nearest is 'recognize'"),
         (
             "zzz: 1",
-            "1: key 'zzz': is not known; allowed is model, labels, frontend, only, audio, recognize, sinks, log",
+            "1: key 'zzz': unknown; allowed is model, labels, frontend, only, audio, recognize, sinks, log",
         ),
-        ("<<: {model: a}", "1: key '<<': is not known; allowed is model"),
+        ("<<: {model: a}", "1: key '<<': unknown; allowed is model"),
         ("- a", "1: got a list; allowed is a mapping (key: value)"),
         ("audio: 3", "1: key 'audio': got 3; allowed is a mapping (key: value)"),
         ("model: 3", "1: key 'model': got 3, which is no text unless quoted; allowed is a bundled model's name"),
@@ -153,16 +160,16 @@ def test_a_device_is_a_name_or_an_index(text, device):
         ("only:\n- _unknown_", "2: key 'only': _unknown_ is never an event; allowed is"),
         ("sinks: {type: stdout}", "1: key 'sinks': got a mapping; allowed is a list of sinks (- type: ...)"),
         ("sinks: [stdout]", "1: key 'sinks': got text; allowed is a mapping with its type in it"),
-        ("sinks:\n- format: json", "2: key 'type': is missing; allowed is stdout, socket or webhook"),
+        ("sinks:\n- format: json", "2: key 'type': required; allowed is stdout, socket or webhook"),
         ("sinks:\n- type: mqtt", "2: key 'type': got 'mqtt'; allowed is stdout, socket or webhook"),
-        ("sinks:\n- type: stdout\n  path: /a", "3: key 'path': is not known here, but under 'sinks.socket'; "),
-        ("sinks:\n- type: webhook", "2: key 'url': is missing; a webhook needs http://HOST[:PORT]/PATH or https://"),
+        ("sinks:\n- type: stdout\n  path: /a", "3: key 'path': unknown here; it belongs under 'sinks.socket'; "),
+        ("sinks:\n- type: webhook", "2: key 'url': required; a webhook needs http://HOST[:PORT]/PATH or https://"),
         ("log: {level: loud}", "1: key 'level': got 'loud'; allowed is debug, info, warning or error"),
         ("log: {format: [json]}", "1: key 'format': got a list; allowed is text or json"),
         (
             "sinks:\n- {type: webhook, url: 'http://a'}\n- type: webhook\n  url: http://b\n"
             "  secret_file: /a\n  secret_env: B\n",
-            "6: key 'secret_env': stands beside secret_file; allowed is one of them",
+            "6: key 'secret_env': given beside secret_file; allowed is one of them",
         ),
     ],
 )
@@ -173,7 +180,7 @@ def test_each_fault_is_told_with_line_and_key_and_what_is_allowed(text, fault):
 def test_a_socket_needs_a_path_unless_systemd_made_its_folder(monkeypatch):
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     assert faults_of("sinks:\n- type: socket") == [
-        "x.yaml:2: key 'path': is missing; a socket needs a path of at most 107 bytes"
+        "x.yaml:2: key 'path': required; a socket needs a path of at most 107 bytes"
     ]
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/kwsd:/run/other")
     assert read("sinks:\n- type: socket").sinks == (SocketSettings("/run/kwsd/kwsd.sock"),)
@@ -324,17 +331,17 @@ def test_labels_are_checked_with_the_lines_of_the_file():
     settings = read(
         "only:\n- stop\n- goo\nrecognize:\n  thresholds:\n    onn: 1\nsinks:\n- {type: stdout, only: [zzz]}"
     )
-    assert config.check_labels(settings, ("stop", "go", "on")) == [
+    assert check_labels(settings, ("stop", "go", "on")) == [
         "x.yaml:3: key 'only': the model has no word 'goo'; the nearest is 'go'",
         "x.yaml:6: key 'onn': the model has no word 'onn'; the nearest is 'on'",
         "x.yaml:8: key 'only': the model has no word 'zzz'; allowed is stop, go, on",
     ]
-    assert config.check_labels(settings, ("stop", "goo", "onn", "zzz")) == []
+    assert check_labels(settings, ("stop", "goo", "onn", "zzz")) == []
 
 
 def test_a_flag_s_fault_names_the_flag():
     settings = read("only: [stop]\nmodel: a").override(only=("goo",), model="a")
-    assert config.check_labels(settings, ("go",)) == ["--only: the model has no word 'goo'; the nearest is 'go'"]
+    assert check_labels(settings, ("go",)) == ["--only: the model has no word 'goo'; the nearest is 'go'"]
     assert settings.fault(("model",), "no") == "x.yaml:2: key 'model': no"
     assert Settings().override(model="b").fault(("model",), "no") == "--model: no"
 
@@ -348,7 +355,7 @@ def test_a_flag_s_fault_names_the_flag():
 )
 def test_the_stride_is_checked_against_the_rows(clip_stride_ms, row_stride_ms, fits):
     settings = read(f"recognize:\n  clip_stride_ms: {max(clip_stride_ms, 1)}")
-    faults = config.check_stride(settings, clip_stride_ms, row_stride_ms)
+    faults = check_stride(settings, clip_stride_ms, row_stride_ms)
     assert bool(faults) is not fits
     if faults:
         assert faults[0].startswith(f"x.yaml:2: key 'clip_stride_ms': got {clip_stride_ms}; allowed is ")
@@ -422,13 +429,13 @@ VALUES = st.recursive(
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
-        st.tuples(st.sampled_from([key.name for key in config.KEYS] + ["type", "go"]), inner).map(
+        st.tuples(st.sampled_from([key.name for key in all_keys()] + ["type", "go"]), inner).map(
             "{{{0[0]}: {0[1]}}}".format
         ),
     ),
     max_leaves=5,
 )
-NAMES = st.sampled_from([key.name for key in config.KEYS] + ["audio", "recognize", "sinks", "log", "type", "zzz"])
+NAMES = st.sampled_from([key.name for key in all_keys()] + ["audio", "recognize", "sinks", "log", "type", "zzz"])
 
 
 @settings(max_examples=200, deadline=None)

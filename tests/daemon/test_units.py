@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kwsd.config import KEYS
+from kwsd.config.read import sink_keys
 from kwsd.sinks.socket.sink import RESERVED_DESCRIPTORS
 
 UNITS = Path(__file__).parents[2] / "systemd"
@@ -84,7 +84,7 @@ def test_what_the_daemon_relies_on(name):
     assert unit["RuntimeDirectory"] == ["kwsd"]
     assert "-HUP" in unit["ExecReload"][0]
     assert "78" in unit["RestartPreventExitStatus"][0].split()
-    most_clients = next(key.kind.most for key in KEYS if key.name == "max_clients")
+    most_clients = next(key.kind.most for key in sink_keys("socket") if key.name == "max_clients")
     assert int(unit["LimitNOFILE"][0]) >= most_clients + 2 * RESERVED_DESCRIPTORS
     assert unit["LimitCORE"] == ["0"]
     # Both break it: no audio callback with the one, no fast scoring with the other.

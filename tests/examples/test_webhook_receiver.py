@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from kwsd.config import WebhookSettings
 from kwsd.events import encode
-from kwsd.sinks.webhook.sink import WebhookSink, sign
+from kwsd.sinks.webhook.settings import WebhookSettings
+from kwsd.sinks.webhook.signing import sign
+from kwsd.sinks.webhook.sink import WebhookSink
 from kwsd.sinks.webhook.url import Url
 from tests.sinks.http_receiver import detection
 

@@ -81,7 +81,7 @@ def test_an_exit_inside_a_part_is_a_death_too() -> None:
 
 def test_a_thread_without_a_supervisor_is_missed_too() -> None:
     """Whatever thread it is, and whoever started it."""
-    starter = "import threading; import kwsd.daemon.spotter_thread as s; f = s.Spotting._finish"
+    starter = "import threading; import kwsd.daemon.spotter_thread as s; f = s.SpotterThread._finish"
     late = f"""
 {starter}
 def finish(self):
@@ -89,7 +89,7 @@ def finish(self):
     thread.start()
     thread.join()
     f(self)
-s.Spotting._finish = finish
+s.SpotterThread._finish = finish
 import sys
 from kwsd.cli.main import main
 sys.exit(main())

@@ -24,16 +24,16 @@ from kwsd.audio.file import Decoder, FileSource, SoundFileDecoder
 from kwsd.audio.pipe import PipeDecoder
 from kwsd.audio.source import End
 from kwsd.client import Connection
+from kwsd.config.read import all_keys
 from kwsd.errors import ConfigError, InputError, KwsdError, ModelError
-from kwsd.events import DetectionEvent
+from kwsd.events import DetectionEvent, json_line
 from kwsd.model import metadata
 from kwsd.model.description import describe
 from kwsd.model.tflite import cost, graph
 from kwsd.model.tflite.flatbuffer import MalformedError
-from kwsd.sinks.bus import json_line
 from kwsd.sinks.socket.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
 from kwsd.sinks.webhook import http_post as post
-from kwsd.sinks.webhook.sink import moment_s, retry_after_s
+from kwsd.sinks.webhook.retry import moment_s, retry_after_s
 from kwsd.sinks.webhook.spool import Spool
 from kwsd.sinks.webhook.url import Url
 from kwsd.validation import yaml as yaml_strict
@@ -440,7 +440,7 @@ def _oggs() -> tuple[bytes, ...]:
     return (*written, written[0] + written[1], written[0] + written[0])
 
 
-_KEYS = tuple(key.name.encode() for key in config.KEYS)
+_KEYS = tuple(key.name.encode() for key in all_keys())
 _YAML = (
     b": ",
     b"- ",

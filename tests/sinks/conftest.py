@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kwsd.config import SocketSettings
 from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
 from kwsd.sinks.bus import Bus
+from kwsd.sinks.socket.settings import SocketSettings
 from kwsd.sinks.socket.sink import SocketSink
 from kwsd.uptime import uptime_s
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from kwsd.errors import ConfigError
-from kwsd.sinks.bus import Bus, Sink, json_line
+from kwsd.events import json_line
+from kwsd.sinks.bus import Bus
+from kwsd.sinks.sink import Sink
 
 
 @dataclass(frozen=True)

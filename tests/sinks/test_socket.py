@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from kwsd.config import SocketSettings
 from kwsd.errors import ConfigError
-from kwsd.sinks.bus import Sink
+from kwsd.sinks.sink import Sink
 from kwsd.sinks.socket.protocol import QUEUE_MAX_LINES
+from kwsd.sinks.socket.settings import SocketSettings
 from kwsd.sinks.socket.sink import ACCEPTS_A_TURN, REQUESTS_A_TURN, RESERVED_DESCRIPTORS, SocketSink
 
 

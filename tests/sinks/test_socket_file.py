@@ -14,7 +14,8 @@ import pytest
 
 from kwsd.errors import ConfigError
 from kwsd.sinks.socket import socket_file
-from kwsd.sinks.socket.socket_file import PATH_MAX_BYTES, identify, listen, remove, set_access
+from kwsd.sinks.socket.settings import PATH_MAX_BYTES
+from kwsd.sinks.socket.socket_file import identify, listen, remove, set_access
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from kwsd.config import WebhookSettings
 from kwsd.errors import ConfigError
 from kwsd.sinks.bus import Bus
+from kwsd.sinks.webhook.settings import WebhookSettings
 from kwsd.sinks.webhook.sink import WebhookSink
 from kwsd.sinks.webhook.spool import Spool
 from kwsd.sinks.webhook.spool_file import revive
@@ -513,7 +513,7 @@ def test_a_full_disk_costs_nothing_but_the_spool(path):
     process = python(
         """
         import logging, resource, sys, time
-        from kwsd.config import WebhookSettings
+        from kwsd.sinks.webhook.settings import WebhookSettings
         from kwsd.sinks.webhook.sink import WebhookSink
         from kwsd.sinks.webhook.url import Url
         from tests.sinks.http_receiver import Receiver, detection, wait_until
@@ -545,7 +545,7 @@ def test_a_full_disk_costs_nothing_but_the_spool(path):
 
 KILLED = """
     import sys
-    from kwsd.config import WebhookSettings
+    from kwsd.sinks.webhook.settings import WebhookSettings
     from kwsd.sinks.webhook.sink import WebhookSink
     from kwsd.sinks.webhook.url import Url
     from tests.sinks.http_receiver import detection, wait_until

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from kwsd.config import StdoutSettings
 from kwsd.sinks import stdout
-from kwsd.sinks.bus import Bus, Sink
-from kwsd.sinks.stdout import StdoutSink
+from kwsd.sinks.bus import Bus
+from kwsd.sinks.sink import Sink
+from kwsd.sinks.stdout import StdoutSettings, StdoutSink
 
 
 class Quiet(Sink):
@@ -29,7 +29,7 @@ class Rig:
 
     def __init__(self, fd, *others, format="json", only=None):
         self.broken = []
-        self.sink = StdoutSink(StdoutSettings(format, only), lambda sink, error: self.broken.append(error), fd)
+        self.sink = StdoutSink(StdoutSettings(format, only=only), lambda sink, error: self.broken.append(error), fd)
         self.bus = Bus([self.sink, *others], lambda sink, error: pytest.fail(f"{sink.name} died: {error}"))
         self.bus.start()
 
@@ -203,7 +203,7 @@ def test_a_line_written_in_part_is_completed_before_the_next(pipe, make, monkeyp
 def test_a_reload_changes_the_form_of_the_lines_that_follow(pipe, make):
     rig = Rig(pipe[1])
     rig.publish(make(1))
-    rig.bus.replace([StdoutSink(StdoutSettings("text", None), lambda sink, error: None, pipe[1])])
+    rig.bus.replace([StdoutSink(StdoutSettings("text"), lambda sink, error: None, pipe[1])])
     rig.publish(make(2))
     rig.bus.stop()
     lines = os.read(pipe[0], 65536).splitlines()

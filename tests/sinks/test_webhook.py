@@ -14,10 +14,12 @@ from datetime import UTC, datetime
 import pytest
 
 from kwsd import __version__
-from kwsd.config import WebhookSettings
 from kwsd.errors import ConfigError
 from kwsd.events import encode
-from kwsd.sinks.webhook.sink import WebhookSink, backoff_s, read_key, retry_after_s, sign
+from kwsd.sinks.webhook.retry import backoff_s, retry_after_s
+from kwsd.sinks.webhook.settings import WebhookSettings
+from kwsd.sinks.webhook.signing import read_key, sign
+from kwsd.sinks.webhook.sink import WebhookSink
 from kwsd.sinks.webhook.url import Url
 from tests.sinks.http_receiver import Receiver, detection, wait_until
 
@@ -72,7 +74,7 @@ def test_the_specifications_own_vector(tmp_path):
     """The example of the Standard Webhooks specification's reference libraries."""
     file = tmp_path / "secret"
     file.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
-    key = read_key(WebhookSettings(url=Url.parse("http://h"), secret_file=str(file)), {})
+    key = read_key(str(file), None, {})
     body = b'{"test": 2432232314}'
     signature = sign(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body)
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
@@ -90,7 +92,7 @@ def test_the_specifications_own_vector(tmp_path):
     ],
 )
 def test_secrets_are_base64_after_whsec_and_else_taken_as_they_are(text, key):
-    assert read_key(WebhookSettings(url=Url.parse("http://h"), secret_env="S"), {"S": text}) == key
+    assert read_key(None, "S", {"S": text}) == key
 
 
 def _empty(path):

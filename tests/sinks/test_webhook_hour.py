@@ -2,11 +2,12 @@
 
 import pytest
 
-from kwsd.config import WebhookSettings
 from kwsd.events import DetectionEvent, rfc3339
 from kwsd.sinks.webhook import sink as webhook
 from kwsd.sinks.webhook.answer import Answer
 from kwsd.sinks.webhook.http_post import PostError
+from kwsd.sinks.webhook.retry import BACKOFF_MAX_S
+from kwsd.sinks.webhook.settings import WebhookSettings
 from kwsd.sinks.webhook.sink import WebhookSink
 from kwsd.sinks.webhook.url import Url
 
@@ -71,7 +72,7 @@ def test_an_event_that_may_be_that_old_is_delivered_within_a_minute_of_the_retur
     """And the server is not hammered meanwhile."""
     sink, server = hook(clock, monkeypatch, 2 * HOUR_S)
     assert sink.attempt(said(clock, 1)) is True
-    assert server.back_s <= clock.now_s <= server.back_s + webhook.BACKOFF_MAX_S
+    assert server.back_s <= clock.now_s <= server.back_s + BACKOFF_MAX_S
     assert 60 < len(server.tried_s) < 400
 
 

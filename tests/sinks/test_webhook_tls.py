@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kwsd.config import WebhookSettings
+from kwsd.sinks.webhook.settings import WebhookSettings
 from kwsd.sinks.webhook.sink import WebhookSink
 from kwsd.sinks.webhook.url import Url
 from tests.sinks.http_receiver import Receiver, detection

@@ -7,8 +7,9 @@ from typing import Any
 
 from kwsd import config
 from kwsd.cli.parser import add_recognize_arguments
+from kwsd.config.effective import recognize_in_force
 from kwsd.model import Model
-from kwsd.recognize.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
+from kwsd.recognize.settings import CompleteRecognizeSettings, RecognizeSettings
 from kwsd_train import given_labels
 
 
@@ -44,8 +45,7 @@ class Layers:
 
     def complete(self, model: Model) -> CompleteRecognizeSettings:
         """The settings in force for this model."""
-        layers = self.flags, self.file, RecognizeSettings(**model.recognize)
-        return layer_recognize(*layers, row_stride_ms=model.frontend.get("stride_ms"))
+        return recognize_in_force(model, self.flags, self.file)
 
 
 def read(args: argparse.Namespace) -> Layers:

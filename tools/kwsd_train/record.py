@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from kwsd.audio.microphone.microphone import Microphone
-    from kwsd.config import AudioSettings
+    from kwsd.audio.settings import AudioSettings
 
     words = own_clips.words("--words", args.words)
     speaker = args.speaker or re.sub(r"[^A-Za-z0-9.-]+", "-", getpass.getuser()).strip("-.")

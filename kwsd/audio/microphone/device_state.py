@@ -18,6 +18,8 @@ first was at fault, and is killed.
 from enum import Enum
 from typing import NamedTuple
 
+from kwsd.status import State
+
 REPORT_S = 2.0  # a process that opens the device and reports nothing for so long hangs
 FIRST_AUDIO_S = 1.0  # a device freshly opened is given so long before a second process looks, too,
 NEVER_AUDIO_S = 10.0  # and so long before the first is blamed where the second cannot open the device
@@ -80,7 +82,7 @@ class Recovery:
     """
 
     def __init__(self, stall_s: float, now_s: float) -> None:
-        self.state, self.reason = "starting", "opening the microphone"
+        self.state, self.reason = State.STARTING, "opening the microphone"
         self.hangs = False
         self._stall_s = stall_s
         self._next_start_s = now_s
@@ -111,7 +113,7 @@ class Recovery:
             return self._promote()
         silent_s = now_s - self._first.sign_s
         if first.failure is not None and silent_s < REPORT_S:
-            self._become("waiting", first.failure)
+            self._become(State.WAITING, first.failure)
             return Action.NOTHING if second is None else Action.DROP_SECOND
         if silent_s < self._patience_s(first):
             return Action.NOTHING
@@ -152,33 +154,37 @@ class Recovery:
 
     def _tell_heard(self, fault: str | None) -> None:
         # Listening comes first, what is wrong with it after.
-        if fault and self.state in ("listening", "degraded"):
-            self._become("degraded", fault)
+        if fault and self.state in (State.LISTENING, State.DEGRADED):
+            self._become(State.DEGRADED, fault)
         else:
-            self._become("listening", "audio flows")
+            self._become(State.LISTENING, "audio flows")
 
     def _tell_end(self, first: Facts) -> None:
         assert first.ended is not None
         if self._first.was_heard:
             self._next_start_s = 0
-            self._become("recovering", first.ended)
+            self._become(State.RECOVERING, first.ended)
         elif first.failure is not None:
-            self._become("waiting", first.failure)
+            self._become(State.WAITING, first.failure)
         else:
-            self._become("recovering" if self.state in ("recovering", "stalled") else "waiting", first.ended)
+            self._become(self._unheard, first.ended)
+
+    @property
+    def _unheard(self) -> State:
+        """Recovering where it was heard before, else waiting."""
+        return State.RECOVERING if self.state in (State.RECOVERING, State.STALLED) else State.WAITING
 
     def _tell_silence(self, first: Facts, second: Facts | None, now_s: float) -> None:
         server_hangs = second is not None and not second.opened and now_s - self._second.sign_s >= REPORT_S
         if not first.opened:
             self.hangs = True
-            state = "recovering" if self.state in ("recovering", "stalled") else "waiting"
-            self._become(state, "opening the device hangs: the sound system does not answer")
+            self._become(self._unheard, "opening the device hangs: the sound system does not answer")
         elif server_hangs:
-            self._become("stalled", "no samples: the sound system does not answer")
+            self._become(State.STALLED, "no samples: the sound system does not answer")
         elif second is not None and second.opened and now_s - self._second.sign_s >= FIRST_AUDIO_S:
-            self._become("stalled", "the device is open but brings no samples (suspended?)")
-        elif self._first.was_heard and self.state != "stalled":
-            self._become("stalled", f"no samples for {self._stall_s:g} s")
+            self._become(State.STALLED, "the device is open but brings no samples (suspended?)")
+        elif self._first.was_heard and self.state != State.STALLED:
+            self._become(State.STALLED, f"no samples for {self._stall_s:g} s")
 
-    def _become(self, state: str, reason: str) -> None:
+    def _become(self, state: State, reason: str) -> None:
         self.state, self.reason = state, reason

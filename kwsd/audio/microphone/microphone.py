@@ -16,41 +16,18 @@ What to do is decided by ``recovery.py``; here it is done.
 import math
 import os
 import time
-from typing import NamedTuple, Protocol
 
 from kwsd.audio.microphone.capture import Capture
 from kwsd.audio.microphone.device_state import Action, Facts, Recovery
 from kwsd.audio.microphone.devices import CannotOpenError, NoDeviceError
 from kwsd.audio.microphone.inlet import Inlet
 from kwsd.audio.microphone.reader import Reader
-from kwsd.audio.source import Block, End, Gap
+from kwsd.audio.settings import AudioSettings
+from kwsd.audio.source import Block, DeviceStatus, End, Gap
 from kwsd.errors import UnavailableError
 
 STRIDE_MS = 30.0
 BLOCK_LEAST_MS, BLOCK_MOST_MS = 5.0, 100.0
-
-
-class AudioSettings(Protocol):
-    """What ``kwsd.config.AudioSettings`` has; see docs/config.md."""
-
-    @property
-    def device(self) -> str | int | None: ...
-    @property
-    def channel(self) -> int: ...
-    @property
-    def gain_db(self) -> float: ...
-    @property
-    def stall_s(self) -> float: ...
-    @property
-    def block_ms(self) -> int | None: ...
-
-
-class State(NamedTuple):
-    """``since_s`` is Unix time."""
-
-    state: str
-    reason: str
-    since_s: float
 
 
 class Microphone:
@@ -89,7 +66,7 @@ class Microphone:
         }
         self._wait = wait
         self._recovery = Recovery(settings.stall_s, now_s)
-        self.state = State(self._recovery.state, self._recovery.reason, time.time())
+        self.state = DeviceStatus(self._recovery.state, self._recovery.reason, time.time())
         self._first: Capture | None = None
         self._second: Capture | None = None
         self._opened_once = False
@@ -117,7 +94,7 @@ class Microphone:
         action = self._recovery.step(first, second, self.fault, now_s)
         state, reason = self._recovery.state, self._recovery.reason
         if (state, reason) != self.state[:2]:
-            self.state = State(state, reason, self.state.since_s if state == self.state.state else time.time())
+            self.state = DeviceStatus(state, reason, self.state.since_s if state == self.state.state else time.time())
         if not self._opened_once:
             self._raise_at_the_start()
         self._carry_out(action)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from kwsd.sinks.bus import json_line
+from kwsd.events import json_line
 
 PROTOCOL = 1
 LINE_MAX_BYTES = 4096  # of a client's line, without its line end

@@ -12,15 +12,15 @@ import resource
 import select
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from kwsd.events import DetectionEvent, Event, StatusEvent, rfc3339
-from kwsd.sinks.bus import Sink, json_line
+from kwsd.events import DetectionEvent, Event, StatusEvent, json_line, rfc3339
+from kwsd.sinks.sink import Services, Sink
 from kwsd.sinks.socket import socket_file
 from kwsd.sinks.socket.protocol import Answer, Conversation, error_line
 
 if TYPE_CHECKING:
-    from kwsd.config import SocketSettings
+    from kwsd.sinks.socket.settings import SocketSettings
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,10 @@ class SocketSink(Sink):
         self._unsent = 0  # lines of events in the clients' queues
         self._accept_failed = False
         self._crowded = False  # descriptors have run short; told once
+
+    @classmethod
+    def create(cls, settings: "SocketSettings", services: Services) -> Self:
+        return cls(settings, services.hello, services.snapshot)
 
     @property
     def clients(self) -> int:

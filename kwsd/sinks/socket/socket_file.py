@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwsd.errors import ConfigError
+from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES
 
-PATH_MAX_BYTES = 107  # sun_path of Linux, without its final NUL
 LOCK_S = 2.0  # how long another process may hold the folder, before this one gives up
 
 
@@ -43,8 +43,8 @@ def listen(path: str, group: str | None = None) -> Listener:
     folder, name = Path(path).parent, Path(path).name
     if not name or "\0" in path:
         raise _refusal(path, "this is not the name of a file")
-    if len(os.fsencode(path)) > PATH_MAX_BYTES:
-        raise _refusal(path, f"it is longer than {PATH_MAX_BYTES} bytes, which no client can connect to")
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX_BYTES:
+        raise _refusal(path, f"it is longer than {SOCKET_PATH_MAX_BYTES} bytes, which no client can connect to")
     try:
         _make_folder(folder, gid)
         with _locked(path, folder) as folder_fd:
@@ -199,7 +199,7 @@ def _clear(path: str, passing: Path) -> None:
 def _bind(listener: socket.socket, passing: Path, folder_fd: int) -> None:
     """Binds to a name that may be longer than a socket's may: by way of the open folder, then."""
     address = str(passing)
-    if len(os.fsencode(address)) > PATH_MAX_BYTES:
+    if len(os.fsencode(address)) > SOCKET_PATH_MAX_BYTES:
         address = f"/proc/self/fd/{folder_fd}/{passing.name}"
     listener.bind(address)
 

@@ -4,40 +4,31 @@ A word is worth something for seconds. So an event is tried again until it is ``
 hook's events go one after the other: "stop" never overtakes "go".
 """
 
-import base64
-import binascii
-import email.utils
-import hashlib
-import hmac
 import logging
 import os
-import random
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 from kwsd import __version__
-from kwsd.errors import ConfigError
-from kwsd.events import DetectionEvent
-from kwsd.sinks.bus import Sink, json_line
+from kwsd.events import DetectionEvent, json_line
+from kwsd.sinks.sink import Services, Sink
 from kwsd.sinks.webhook.answer import Answer
 from kwsd.sinks.webhook.http_post import Poster, PostError
+from kwsd.sinks.webhook.retry import backoff_s, is_retried, moment_s, retry_after_s
+from kwsd.sinks.webhook.signing import read_key, sign
 from kwsd.sinks.webhook.spooled_sink import SpooledSink
 from kwsd.uptime import uptime_s
 
 if TYPE_CHECKING:
-    from kwsd.config import WebhookSettings
+    from kwsd.sinks.webhook.settings import WebhookSettings
 
 log = logging.getLogger(__name__)
 
-BACKOFF_MIN_S, BACKOFF_MAX_S = 0.5, 60.0
 RETRY_AFTER_MAX_S = 3600.0
 """A server that asks for more silence than this is taken to be mistaken."""
 
-RETRIED_STATUSES = frozenset({408, 425, 429})
 GONE_STATUS = 410
-SECRET_MAX_BYTES = 4096
 
 
 class WebhookSink(SpooledSink):
@@ -55,11 +46,15 @@ class WebhookSink(SpooledSink):
 
     def __init__(self, settings: "WebhookSettings", environ: Mapping[str, str] = os.environ) -> None:
         super().__init__(settings, settings.only)
-        self._key = read_key(settings, environ)
+        self._key = read_key(settings.secret_file, settings.secret_env, environ)
         self._poster = Poster(settings.url)
         self._gone = False
         self._hold_until_s = 0.0  # on the clock of uptime_s; set by Retry-After
         self._troubles: set[str] = set()  # what was complained about since all was well
+
+    @classmethod
+    def create(cls, settings: "WebhookSettings", _services: Services) -> Self:
+        return cls(settings)
 
     # What the bus calls.
 
@@ -146,83 +141,3 @@ class WebhookSink(SpooledSink):
         """Logs what is wrong, once until all is well again."""
         log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self.settings.url, trouble)
         self._troubles.add(trouble)
-
-
-def read_key(settings: "WebhookSettings", environ: Mapping[str, str]) -> bytes | None:
-    """The signing key, or None where no secret is configured. Raises ConfigError; its message never shows a secret."""
-    if settings.secret_file is not None:
-        where = f"secret_file {settings.secret_file}"
-        try:
-            # Not to wait for whoever would write into a pipe.
-            with open(settings.secret_file, "rb", opener=_open_at_once) as file:
-                raw = file.read(SECRET_MAX_BYTES + 1) or b""
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"webhook: {where}: {getattr(error, 'strerror', None) or error}") from None
-    elif settings.secret_env is not None:
-        where = f"secret_env {settings.secret_env}"
-        raw = os.fsencode(environ.get(settings.secret_env, ""))
-    else:
-        return None
-    if len(raw) > SECRET_MAX_BYTES:
-        raise ConfigError(f"webhook: {where}: longer than {SECRET_MAX_BYTES} bytes; that is no secret")
-    secret = raw.strip()
-    if not secret:
-        raise ConfigError(f"webhook: {where}: is empty")
-    if not secret.startswith(b"whsec_"):
-        return secret
-    encoded = secret.removeprefix(b"whsec_")
-    try:
-        key = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), validate=True)
-    except binascii.Error:
-        key = b""
-    if not key:
-        raise ConfigError(f"webhook: {where}: what follows whsec_ is no base64")
-    return key
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def sign(key: bytes, event_id: str, timestamp: str, body: bytes) -> str:
-    """The ``webhook-signature`` header of the Standard Webhooks specification, version 1 (HMAC-SHA256)."""
-    digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-    return "v1," + base64.b64encode(digest).decode()
-
-
-def is_retried(status: int) -> bool:
-    return status in RETRIED_STATUSES or 500 <= status < 600
-
-
-def backoff_s(failures: int, left_s: float, uniform: Callable[[float, float], float] = random.uniform) -> float:
-    """How long to wait after the n-th failure in a row: "full jitter", anything from 0 to a doubling ceiling.
-
-    The ceiling also keeps within ``left_s``, the time in which the event is still worth something, so that an unlucky
-    draw does not throw it away while there is time for another attempt.
-    (M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015.)
-    """
-    ceiling_s = BACKOFF_MIN_S * 2.0 ** min(failures - 1, 30)
-    return uniform(0.0, min(ceiling_s, BACKOFF_MAX_S, max(left_s, BACKOFF_MIN_S)))
-
-
-def retry_after_s(value: str | None, now_s: float) -> float:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date) as seconds from now; 0 where it says nothing.
-
-    Args:
-        now_s: what the server takes the time to be, since a machine without a battery may have another.
-    """
-    value = (value or "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:10])
-    return max(0.0, (moment_s(value) or 0.0) - now_s)
-
-
-def moment_s(value: str | None) -> float | None:
-    """An HTTP date as Unix time; None where it is none."""
-    try:
-        moment = email.utils.parsedate_to_datetime(value or "")
-    except (ValueError, OverflowError):  # the second for numbers that fit no date at all
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()

@@ -18,8 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kwsd.errors import ConfigError
-from kwsd.events import DetectionEvent
-from kwsd.sinks.bus import json_line
+from kwsd.events import DetectionEvent, json_line
 from kwsd.uptime import uptime_s
 
 APPLICATION_ID = 0x6B777364  # "kwsd", so that somebody else's database is not written to

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kwsd.events import DetectionEvent, Event
-from kwsd.sinks.bus import Sink
+from kwsd.sinks.sink import Sink
 from kwsd.uptime import uptime_s
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from kwsd.audio.microphone import microphone as module
 from kwsd.audio.microphone.devices import CannotOpenError, NoDeviceError
 from kwsd.audio.microphone.microphone import Microphone, block_ms_for
 from kwsd.audio.microphone.wire import Outlet
+from kwsd.audio.settings import AudioSettings
 from kwsd.audio.source import Block, Gap
-from kwsd.config import AudioSettings
 from kwsd.errors import ConfigError, UnavailableError
 
 LIBRARY = UnavailableError("microphone", "ALSA's configuration names no devices")

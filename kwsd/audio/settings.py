@@ -1,0 +1,19 @@
+"""What can be set of the microphone."""
+
+from dataclasses import dataclass
+
+from kwsd.validation.keys import key
+from kwsd.validation.kinds import Device, Number, Whole
+
+
+@dataclass(frozen=True)
+class AudioSettings:
+    """The section ``audio`` of a configuration; units as in the names."""
+
+    device: str | int | None = key(Device(), None, "The input device; the system's default when null.")
+    channel: int = key(Whole(0, 255), 0, "Channel of the device, counted from 0.")
+    gain_db: float = key(Number(-60, 60), 0.0, "Gain of the samples before anything else.", unit="dB")
+    stall_s: float = key(Number(0.5, 60), 2.0, "A device that sends nothing for this long has stalled.", unit="s")
+    block_ms: int | None = key(
+        Whole(5, 500), None, "How much audio is handed over at once; a clip stride when null.", unit="ms"
+    )

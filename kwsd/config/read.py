@@ -1,0 +1,177 @@
+"""A YAML file -> Settings. All faults of a file are told at once, each with its line.
+
+docs/config.md shows the keys, examples/kwsd.yaml each of them with its default.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from kwsd.audio.settings import AudioSettings
+from kwsd.config.settings import LogSettings, Settings
+from kwsd.errors import ConfigError
+from kwsd.recognize.settings import KEYS as RECOGNIZE_KEYS
+from kwsd.recognize.settings import RecognizeSettings
+from kwsd.sinks import registry
+from kwsd.sinks.settings import SinkSettings
+from kwsd.validation.keys import REQUIRED, Key, flag_reader, keys_of, read_section
+from kwsd.validation.kinds import Choice
+from kwsd.validation.yaml import BROKEN, Faults, Node, described, lines, parse, read_bytes
+
+Check = Callable[[Settings], Iterable[str]]
+
+SECTIONS = ("audio", "recognize", "sinks", "log")
+KEYS: Mapping[str, tuple[Key, ...]] = {
+    "": keys_of("", Settings),
+    "audio": keys_of("audio", AudioSettings),
+    "recognize": RECOGNIZE_KEYS,
+    "log": keys_of("log", LogSettings),
+}
+"""The keys of each section; those of a kind of sink are had by `sink_keys`."""
+
+
+@cache
+def sink_keys(kind: str) -> tuple[Key, ...]:
+    """The keys of a sink of this kind."""
+    return keys_of(f"sinks.{kind}", registry.settings_class(kind))
+
+
+def all_keys() -> tuple[Key, ...]:
+    """Every key that a configuration may have, as docs/config.md lists them; imports all kinds of sink."""
+    top, audio, recognize, log = KEYS.values()
+    sinks = [key for kind in registry.KINDS for key in sink_keys(kind)]
+    return (*top, *audio, *recognize, *sinks, *log)
+
+
+def flag(section: str, name: str) -> Callable[[str], Any]:
+    """Reads a command-line flag as that key is read; for argparse's ``type``, whose error it raises."""
+
+    def find() -> Key:
+        kind = section.removeprefix("sinks.")
+        keys = KEYS[section] if section in KEYS else sink_keys(kind)
+        return next(key for key in keys if key.name == name)
+
+    return flag_reader(find)
+
+
+def load(path: str, check: Check | None = None) -> Settings:
+    """Reads a configuration file. Raises ConfigError with every fault of it.
+
+    Args:
+        check: finds further faults in what is right of a file that has some, so that all are told at once.
+    """
+    return read(read_bytes(path, Faults(path)), path, check)
+
+
+def read(data: bytes, name: str, check: Check | None = None) -> Settings:
+    """The same for the bytes of a file called ``name``."""
+    faults = Faults(name)
+    root = parse(data, faults)
+    nodes = root.value if isinstance(root.value, dict) else {}
+    top = _section("", root, faults, SECTIONS)
+    audio, recognize, log = (_section(name, nodes.get(name), faults) for name in ("audio", "recognize", "log"))
+    _check_strides(recognize, nodes.get("recognize"), faults)
+    sinks = _sinks(nodes.get("sinks"), faults)
+    common: dict[str, Any] = {"recognize": RecognizeSettings(**recognize), "source": faults.name, "lines": lines(root)}
+    try:
+        faults.check()
+    except ConfigError as error:
+        if check is None or top.get("model", "default") is None:
+            raise
+        found = (*error.faults, *check(Settings(**top, **common)))
+        raise ConfigError(*sorted(found, key=lambda fault: _line(fault, faults.name))) from None
+    audio_settings, log_settings = AudioSettings(**audio), LogSettings(**log)
+    made = None if sinks is None else tuple(registry.settings_class(kind)(**values) for kind, values in sinks)
+    return Settings(**top, audio=audio_settings, sinks=made, log=log_settings, **common)
+
+
+def _line(fault: str, name: str) -> float:
+    """The line of a fault; faults of another file (labels, front end) come last."""
+    return int(fault.removeprefix(f"{name}:").partition(":")[0]) if fault.startswith(f"{name}:") else math.inf
+
+
+def _section(section: str, node: Node | None, faults: Faults, others: Iterable[str] = ()) -> dict[str, Any]:
+    keys = KEYS[section] if section in KEYS else sink_keys(section.removeprefix("sinks."))
+    return read_section(keys, node, faults, others=others, elsewhere=_elsewhere)
+
+
+def _elsewhere(name: str) -> str:
+    """Where a key that stands in the wrong place belongs."""
+    return next(
+        (f" here; it belongs under '{key.section}'" for key in all_keys() if key.name == name and key.section), ""
+    )
+
+
+def _check_strides(recognize: Mapping[str, Any], node: Node | None, faults: Faults) -> None:
+    stride, widest = recognize.get("clip_stride_ms"), recognize.get("max_clip_stride_ms")
+    if node is not None and stride is not None and widest is not None and stride > widest:
+        line = node.value["max_clip_stride_ms"].line
+        faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed is at least the clip_stride_ms {stride:g}")
+
+
+# Sinks: a list of mappings, each with its type.
+
+
+def _sinks(node: Node | None, faults: Faults) -> list[tuple[str, dict[str, Any]]] | None:
+    """Each sink's kind and settings; None where the file says nothing of sinks."""
+    if node is None or node.value is None or node.value is BROKEN:
+        return None
+    if not isinstance(node.value, tuple):
+        faults.add(node.line, f"key 'sinks': got {described(node.value)}; allowed is a list of sinks (- type: ...)")
+        return None
+    sinks = []
+    files: dict[str, int] = {}
+    for item in node.value:
+        if (kind := _sink_kind(item, faults)) is not None:
+            sinks.append((kind, _sink(kind, item, files, faults)))
+    return sinks
+
+
+def _sink_kind(item: Node, faults: Faults) -> str | None:
+    kinds = Choice(tuple(registry.KINDS))
+    if not isinstance(item.value, dict):
+        faults.add(item.line, f"key 'sinks': got {described(item.value)}; allowed is a mapping with its type in it")
+        return None
+    if "type" not in item.value:
+        faults.add(item.line, f"key 'type': required; allowed is {kinds.allowed}")
+        return None
+    kind: str | None = kinds.take("type", item.value["type"], "", faults)
+    return kind
+
+
+def _sink(kind: str, item: Node, files: dict[str, int], faults: Faults) -> dict[str, Any]:
+    """The settings of one sink.
+
+    Args:
+        files: the files of the sinks before it, and their lines.
+    """
+    settings = registry.settings_class(kind)
+    values = settings.from_environment() | _section(f"sinks.{kind}", item, faults, ("type",))
+    for key in sink_keys(kind):
+        if key.default is REQUIRED and key.name not in values:
+            faults.add(item.line, f"key '{key.name}': required; a {kind} needs {key.kind.allowed}")
+    _check_exclusive(settings, values, item, faults)
+    _check_files(settings, values, item, files, faults)
+    return values
+
+
+def _check_exclusive(settings: type[SinkSettings], values: Mapping[str, Any], item: Node, faults: Faults) -> None:
+    for pair in settings.exclusive:
+        if all(values.get(name) for name in pair):
+            line = max(item.value[name].line for name in pair)
+            faults.add(line, f"key '{pair[1]}': given beside {pair[0]}; allowed is one of them")
+
+
+def _check_files(
+    settings: type[SinkSettings], values: Mapping[str, Any], item: Node, files: dict[str, int], faults: Faults
+) -> None:
+    for name in settings.files:
+        if (path := values.get(name)) is None:
+            continue
+        line = item.value[name].line if name in item.value else item.line
+        first = files.get(real := os.path.realpath(path))
+        if first is not None:
+            faults.add(line, f"key '{name}': is the file of line {first}; allowed is one that no other sink has")
+        files[real] = line

@@ -1,0 +1,61 @@
+"""A configuration as one frozen object, and how a fault of it reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kwsd.audio.settings import AudioSettings
+from kwsd.log import LEVELS
+from kwsd.recognize.settings import RecognizeSettings
+from kwsd.sinks.settings import SinkSettings
+from kwsd.validation.keys import key
+from kwsd.validation.kinds import Choice, FilePath, Words
+from kwsd.validation.yaml import Path, shown
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """The section ``log``."""
+
+    level: str = key(Choice(tuple(LEVELS)), "info", "The lowest level that is logged, on standard error.")
+    format: str = key(Choice(("text", "json")), "text", "A line for people, or JSON.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a configuration; without arguments, what holds without a file.
+
+    Attributes:
+        recognize: what the file says of it; `kwsd.recognize.settings.layer_recognize` fills in the rest.
+        sinks: None where the file says nothing of them, which is not the same as no sinks.
+        source: the file; like ``lines``, it does not count when Settings are compared.
+        lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
+    """
+
+    model: str = key(FilePath("a bundled model's name, or a .tflite file"), "default", "The model that hears.")
+    labels: str | None = key(
+        FilePath("a file's path"), None, "Labels, one a line, of a model that carries no metadata."
+    )
+    frontend: str | None = key(FilePath("a file's path"), None, "Front end (YAML) of a model that carries no metadata.")
+    only: tuple[str, ...] | None = key(Words(), None, "The words that make events; all when null.")
+    audio: AudioSettings = field(default_factory=AudioSettings)
+    recognize: RecognizeSettings = field(default_factory=RecognizeSettings)
+    sinks: tuple[SinkSettings, ...] | None = None
+    log: LogSettings = field(default_factory=LogSettings)
+    source: str | None = field(default=None, compare=False, repr=False)
+    lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def override(self, **flags: Any) -> "Settings":
+        """These settings with some of the top replaced by command-line flags; faults then name the flag."""
+        changed = {name for name, value in flags.items() if value != getattr(self, name)}
+        kept = {path: line for path, line in self.lines.items() if path[0] not in changed}
+        return replace(self, **flags, lines=kept | {(name,): 0 for name in changed})
+
+    def fault(self, path: Path, text: str) -> str:
+        """A fault of the key at ``path``: ``FILE:LINE: key 'x': text``, or ``--x: text`` where a flag said it."""
+        name = next(part for part in reversed(path) if isinstance(part, str))
+        line = next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), 1)
+        if line == 0 and path[0] != "sinks":
+            return f"--{name.replace('_', '-')}: {text}"
+        where = f"{self.source}:{line}: " if self.source is not None and line else ""
+        return f"{where}key {shown(name)}: {text}"

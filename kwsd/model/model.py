@@ -1,0 +1,251 @@
+"""Models: a .tflite file and its description in, scores out.
+
+What is read from a file is checked before a runtime sees it (graph.py, metadata.py); then it is loaded and invoked
+once on silence. So a Model that exists has run.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.errors import KwsdError, ModelError
+from kwsd.frontend import create
+from kwsd.model import runtime
+from kwsd.model.catalogue import bundled, find, is_bundled, read_file
+from kwsd.model.description import Description, Labels, describe
+from kwsd.model.tensors import INTEGERS, feeder, fit, reader
+from kwsd.model.tflite.flatbuffer import MalformedError
+from kwsd.model.tflite.graph import Graph, Tensor, read
+
+__all__ = ["Model", "bundled_names", "load"]
+
+Floats = NDArray[np.float32]
+
+
+def bundled_names() -> tuple[str, ...]:
+    """Names of the models that come with kwsd, sorted; each may stand wherever a model is wanted."""
+    return tuple(bundled())
+
+
+def load(
+    path_or_name: str | Path,
+    labels: Labels | None = None,
+    frontend: Description | None = None,
+    backend: str | None = None,
+    *,
+    keep: "Model | None" = None,
+) -> "Model":
+    """Load a model, ready to score.
+
+    Args:
+        path_or_name: a bundled model's name, or a .tflite file.
+        labels: for a model without metadata: a file with one label a line, or the labels.
+        frontend: for a model without metadata: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms`` and
+            ``scores``, or that mapping. Without it the file ``MODEL.kwsd.yaml`` beside the model is read.
+        backend: ``litert`` or ``tflite-runtime``; by default ``$KWSD_BACKEND``, else the first that works.
+        keep: a model loaded before, which is returned where file, description and backend are still the same.
+
+    Raises:
+        ModelError: the file or its description is refused; the message says which and why.
+        ConfigError: the YAML file cannot be read, or the backend has an unknown name.
+        UnavailableError: no runtime works here.
+    """
+    backend = runtime.choose(backend)
+    path = find(str(path_or_name), backend)
+    data = read_file(path)
+    try:
+        graph = read(data)
+    except MalformedError as error:
+        raise ModelError(str(path), str(error)) from error
+    metadata = describe(path, graph.metadata, labels, frontend)
+    if keep is not None and keep.is_of(path, data, metadata, backend):
+        return keep
+    return Model(path, data, graph, metadata, backend)
+
+
+class Model:
+    """A network with its front end's definition and its labels. One thread at a time may use it.
+
+    Attributes:
+        name, labels, sample_rate_hz, clip_ms: as in the metadata.
+        clip_samples: samples of one clip.
+        frontend: what ``kwsd.frontend.create`` takes, ``sample_rate_hz`` included.
+        recognize: the recogniser's settings that the model brings; may be empty.
+        metadata: all of the metadata, complete.
+        backend: the runtime, ``litert`` or ``tflite-runtime``.
+        path, sha256: the file, and the hash of its content in hexadecimal.
+        graph: what the file holds.
+    """
+
+    def __init__(self, path: Path, data: bytes, graph: Graph, metadata: dict[str, Any], backend: str) -> None:
+        self.path, self.graph, self.metadata, self.backend = path, graph, metadata, backend
+        self.sha256 = _sha256(data)
+        self.name: str = metadata["name"]
+        self.labels: tuple[str, ...] = tuple(metadata["labels"])
+        self.sample_rate_hz: int = metadata["sample_rate_hz"]
+        self.clip_ms: int = metadata["clip_ms"]
+        self.clip_samples = self.sample_rate_hz * self.clip_ms // 1000
+        self.frontend: Mapping[str, Any] = {"sample_rate_hz": self.sample_rate_hz, **metadata["frontend"]}
+        self.recognize: Mapping[str, Any] = metadata.get("recognize", {})
+        self.bytes = len(data)
+        self._frontend = create(self.frontend)
+        if self._frontend.frames(self.clip_samples) < 1:
+            raise self._refuse(f"its clip of {self.clip_ms} ms is shorter than a window of its front end")
+        silence = self.features(np.zeros(self.clip_samples, np.float32))
+        shape = self._input_shape(silence.shape)
+        # Either runtime crashes on some broken files, hangs on loops, and takes whatever memory an operator asks for.
+        risky = not is_bundled(path, self.sha256)
+        self._interpreter = runtime.start(backend, data, shape, self.sample_rate_hz, str(path), risky=risky)
+        clip, *rate = self._interpreter.get_input_details()
+        for detail in rate:
+            rate_hz = np.full(detail["shape"], self.sample_rate_hz, detail["dtype"])
+            self._interpreter.set_tensor(detail["index"], rate_hz)
+        self._feed = feeder(self._interpreter, clip)
+        self._invoke = self._interpreter.invoke
+        self._read = reader(self._interpreter, self._output(), logits=metadata["scores"] == "logits")
+        self._try(silence)
+        self._read_embedding = self._embedding_reader()
+
+    def is_of(self, path: Path, data: bytes, metadata: Mapping[str, Any], backend: str) -> bool:
+        """Whether this is the model that these would make."""
+        mine, other = (self.path, self.metadata, self.backend), (path, metadata, backend)
+        return mine == other and self.sha256 == _sha256(data)
+
+    def features(self, clip: Floats) -> Floats:
+        """What ``scores`` takes, from the samples of one clip in -1..1, shape (clip_samples,)."""
+        return self._frontend.compute(clip)
+
+    def scores(self, features: Floats) -> Floats:
+        """The probability of each label for one clip, shape (labels,), float32, as a new array.
+
+        Args:
+            features: float32, the front end's rows of a clip, shape (frames, width); for a model that takes samples,
+                the clip in -1..1, shape (clip_samples,).
+
+        Raises:
+            KwsdError: the scores are not finite.
+        """
+        self._feed(features)
+        self._invoke()
+        scores = self._read()
+        if not math.isfinite(scores.sum()):
+            raise KwsdError(str(self.path), "its scores are not finite")
+        return scores
+
+    def embedding(self, features: Floats) -> Floats:
+        """The features before the last layer for one clip, shape (n,), float32, as a new array.
+
+        Args:
+            features: as for ``scores``.
+
+        Raises:
+            ModelError: the model has no such output.
+        """
+        if self._read_embedding is None:
+            raise self._refuse("it has no embedding, the features before its last layer")
+        self._feed(features)
+        self._invoke()
+        return self._read_embedding()
+
+    def invoke_us(self, runs: int = 50) -> float:
+        """Median time of one run of the network alone, in microseconds, on the clip it has seen last."""
+        times = []
+        for _ in range(runs):
+            begun_ns = time.perf_counter_ns()
+            self._invoke()
+            times.append(time.perf_counter_ns() - begun_ns)
+        return float(np.median(times)) / 1000
+
+    def details(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Inputs and outputs as they run: name, shape, type, and scale and zero_point where they are quantised."""
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        return [_detail(detail) for detail in inputs], [_detail(detail) for detail in outputs]
+
+    def shapes(self) -> dict[int, tuple[int, ...]]:
+        """Shapes of the graph's tensors by index, as they are once the clip's size is known."""
+        details = self._interpreter.get_tensor_details()
+        return {detail["index"]: tuple(detail["shape"].tolist()) for detail in details}
+
+    def _refuse(self, why: str) -> ModelError:
+        return ModelError(str(self.path), why)
+
+    def _input_shape(self, clip_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the input that takes the clip, known before a runtime is asked."""
+        inputs = self.graph.inputs
+        outputs, embedding = self.graph.outputs, self.metadata.get("embedding")
+        wanted_outputs = 1 if embedding is None else 2
+        if not inputs or len(outputs) != wanted_outputs:
+            raise self._refuse(f"it has {len(inputs)} inputs and {len(outputs)} outputs, not 1 and {wanted_outputs}")
+        if embedding is not None and [output.name for output in outputs].count(embedding) != 1:
+            raise self._refuse(f"its metadata's 'embedding': no output has the name {embedding!r}")
+        clip, *others = inputs
+        waveform = self.frontend["type"] == "waveform"
+        if others and not (waveform and len(others) == 1 and others[0].type == "int32" and others[0].elements == 1):
+            wanted = "the clip and, as int32, its rate" if waveform else "the clip's rows alone"
+            raise self._refuse(f"it has the inputs {', '.join(map(_words, inputs))}; a front end gives {wanted}")
+        if clip.type != "float32" and not (clip.type in INTEGERS and clip.scales and clip.scales[0] > 0):
+            raise self._refuse(f"its input {_words(clip)} is neither float32 nor a quantised integer with its scale")
+        shape = fit(clip, clip_shape)
+        if shape is None:
+            size = " x ".join(map(str, clip_shape))
+            what = "samples" if waveform else f"values of the front end {self.frontend['type']}"
+            raise self._refuse(f"its input {_words(clip)} does not take a clip of {size} {what}")
+        return shape
+
+    def _output(self) -> dict[str, Any]:
+        """The interpreter's output, if it can be scores of the labels."""
+        outputs = self._interpreter.get_output_details()
+        embedding = self.metadata.get("embedding")
+        detail: dict[str, Any] = next(output for output in outputs if output["name"] != embedding)
+        kind, shape = np.dtype(detail["dtype"]).name, detail["shape"].tolist()
+        if math.prod(shape) != len(self.labels):
+            raise self._refuse(f"its output {shape} gives {math.prod(shape)} scores for {len(self.labels)} labels")
+        if kind != "float32" and not (kind in INTEGERS and detail["quantization"][0] > 0):
+            raise self._refuse(f"its output of type {kind} is neither float32 nor a quantised integer with its scale")
+        return detail
+
+    def _embedding_reader(self) -> Callable[[], Floats] | None:
+        for detail in self._interpreter.get_output_details():
+            if detail["name"] == self.metadata.get("embedding"):
+                return reader(self._interpreter, detail, logits=False)
+        return None
+
+    def _try(self, clip: Floats) -> None:
+        """One clip: the runtime must not fail, and the scores must be scores."""
+        try:
+            with runtime.quiet_stderr():
+                scores = self.scores(clip)
+        except runtime.REFUSALS as error:
+            raise runtime.refused(str(self.path), self.backend, error) from error
+        except KwsdError as error:
+            raise self._refuse("its scores of silence are not finite") from error
+        low, high = float(scores.min()), float(scores.max())
+        if self.metadata["scores"] == "probabilities" and not -0.01 <= low <= high <= 1.01:
+            raise self._refuse(f"its scores go from {low:.3g} to {high:.3g}, so they are no probabilities (logits?)")
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _words(tensor: Tensor) -> str:
+    return f"{list(tensor.shape)} {tensor.type}"
+
+
+def _detail(detail: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {
+        "name": detail["name"],
+        "shape": detail["shape"].tolist(),
+        "type": np.dtype(detail["dtype"]).name,
+    }
+    scale, zero_point = detail["quantization"]
+    if scale:
+        shown.update(scale=float(np.float32(scale)), zero_point=int(zero_point))
+    return shown

@@ -1,0 +1,198 @@
+"""A sink: a bounded queue, a thread and counters of its own, and somewhere that events go.
+
+At any moment
+
+    events put = queued + sent + dropped
+
+so that the last log line can say what became of every one of them. Only a sink's own thread touches its connections.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Self
+
+from kwsd.events import DetectionEvent, Event
+
+OnDeath = Callable[["Sink", BaseException], None]
+
+
+class Services(NamedTuple):
+    """What the daemon offers to its sinks.
+
+    Attributes:
+        hello: a socket's first line, made anew for each client.
+        snapshot: the answer to a client that asks for the status.
+        on_broken: told when standard output is the only sink and cannot be written.
+    """
+
+    hello: Callable[[], dict[str, Any]]
+    snapshot: Callable[[], dict[str, Any]]
+    on_broken: Callable[["Sink", OSError], None]
+
+
+class Sink:
+    """Somewhere that events go. Subclasses say how, in `deliver` (or in `run`, where one by one will not do).
+
+    Args:
+        settings: what the configuration says of this sink; a sink of equal settings lives on through a reload.
+        only: the labels whose detections it takes; None for all. Other types of events are not filtered.
+
+    Attributes:
+        name: what counters and the log call it.
+        types: the types of events it takes.
+        drain_limit_s: how long its queue may take to be delivered when kwsd ends by itself.
+        queue_max: how many events may wait.
+        alone: whether it is the only sink; set by the bus.
+        on_death: called in the sink's thread with what ended it, when that was an error; set by the bus.
+    """
+
+    name = "sink"
+    types = frozenset({"detection"})
+    drain_limit_s = 1.0
+    queue_max = 1024
+
+    def __init__(self, settings: Any, only: Iterable[str] | None = None) -> None:
+        self.settings = settings
+        self.only = None if only is None else frozenset(only)
+        self.alone = False
+        self.on_death: OnDeath | None = None
+        self._queue: deque[Event] = deque()
+        self._in_hand = 0
+        self._sent = self._dropped = self._retried = 0
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def create(cls, settings: Any, _services: Services) -> Self:
+        """The sink of these settings, not started. Raises ConfigError."""
+        return cls(settings, settings.only)
+
+    # What the bus calls, from other threads.
+
+    def wants(self, event_type: str) -> bool:
+        """Whether an event of this type would go anywhere."""
+        return event_type in self.types
+
+    def put(self, event: Event) -> None:
+        """Queues an event, if this sink takes such; never waits. Where the queue is full, the oldest goes."""
+        if not self.wants(event.type) or (
+            self.only is not None and isinstance(event, DetectionEvent) and event.label not in self.only
+        ):
+            return
+        with self._changed:
+            if self._stopping.is_set():
+                self._dropped += 1
+                return
+            if len(self._queue) >= self.queue_max:
+                self._queue.popleft()
+                self._dropped += 1
+            self._queue.append(event)
+            self._changed.notify_all()
+        if self._thread is not None:
+            self.wake()
+
+    def start(self) -> None:
+        """Opens what it needs, in the caller's thread, then starts its own. Raises KwsdError where that fails."""
+        self.open()
+        self._thread = threading.Thread(target=self._main, name=f"sink-{self.name}", daemon=True)
+        self._thread.start()
+
+    def can_adopt(self, new: "Sink") -> bool:
+        """Whether this sink, with its queue and its connections, can go on in the place of ``new``.
+
+        Raises KwsdError where it could, but what ``new`` wants cannot be had.
+        """
+        return type(self) is type(new) and self.settings == new.settings
+
+    def adopt(self, new: "Sink") -> None:
+        """Takes over what a sink that `can_adopt` found fit, and that is never started, does differently."""
+
+    def drain(self, deadline_s: float) -> bool:
+        """Waits until everything queued is delivered, at most until ``time.monotonic()`` is ``deadline_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.backlog() == 0, max(0.0, deadline_s - time.monotonic()))
+
+    def halt(self) -> None:
+        """Tells the thread to end, without waiting for it."""
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self.wake()
+
+    def stop(self, join_s: float = 0.2) -> None:
+        """Ends the thread, waits for it at most ``join_s``, and counts what is left as dropped."""
+        self.halt()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(join_s)
+        with self._changed:
+            self._dropped += len(self._queue) + self._in_hand
+            self._queue.clear()
+            self._in_hand = 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Events: waiting now, delivered, given up, and how often a delivery was tried again."""
+        with self._changed:
+            return {
+                "queued": self.backlog(),
+                "sent": self._sent,
+                "dropped": self._dropped,
+                "retried": self._retried,
+            }
+
+    # What subclasses define.
+
+    def open(self) -> None:
+        """Opens what the sink needs, before its thread starts."""
+
+    def deliver(self, event: Event) -> bool:
+        """Delivers one event, in the sink's thread. False: given up. Waits by `pause`, so that `stop` ends it."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Wakes a `run` that waits for something else than the queue; called when that or `_stopping` changed."""
+
+    def backlog(self) -> int:
+        """Events that are neither delivered nor given up. Called with the queue's lock held."""
+        return len(self._queue) + self._in_hand
+
+    def run(self) -> None:
+        """The sink's thread: delivers one event after the other until `stop`."""
+        while (event := self.take()) is not None:
+            self.finish(self.deliver(event))
+
+    # What subclasses use, in the sink's thread.
+
+    def take(self) -> Event | None:
+        """The next event, which is then in hand until `finish`; None when the sink is to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopping.is_set())
+            if self._stopping.is_set():
+                return None
+            self._in_hand = 1
+            return self._queue.popleft()
+
+    def finish(self, sent: bool) -> None:
+        """Counts the event in hand as sent or dropped."""
+        with self._changed:
+            if self._in_hand:  # else `stop` has counted it already
+                self._in_hand = 0
+                self._sent += sent
+                self._dropped += not sent
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> bool:
+        """Waits, but not past `stop`; whether the sink is to stop."""
+        return self._stopping.wait(seconds)
+
+    def _main(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:
+            if self.on_death is None:
+                raise
+            self.on_death(self, error)

@@ -1,0 +1,49 @@
+"""What can be set of a socket."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from kwsd.sinks.settings import SinkSettings
+from kwsd.validation.keys import REQUIRED, key
+from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES, FilePath, Text, Whole
+
+_SOCKET_PATH = FilePath(f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes", max_bytes=SOCKET_PATH_MAX_BYTES)
+
+
+def runtime_path() -> str | None:
+    """The socket's place under systemd, which has made the folder; else None."""
+    folders = os.environ.get("RUNTIME_DIRECTORY")
+    return os.path.join(folders.split(":")[0], "kwsd.sock") if folders else None  # noqa: PTH118
+
+
+@dataclass(frozen=True)
+class SocketSettings(SinkSettings):
+    """A sink of type ``socket``."""
+
+    type: ClassVar[str] = "socket"
+    files: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = key(
+        FilePath(f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes", max_bytes=SOCKET_PATH_MAX_BYTES),
+        REQUIRED,
+        "The socket's file.",
+    )
+    group: str | None = key(Text("a group's name"), None, "Its members may connect; only the owner when null.")
+    max_clients: int = key(Whole(1, 4096), 256, "Further connections are refused.", unit="clients")
+
+    @classmethod
+    def from_environment(cls) -> dict[str, Any]:
+        path = runtime_path()
+        return {} if path is None else {"path": path}
+
+    def check(self) -> Iterable[tuple[str, str]]:
+        from kwsd.errors import ConfigError
+        from kwsd.sinks.socket.socket_file import check_place
+
+        try:
+            check_place(self.path, self.group)
+        except ConfigError as error:
+            return [("path", fault) for fault in error.faults]
+        return ()
