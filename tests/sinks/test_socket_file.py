@@ -14,8 +14,8 @@ import pytest
 
 from kwsd.errors import ConfigError
 from kwsd.sinks.socket import socket_file
-from kwsd.sinks.socket.settings import PATH_MAX_BYTES
 from kwsd.sinks.socket.socket_file import identify, listen, remove, set_access
+from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def test_a_path_that_cannot_be_is_refused_in_one_line(tmp_path, listening, path,
 
 def test_the_longest_path_works_and_a_longer_one_is_refused(tmp_path, listening):
     """The longest has no room for the name it passes through."""
-    longest = tmp_path / ("x" * (PATH_MAX_BYTES - len(str(tmp_path)) - 1))
+    longest = tmp_path / ("x" * (SOCKET_PATH_MAX_BYTES - len(str(tmp_path)) - 1))
     listening(longest)
     assert connects(longest)
     with pytest.raises(ConfigError, match="longer than 107 bytes"):

@@ -25,11 +25,7 @@ class SocketSettings(SinkSettings):
     type: ClassVar[str] = "socket"
     files: ClassVar[tuple[str, ...]] = ("path",)
 
-    path: str = key(
-        FilePath(f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes", max_bytes=SOCKET_PATH_MAX_BYTES),
-        REQUIRED,
-        "The socket's file.",
-    )
+    path: str = key(_SOCKET_PATH, REQUIRED, "The socket's file.")
     group: str | None = key(Text("a group's name"), None, "Its members may connect; only the owner when null.")
     max_clients: int = key(Whole(1, 4096), 256, "Further connections are refused.", unit="clients")
 
