@@ -5,6 +5,7 @@ A file is decoded block by block by libsndfile, recognised by its content whatev
 """
 
 import logging
+import math
 import os
 import re
 import stat
@@ -27,6 +28,7 @@ Samples = NDArray[np.float32]
 BLOCK_MS = 20  # of a paced source: what a microphone would deliver
 DECODE_MS = 100  # of any other: fewer, longer calls
 TAIL_DBFS = -90
+CLIP_LOOK_S, CLIP_SHARE = 1.0, 0.01  # as of a microphone
 LOUDEST = np.float32(1000)  # 60 dB above full scale: what a recording in floating point may hold before its gain
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class FileSource:
         self._begun_s: float | None = None
         self._came_s = 0.0  # when the decoder last had samples that had been waited for
         self._handed_out = 0
+        self._amplified, self._clipped = 0.0, 0  # samples
 
     def read(self, timeout_s: float) -> Block | Gap | End | None:
         """The next block; see Source. Raises InputError where the recording is damaged or the pipe is no sound."""
@@ -144,8 +147,20 @@ class FileSource:
             # What is no number, or endless, must not get into the filter, where it would spread.
             sound = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
             decoded = self._resampler.push(np.clip(sound, -LOUDEST, LOUDEST))
-        self._waiting = np.clip(decoded * self._gain, -1.0, 1.0)
+        amplified = decoded * self._gain
+        self._waiting = np.clip(amplified, -1.0, 1.0)
+        if self._gain > 1:
+            self._look_for_clipping(amplified)
         return True
+
+    def _look_for_clipping(self, amplified: Samples) -> None:
+        """Says once that the gain is too high."""
+        self._amplified += len(amplified)
+        self._clipped += int(np.count_nonzero(np.abs(amplified) > 1))
+        if self._amplified >= CLIP_LOOK_S * self.rate_hz and self._clipped > CLIP_SHARE * self._amplified:
+            share = self._clipped / self._amplified
+            log.warning("%s: audio.gain_db clips %.0f %% of the samples; lower it", self.name, 100 * share)
+            self._amplified, self._clipped = -math.inf, 0
 
     def _paced_block(self, deadline_s: float) -> Block | None:
         """A block when its last sample would have been captured; by the sum of samples, so without drift."""

@@ -141,6 +141,13 @@ def test_the_chosen_channel_is_heard_amplified_and_clipped(tmp_path):
     assert np.abs(loud).max() == 1
 
 
+@pytest.mark.parametrize(("gain_db", "told"), [(0, 0), (-20, 0), (3, 0), (40, 1)])
+def test_a_gain_that_clips_a_recording_is_told_once(tmp_path, caplog, gain_db, told):
+    soundfile.write(tmp_path / "noise.wav", noise(5), RATE_HZ, subtype="PCM_16")
+    drain(open_source(str(tmp_path / "noise.wav"), RATE_HZ, gain_db=gain_db))
+    assert caplog.text.count("audio.gain_db clips ") == told
+
+
 def test_samples_that_are_no_numbers_become_silence(tmp_path):
     path = tmp_path / "nan.wav"
     path.write_bytes(wav_bytes(np.array([0.5, np.nan, np.inf, -np.inf], np.float32), subtype="FLOAT"))

@@ -162,7 +162,9 @@ def load_data(
     background_paths = background_files(where.data)
     if settings["silence_percentage"] > 0 and not background_paths:
         raise InputError(
-            str(where.data), "no _background_noise_ folder to make silence from", "Add it, or --silence_percentage 0."
+            str(where.data),
+            "no _background_noise_ folder to make silence from",
+            "kwsd-train download brings one; or leave silence out: --silence_percentage 0.",
         )
     background = decoded(background_paths)
     clip_samples = rate_hz * settings["clip_duration_ms"] // 1000

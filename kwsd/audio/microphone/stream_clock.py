@@ -105,7 +105,16 @@ class StreamClock:
             return
         ratio = (self._audio_s - self._rate_from[1]) / elapsed_s
         if abs(ratio - 1) > RATE_FAR:
-            self._off_hz = ratio * self._rate_hz
+            self._tell_rate(ratio)
         if elapsed_s >= RATE_WINDOW_S:
-            self._off_hz = ratio * self._rate_hz if abs(ratio - 1) > RATE_TOLERANCE else None
+            if abs(ratio - 1) > RATE_TOLERANCE:
+                self._tell_rate(ratio)
+            else:
+                self._off_hz = None
             self._rate_from = arrived_s, self._audio_s
+
+    def _tell_rate(self, ratio: float) -> None:
+        """What is told stays the same while it is about true: nobody reads the same fault every ten seconds."""
+        measured_hz = ratio * self._rate_hz
+        if self._off_hz is None or abs(measured_hz / self._off_hz - 1) > RATE_TOLERANCE:
+            self._off_hz = measured_hz

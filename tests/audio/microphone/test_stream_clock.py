@@ -90,6 +90,17 @@ def test_a_rate_far_off_is_told_within_three_seconds(said_hz, true_hz):
     assert f"{said_hz} Hz" in device.clock.fault
 
 
+def test_a_wrong_rate_is_one_fault_however_long_it_lasts():
+    """What is told changes with the measured rate only where that changes."""
+    device = Device(rate_hz=48_000)
+    told = set()
+    for number in range(100 * 60):
+        device.now_s += 960 / (44_100 + 40 * (number % 1700 > 850))
+        device.clock.take(960, device.now_s)
+        told.add(device.clock.fault)
+    assert len(told - {None}) == 1
+
+
 def test_jitter_is_no_fault():
     """Blocks that come five at a time, as with a long latency, and a machine that pauses for 0.2 s now and then."""
     device = Device()
