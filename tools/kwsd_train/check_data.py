@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kwsd.errors import InputError, KwsdError
-from kwsd_train import flag_table, options
+from kwsd_train import flag_table, options, progress
 from kwsd_train.findings import FAIL, Finding, Folder, of_names, of_sound
 
 HELP = "say what is wrong or thin in a folder of words; code 66 where training would fail"
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    progress.log_plainly()
     settings = options.resolve(args, options.FEATURE_DEFAULTS | options.DATA_DEFAULTS)
     where = options.folders(args)
     folder, words = Folder(where.data, settings), options.words(settings)

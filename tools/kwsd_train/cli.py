@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from kwsd import __version__
 from kwsd.cli.parser import Parser
 from kwsd.errors import KwsdError
+from kwsd_train import files
 from kwsd_train.extra import missing
 from kwsd_train.interruption import Stopped
 
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _end_without_command(arguments)
     try:
         module, parser = parser_of(arguments[0])
-        code: int = module.run(parser.parse_args(arguments[1:]))
+        args = parser.parse_args(arguments[1:])
+        files.check_outputs(vars(args))
+        code: int = module.run(args)
     except KwsdError as error:
         return _complain(error)
     except ModuleNotFoundError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kwsd_train import confusion, flag_table, flags, mistakes, options, pictures
+from kwsd_train import confusion, flag_table, flags, mistakes, options, pictures, progress
 from kwsd_train.data import ALL_SETS, BACKGROUND_FOLDER, DEFAULT_SEED, SETS
 from kwsd_train.files import write_whole
 
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.png:
         pictures.need_matplotlib()
+    progress.log_plainly()
     model = models.load(args.model)
     settings = options.FEATURE_DEFAULTS | options.AUGMENT_DEFAULTS | {"batch_size": 1, "seed": DEFAULT_SEED}
     settings |= options.resolve(args, options.DATA_DEFAULTS)

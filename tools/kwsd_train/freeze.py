@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import KwsdError, OutputError, UsageError
-from kwsd_train import architectures, checkpoint, flag_table, flags, options, waveform
+from kwsd.model.runtime import quiet_stderr
+from kwsd_train import architectures, checkpoint, flag_table, flags, options, progress, tensorflow_import, waveform
 from kwsd_train.convert import convert, output_name
 from kwsd_train.data import labels_of
+from kwsd_train.files import write_whole
 
 HELP = "make a .tflite file for kwsd from a checkpoint"
 EXAMPLE = "kwsd-train freeze --start_checkpoint latest --output_file yes_no.tflite --quantize int8"
@@ -55,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    _log.setLevel(logging.INFO)
+    progress.log_plainly()
     if args.weights_file and not args.weights_file.name.endswith(".weights.h5"):
         raise UsageError("--weights_file", "must end in .weights.h5")
     stored = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if stored.settings.get("recognize"):  # of the model that was fine-tuned
         extra = {"recognize": stored.settings["recognize"], **extra}
 
+    tensorflow_import.load()
     import tensorflow as tf
 
     from kwsd_train import features
@@ -127,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
         "architecture": architectures.title(settings["model_architecture"]),
         **extra.get("training", {}),
     }
-    _write_whole(args.output_file, write(tflite, metadata))
+    write_whole(args.output_file, write(tflite, metadata))
     _log.info("Saved frozen graph to %s", args.output_file)
     if args.weights_file:
         temporary = args.weights_file.with_name(f".{os.getpid()}.{args.weights_file.name}")
@@ -213,8 +214,9 @@ def _difference(tflite: bytes, clips: Any, expected: Any, rate_hz: int) -> float
     """Mean over clips of the largest difference between the file's scores and ``expected``."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=tflite, num_threads=1)
-    interpreter.allocate_tensors()
+    with quiet_stderr():
+        interpreter = Interpreter(model_content=tflite, num_threads=1)
+        interpreter.allocate_tensors()
     (source, *rate), target = interpreter.get_input_details(), interpreter.get_output_details()[0]
     for detail in rate:
         interpreter.set_tensor(detail["index"], np.array([rate_hz], np.int32))
@@ -248,13 +250,3 @@ def _extra_metadata(path: Path | None) -> dict[str, Any]:
     if not isinstance(extra, dict) or not extra.keys() <= set(allowed):
         raise UsageError(str(path), f"must be a JSON object with keys out of {', '.join(allowed)}")
     return extra
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(str(path), f"cannot be written: {error.strerror}", "Name another --output_file.") from error

@@ -3,7 +3,6 @@
 import argparse
 import io
 import logging
-import sys
 import wave
 from collections import Counter
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import InputError, UsageError
-from kwsd_train import data, flag_table, flags, options, recordings, stream
+from kwsd_train import data, flag_table, flags, options, progress, recordings, stream
 from kwsd_train.augment import Signal
 from kwsd_train.data import UNKNOWN, UNKNOWN_INDEX, Clip
 from kwsd_train.files import write_whole
@@ -72,8 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    _log.setLevel(logging.INFO)
+    progress.log_plainly()
     values = DEFAULTS | PRESETS.get(args.preset, {}) | options.given(args, DEFAULTS)
     settings = stream_settings(values)
     words = data.parse_words(args.wanted_words)

@@ -4,7 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from kwsd_train import architectures, flag_table, options
+from kwsd_train import architectures, flag_table, options, progress, tensorflow_import
+from kwsd_train.files import write_whole
 
 HELP = "list the architectures with parameters and multiply-adds"
 EXAMPLE = "kwsd-train models --window_stride_ms 20"
@@ -20,6 +21,10 @@ def run(args: argparse.Namespace) -> int:
     from kwsd_train.features import shape
 
     frames, width = shape(settings)
+    if args.model_architecture:
+        architectures.check(args.model_architecture)
+    progress.log_plainly()
+    tensorflow_import.load()
     labels = len(options.words(settings)) + 2
     print(f"{'name':<22}{'parameters':>12}{'multiply-adds':>16}   features {frames}x{width}, {labels} labels")
     rows = []
@@ -29,5 +34,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"{architectures.title(name):<22}{parameters:>12,}{multiply_adds:>16,}", flush=True)
         rows.append({"name": name, "parameters": parameters, "multiply_adds": multiply_adds})
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write_whole(args.json, json.dumps(rows, indent=1) + "\n")
     return 0

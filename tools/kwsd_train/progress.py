@@ -1,6 +1,7 @@
 """The log of training on standard error, and, where a person watches, a bar under its last line."""
 
 import logging
+import sys
 import time
 from typing import TextIO
 
@@ -19,6 +20,12 @@ def log_to(stream: TextIO, *, times: bool = True) -> "Progress":
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s" if times else "%(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     return handler
+
+
+def log_plainly() -> None:
+    """What a command has to say goes to standard error, each entry as it is."""
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    logging.getLogger("kwsd_train").setLevel(logging.INFO)
 
 
 class Progress(logging.StreamHandler[TextIO]):

@@ -5,6 +5,7 @@ Opus costs about a millisecond a clip to decode, a hundred times what reading th
 
 import hashlib
 import itertools
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.errors import InputError, OutputError
+
+_MANY = 200
+"""Of so many recordings it is told that they are decoded."""
+
+_log = logging.getLogger("kwsd_train")
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
 
@@ -146,24 +152,26 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     Each run of paths in one folder has a part of the cache, so that a new take of a word leaves other words alone.
     BadFilesError tells all that cannot be read.
     """
-    stems, bad = list[str](), dict[Path, InputError]()
-    for part in [tuple(part) for _, part in itertools.groupby(paths, key=lambda path: path.parent)] or [()]:
-        try:
-            stems.append(_load_part(part, rate_hz, cache_dir))
-        except BadFilesError as error:
-            bad |= error.errors
+    bad: dict[Path, InputError] = {}
+    parts = [tuple(part) for _, part in itertools.groupby(paths, key=lambda path: path.parent)] or [()]
+    stems = [_stem(part, rate_hz, cache_dir, bad) for part in parts]
+    missing = [(part, stem) for part, stem in zip(parts, stems, strict=True) if not _bounds_file(stem).exists()]
+    count = sum(len(part) for part, _ in missing)
+    if count >= _MANY:
+        _log.info("Decoding %d recordings, once: they stay in %s", count, cache_dir)
+    for part, stem in missing:
+        _decode_part([path for path in part if path not in bad], rate_hz, stem, bad)
     if bad:
         raise BadFilesError(bad)
-    return Recordings(stems, paths)
+    return Recordings([str(stem) for stem in stems], paths)
 
 
-def _load_part(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> str:
-    """The stem of a part of the cache, made now where it is not there.
+def _stem(paths: Sequence[Path], rate_hz: int, cache_dir: Path, bad: dict[Path, InputError]) -> Path:
+    """Where a part of the cache lies. Files that cannot be looked at are put into ``bad``.
 
     Its name is made from every file's path, size and time of change, so a changed file is read again.
     """
     key = hashlib.sha256(f"{rate_hz}\n".encode())
-    bad: dict[Path, InputError] = {}
     for path in paths:
         try:
             stat = path.stat()
@@ -171,20 +179,25 @@ def _load_part(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> str:
             bad[path] = InputError(str(path), f"cannot be read: {error.strerror}", "Repair or remove it.")
             continue
         key.update(f"{path.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
-    stem = cache_dir / key.hexdigest()[:20]
-    bounds_file = stem.with_name(stem.name + ".bounds.npy")
-    if bad or not bounds_file.exists():
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            answers = list(pool.map(lambda path: _decoded(path, rate_hz), [path for path in paths if path not in bad]))
-        bad |= {path: answer for path, answer in answers if isinstance(answer, InputError)}
-        if bad:
-            raise BadFilesError(bad)
-        decoded = [answer for _, answer in answers if not isinstance(answer, InputError)]
-        bounds = np.cumsum([0, *(len(samples) for samples in decoded)], dtype=np.int64)
-        joined = np.concatenate(decoded) if decoded else np.zeros(0, np.int16)
-        save_whole(stem.with_name(stem.name + ".samples.npy"), joined)
-        save_whole(bounds_file, bounds)
-    return str(stem)
+    return cache_dir / key.hexdigest()[:20]
+
+
+def _bounds_file(stem: Path) -> Path:
+    return stem.with_name(stem.name + ".bounds.npy")
+
+
+def _decode_part(paths: Sequence[Path], rate_hz: int, stem: Path, bad: dict[Path, InputError]) -> None:
+    """Make a part of the cache, on all cores; where a file is ``bad``, find only what else is."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        answers = list(pool.map(lambda path: _decoded(path, rate_hz), paths))
+    bad |= {path: answer for path, answer in answers if isinstance(answer, InputError)}
+    if bad:
+        return
+    decoded = [answer for _, answer in answers if not isinstance(answer, InputError)]
+    bounds = np.cumsum([0, *(len(samples) for samples in decoded)], dtype=np.int64)
+    joined = np.concatenate(decoded) if decoded else np.zeros(0, np.int16)
+    save_whole(stem.with_name(stem.name + ".samples.npy"), joined)
+    save_whole(_bounds_file(stem), bounds)
 
 
 def _decoded(path: Path, rate_hz: int) -> tuple[Path, NDArray[np.int16] | InputError]:

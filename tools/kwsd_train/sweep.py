@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -21,7 +20,7 @@ from kwsd import config
 from kwsd.errors import UsageError
 from kwsd.model import Model
 from kwsd.recognize.settings import CompleteRecognizeSettings
-from kwsd_train import curves, flag_table, flags, layers, pictures, score
+from kwsd_train import curves, flag_table, flags, layers, pictures, progress, score
 from kwsd_train.curves import Counts, Curve
 from kwsd_train.files import write_whole
 from kwsd_train.hearing import Heard, audio_files, hear_all
@@ -85,8 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    _log.setLevel(logging.INFO)
+    progress.log_plainly()
     from kwsd import model as models
 
     if args.png:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, UsageError
-from kwsd_train import flag_table, flags, layers, score
+from kwsd_train import flag_table, flags, layers, progress, score
 from kwsd_train.data import UNKNOWN
 from kwsd_train.files import write_whole
 from kwsd_train.score import Found, Row
@@ -67,8 +66,7 @@ class Case:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    _log.setLevel(logging.INFO)
+    progress.log_plainly()
     tolerance_ms = TOLERANCE_MS[args.scoring] if args.time_tolerance_ms is None else args.time_tolerance_ms
     cases = _detected(args) if args.detections else _heard(args)
     totals = score.Tutorial(0, 0, 0, 0, 0)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from kwsd.errors import OutputError, UsageError
+from kwsd.errors import UsageError
 from kwsd_train import (
     architectures,
     checkpoint,
@@ -18,8 +18,10 @@ from kwsd_train import (
     options,
     progress,
     recipes,
+    tensorflow_import,
 )
 from kwsd_train.data import labels_of
+from kwsd_train.files import check_folder, write_whole
 from kwsd_train.interruption import EndRequests
 from kwsd_train.schedule import make_schedule
 from kwsd_train.training_loop import Loop
@@ -115,6 +117,8 @@ def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
     options.check_trusted(args, settings)
     architectures.check(settings["model_architecture"])
     where = options.folders(args)
+    _check_folders(args)
+    tensorflow_import.check()
     settings = recipes.without_what_is_missing(settings, options.given(args, vars(args)), where)
     if begun := donor or finetune.find(start.settings.get("donor", "") if start else ""):
         settings |= finetune.inherited(begun, options.words(settings))
@@ -129,20 +133,21 @@ def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
     data = load_data(settings, where, args.teacher, args.unlabelled_dir, teachers_hear_batches=live)
     _warn(findings.of_sound(data, settings))
     labels = labels_of(options.words(settings))
-    try:
-        args.train_dir.mkdir(parents=True, exist_ok=True)
-        labels_file = args.train_dir / f"{architectures.title(settings['model_architecture'])}_labels.txt"
-        labels_file.write_text("".join(f"{label}\n" for label in labels))
-    except OSError as error:
-        raise OutputError(
-            str(args.train_dir), f"cannot be written: {error.strerror}", "Name it by --train_dir."
-        ) from error
+    labels_file = args.train_dir / f"{architectures.title(settings['model_architecture'])}_labels.txt"
+    write_whole(labels_file, "".join(f"{label}\n" for label in labels))
     try:
         loop = Loop(args, settings, schedule, data, requests, bar)
         loop.take(start, donor)
         return loop.run()
     finally:
         bar.end()
+
+
+def _check_folders(args: argparse.Namespace) -> None:
+    """OutputError where checkpoints or summaries cannot be written: before hours of work, not after them."""
+    for flag in ("train_dir", "summaries_dir"):
+        if (folder := getattr(args, flag)) is not None:
+            check_folder(folder, str(folder), f"Name another --{flag}.")
 
 
 def _warn(found: Iterable[findings.Finding]) -> None:

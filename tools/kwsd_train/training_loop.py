@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kwsd.errors import KwsdError
-from kwsd_train import architectures, checkpoint, distribute, features, finetune, progress
+from kwsd_train import architectures, checkpoint, distribute, features, finetune, progress, tensorflow_import
 from kwsd_train.interruption import EndRequests, Stopped
 from kwsd_train.schedule import Schedule
 from kwsd_train.summaries import Summaries
@@ -37,6 +37,7 @@ class Loop:
         requests: EndRequests,
         bar: progress.Progress,
     ) -> None:
+        tensorflow_import.load()
         from kwsd_train.examples import Examples
         from kwsd_train.trainer import Trainer
 

@@ -8,13 +8,12 @@ import io
 import json
 import logging
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kwsd.errors import UsageError
-from kwsd_train import flag_table, flags, options
+from kwsd_train import flag_table, flags, options, progress
 
 HELP = "write the features of a recording as C source, .npz or CSV"
 EXAMPLE = "kwsd-train wav-to-features --input_wav yes.wav --window_stride_ms 20 --quantize --output_c_file yes.cc"
@@ -40,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    _log.setLevel(logging.INFO)
+    progress.log_plainly()
     settings = options.resolve(args, flags.defaults(FLAGS))
     params = options.frontend_params(settings)
     if args.quantize and settings["preprocess"] not in QUANTIZED_RANGES:

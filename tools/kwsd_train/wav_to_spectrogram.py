@@ -6,12 +6,11 @@ Rows are time, downwards; columns are frequency, from 0 Hz on the left to half t
 import argparse
 import io
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, UnavailableError
-from kwsd_train import flag_table, flags
+from kwsd_train import flag_table, flags, progress
 
 HELP = "draw the spectrogram of a recording as a grey PNG picture"
 EXAMPLE = "kwsd-train wav-to-spectrogram --input_wav stop.wav --output_image stop.png --brightness 64"
@@ -35,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
-    _log.setLevel(logging.INFO)
+    progress.log_plainly()
     try:
         from PIL import Image
     except ModuleNotFoundError as error:

@@ -45,8 +45,13 @@ def title(name: str) -> str:
 
 
 def check(name: str) -> None:
-    """UsageError for a name that is none, and for a file that does not hold such a function."""
-    _builder(name)
+    """UsageError for a name that is none, and for a file that is not there. What is in the file, `build` finds out."""
+    if is_own(name):
+        if not Path(name.rpartition(":")[0]).is_file():
+            raise _refused(name, FileNotFoundError("no such file"))
+    elif name not in FAMILIES:
+        allowed = ", ".join(f'"{known}"' for known in FAMILIES)
+        raise UsageError("--model_architecture", f'argument "{name}" not recognized', f"It is one of {allowed}.")
 
 
 def build(name: str, frames: int, width: int, labels: int, batch_size: int | None = None) -> Any:
@@ -73,12 +78,10 @@ def build(name: str, frames: int, width: int, labels: int, batch_size: int | Non
 
 def _builder(name: str) -> Callable[[Any, int], Any]:
     """The function that makes logits from features."""
+    check(name)
     if name in FAMILIES:
         builder: Callable[[Any, int], Any] = _module(FAMILIES[name]).BUILDERS[name]
         return builder
-    if not is_own(name):
-        allowed = ", ".join(f'"{known}"' for known in FAMILIES)
-        raise UsageError("--model_architecture", f'argument "{name}" not recognized', f"It is one of {allowed}.")
     path, _, function = name.rpartition(":")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None and spec.loader is not None  # the name ends in .py
