@@ -1,5 +1,6 @@
 """What holds in the end: the one place where flags, file, model and defaults are laid over each other."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,9 @@ from kwsd.validation.yaml import Path, shown
 if TYPE_CHECKING:
     from kwsd.model import Model
     from kwsd.sinks.webhook.url import Url
+
+
+log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
@@ -62,6 +66,8 @@ def effective(plan: Plan, keep: "Model | None" = None) -> Effective:
     faults += check_stride(settings, recognize.clip_stride_ms, model.frontend.get("stride_ms"))
     if faults:
         raise ConfigError(*faults)
+    log.debug("model %s: %s, SHA-256 %s, on %s", model.name, model.path, model.sha256, model.backend)
+    log.debug("recognize: %s", ", ".join(f"{name} {value}" for name, value in vars(recognize).items()))
     words = [label for label in model.labels if label not in SPECIAL_LABELS]
     return Effective(model, recognize, frozenset(words if settings.only is None else settings.only))
 

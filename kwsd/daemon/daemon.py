@@ -184,6 +184,7 @@ class Daemon:
         version = model.metadata.get("version", "")
         words = ", ".join(label for label in model.labels if label in self._listener.only)
         logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), self._listener.device, words)
+        logger.debug("events go to %s", ", ".join(sink.name for sink in self._bus.sinks) or "nobody")
 
     def _tell(self, state: State, reason: str, since_s: float) -> None:
         """Says a new state once: to the log, the service manager and the sinks."""

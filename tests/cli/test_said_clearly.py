@@ -32,6 +32,18 @@ def test_model_words_and_source_are_told_when_audio_flows():
     assert any("kwsd-default" in line and "demo.flac: stop, go" in line for line in log), log
 
 
+def test_v_says_more(tmp_path):
+    plain, more = (run("--source", DEMO, *flags, "--socket", tmp_path / "s").log for flags in ((), ("-v",)))
+    assert len(more) > len(plain)
+    for what in (
+        "default.tflite, SHA-256 ",
+        "recognize: mode repeat, ",
+        "clip_stride_ms 40",
+        "events go to stdout, socket",
+    ):
+        assert any(what in line for line in more), (what, more)
+
+
 def test_lines_on_a_terminal_have_the_time():
     ours, theirs = os.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:

@@ -7,6 +7,7 @@ Nothing here waits for PortAudio: what hangs, spins or crashes does so in the ch
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import select
 import signal
@@ -22,6 +23,8 @@ from typing import Any, NamedTuple
 from kwsd.audio.microphone.devices import CannotOpenError, Device, NoDeviceError
 from kwsd.audio.microphone.wire import PIPE_BYTES, PREAMBLE, widen
 from kwsd.errors import ConfigError, KwsdError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("portaudio.py")
 ALSA_MEND = "Look at ALSA's configuration (~/.asoundrc, /etc/asound.conf, $ALSA_CONFIG_PATH)."
@@ -169,6 +172,7 @@ class Capture:
                 self.failure = error_of(report["failed"])
             elif "opened" in report:
                 (self.opened, self._rate_hz), self.failure = report["opened"], None
+                log.debug("device %s is open at %d Hz", self.opened, self._rate_hz)
             self.overruns = report.get("overruns", self.overruns)
             self._last_words = report.get("ended", self._last_words)
         if ended is not None:

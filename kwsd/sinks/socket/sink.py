@@ -177,6 +177,7 @@ class SocketSink(Sink):
             return
         self._clients[fd] = Client(connection, Conversation(self._hello, self._snapshot, self._status))
         self._poller.register(fd, select.POLLIN)
+        log.debug("%s: a client has come; %d are connected", self._path, len(self._clients))
         self._flush(fd)
 
     def _status(self) -> dict[str, Any]:
@@ -249,6 +250,7 @@ class SocketSink(Sink):
         self._behind.discard(fd)
         self._poller.unregister(fd)
         client.connection.close()
+        log.debug("%s: a client has gone; %d are connected", self._path, len(self._clients))
         conversation = client.conversation
         with self._changed:
             self._sent += conversation.delivered

@@ -129,6 +129,7 @@ class WebhookSink(SpooledSink):
             if self._troubles:
                 log.info("%s: works again; %d events were dropped so far", self.settings.url, self._dropped)
             self._troubles.clear()
+            log.debug("%s: took an event, %d", self.settings.url, answer.status)
             return True
         if answer.status == GONE_STATUS:
             self._gone = True
