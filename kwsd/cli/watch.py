@@ -8,7 +8,6 @@ import os
 import re
 import select
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 from kwsd.client import watch
 from kwsd.errors import OutputError, UsageError
 from kwsd.events import json_line
+from kwsd.sinks.exec.command import environment, fault
 
 HELP = "Prints what a running kwsd hears, one JSON object a line; connects again when it restarts."
 EXAMPLE = """kwsd watch --only stop,go --exec 'sh -c "notify-send \\"heard $KWSD_LABEL\\""'"""
@@ -86,10 +86,8 @@ def _command(text: str) -> list[str]:
         raise UsageError("--exec", f"{text!r} cannot be split into words: {error}") from error
     if not command:
         raise UsageError("--exec", "the command is empty")
-    if shutil.which(command[0]) is None:
-        if os.path.isfile(command[0]):  # noqa: PTH113 (a name without a folder is one of $PATH to Path, too)
-            raise UsageError("--exec", f"{command[0]!r} may not be run", f"chmod +x {shlex.quote(command[0])}")
-        raise UsageError("--exec", f"there is no program {command[0]!r}")
+    if (why := fault(command[0])) is not None:
+        raise UsageError("--exec", *why)
     if not any(word in ("-c", "-lc") for word in command) and (odd := next(filter(_SHELL.search, command), None)):
         log.warning("--exec: no shell reads %r; for one write: --exec 'sh -c \"...\"'", odd)
     return command
@@ -119,16 +117,10 @@ def _print(line: bytes) -> bool:
 
 def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) -> None:
     """Runs the command to its end; an interrupt meanwhile ends it too."""
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("KWSD_LABEL", "KWSD_SCORE", "KWSD_ID")
-    }
-    for key in ("label", "score", "id"):
-        if key in message:
-            environment[f"KWSD_{key.upper()}"] = str(message[key])
     child = None
     try:
         with _signals_put_off():
-            child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(message))
         child.communicate(line)
     except OSError as error:
         log.warning("%s cannot be run: %s", command[0], error.strerror)

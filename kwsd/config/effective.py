@@ -79,13 +79,13 @@ def recognize_in_force(model: "Model", *layers: RecognizeSettings) -> CompleteRe
 
 
 def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
-    """The faults of ``only`` and ``thresholds`` against a model's labels; each names the nearest label."""
+    """The faults of words that settings ask for against a model's labels; each names the nearest label."""
     known = list(labels)
     words = [label for label in known if label not in SPECIAL_LABELS]
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
     asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds or ()]
     for index, sink in enumerate(settings.sinks or ()):
-        asked += [(("sinks", index, "only", at), word) for at, word in enumerate(sink.only or ())]
+        asked += [(("sinks", index, *path), word) for path, word in sink.words()]
     return [
         settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")
         for path, word in asked

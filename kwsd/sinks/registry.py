@@ -23,6 +23,7 @@ KINDS = {
     "stdout": Kind("kwsd.sinks.stdout:StdoutSettings", "kwsd.sinks.stdout:StdoutSink"),
     "socket": Kind("kwsd.sinks.socket.settings:SocketSettings", "kwsd.sinks.socket.sink:SocketSink"),
     "webhook": Kind("kwsd.sinks.webhook.settings:WebhookSettings", "kwsd.sinks.webhook.sink:WebhookSink"),
+    "exec": Kind("kwsd.sinks.exec.settings:ExecSettings", "kwsd.sinks.exec.sink:ExecSink"),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from kwsd.validation.keys import key
 from kwsd.validation.kinds import Words
+from kwsd.validation.yaml import Path
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class SinkSettings:
     def from_environment(cls) -> dict[str, Any]:
         """Values that the environment gives where the file says nothing."""
         return {}
+
+    def words(self) -> Iterable[tuple[Path, str]]:
+        """The model's words that it names, each with the place below this sink where it does."""
+        return [(("only", at), word) for at, word in enumerate(self.only or ())]
 
     def check(self) -> Iterable[tuple[str, str]]:
         """What a start would find wrong on this machine, as this user: pairs of a key and its fault."""

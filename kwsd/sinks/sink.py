@@ -173,14 +173,14 @@ class Sink:
             self._changed.wait_for(lambda: self._queue or self._stopping.is_set())
             if self._stopping.is_set():
                 return None
-            self._in_hand = 1
+            self._in_hand += 1
             return self._queue.popleft()
 
     def finish(self, sent: bool) -> None:
-        """Counts the event in hand as sent or dropped."""
+        """Counts an event in hand as sent or dropped."""
         with self._changed:
             if self._in_hand:  # else `stop` has counted it already
-                self._in_hand = 0
+                self._in_hand -= 1
                 self._sent += sent
                 self._dropped += not sent
             self._changed.notify_all()

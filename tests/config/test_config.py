@@ -19,10 +19,14 @@ from kwsd.config.read import all_keys
 from kwsd.config.settings import LogSettings
 from kwsd.errors import ConfigError
 from kwsd.recognize.settings import RecognizeSettings
+from kwsd.sinks import registry
 from kwsd.sinks.socket.settings import SocketSettings
 from kwsd.sinks.stdout import StdoutSettings
 from kwsd.sinks.webhook.settings import WebhookSettings
 from kwsd.sinks.webhook.url import Url
+from kwsd.validation.kinds import Choice
+
+KINDS = Choice(tuple(registry.KINDS)).allowed
 
 EXAMPLE = (Path(__file__).parents[2] / "examples" / "kwsd.yaml").read_bytes()
 
@@ -160,8 +164,8 @@ def test_a_device_is_a_name_or_an_index(text, device):
         ("only:\n- _unknown_", "2: key 'only': _unknown_ is never an event; allowed is"),
         ("sinks: {type: stdout}", "1: key 'sinks': got a mapping; allowed is a list of sinks (- type: ...)"),
         ("sinks: [stdout]", "1: key 'sinks': got text; allowed is a mapping with its type in it"),
-        ("sinks:\n- format: json", "2: key 'type': required; allowed is stdout, socket or webhook"),
-        ("sinks:\n- type: mqtt", "2: key 'type': got 'mqtt'; allowed is stdout, socket or webhook"),
+        ("sinks:\n- format: json", f"2: key 'type': required; allowed is {KINDS}"),
+        ("sinks:\n- type: fax", f"2: key 'type': got 'fax'; allowed is {KINDS}"),
         ("sinks:\n- type: stdout\n  path: /a", "3: key 'path': unknown here; it belongs under 'sinks.socket'; "),
         ("sinks:\n- type: webhook", "2: key 'url': required; a webhook needs http://HOST[:PORT]/PATH or https://"),
         ("log: {level: loud}", "1: key 'level': got 'loud'; allowed is debug, info, warning or error"),

@@ -7,6 +7,7 @@ import pytest
 
 from kwsd import config
 from kwsd.config.read import all_keys
+from kwsd.sinks.registry import KINDS
 from kwsd.validation.keys import REQUIRED
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def test_example_as_it_is_changes_nothing():
 
 def test_example_with_everything_switched_on_is_right():
     settings = config.read(all_switched_on(EXAMPLE).encode(), "kwsd.yaml")
-    assert [sink.type for sink in settings.sinks] == ["stdout", "socket", "webhook"]
+    assert [sink.type for sink in settings.sinks] == list(KINDS)
     assert settings.recognize.thresholds == {"go": 0.9, "on": 0.85}
 
 

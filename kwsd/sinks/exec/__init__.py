@@ -1,0 +1,1 @@
+"""Commands: a program is run for each event."""
