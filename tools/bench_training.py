@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""How many augmented clips a second become features for training: one JSON line.
+"""How many augmented clips a second become features, and are trained on: one JSON line.
 
     tools/bench_training.py [--data_dir DIR] [--workers 2] [--clips 6000] [any flag of features, data, augmentation]
 
 ``clips_per_s`` is what so many worker processes deliver together, start not counted. ``clips_per_cpu_s`` is what a core
-gives by itself: clips for each second of processor time of one process, which other programs hardly change.
+gives by itself: clips for each second of processor time of one process, which other programs hardly change. With
+``--train`` there is more: ``features_cpu_ms`` and ``step_cpu_ms``, the processor time that the features of a batch of
+100 clips and a step of adam on it take, ``step_wall_ms``, and ``trained_clips_per_s``, by the clock, of a run as
+``kwsd-train train`` does it, with one worker.
 Augmentation is what ``kwsd-train train`` does by default (shift and background) plus gain, speed and masks; flags
 choose otherwise. Without ``--data_dir`` and ``$KWSD_DATA`` made-up noise serves for clips.
 """
@@ -34,6 +37,7 @@ def main() -> int:
     options.add_flags(parser, "augmentation", flag_table.AUGMENTATION)
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: 2)")
     parser.add_argument("--clips", type=int, default=6000, metavar="N", help="clips to time (default: 6000)")
+    parser.add_argument("--train", action="store_true", help="measure steps of --model_architecture too")
     args = parser.parse_args()
     defaults = options.FEATURE_DEFAULTS | options.DATA_DEFAULTS | options.AUGMENT_DEFAULTS | AUGMENTATION
     settings = options.resolve(args, defaults) | {"batch_size": BATCH}
@@ -51,6 +55,8 @@ def main() -> int:
             "window_stride_ms": settings["window_stride_ms"],
             "clips": steps * BATCH,
         }
+        if args.train:
+            figures |= trained(data, settings, steps)
     print(json.dumps(figures))
     return 0
 
@@ -74,6 +80,37 @@ def cpu(data: Data, settings: dict, steps: int) -> float:
     for step in range(2, steps + 2):
         examples.batch(step)
     return steps * BATCH / (time.process_time() - start)
+
+
+def trained(data: Data, settings: dict, steps: int) -> dict[str, float | str]:
+    """What ``steps`` steps cost: the features of a batch, its step, and a run with both."""
+    from kwsd_train.trainer import Trainer
+
+    examples = Examples(data, settings)
+    start = time.process_time()
+    made = [examples.batch(step) for step in range(1, steps + 1)]
+    features_s = time.process_time() - start
+    options = {"optimizer": "adam", "weight_decay": 0.02, "average_decay": 0.998}
+    trainer = Trainer(settings, made[0].rows.shape[1:], examples.labels, **options)
+    for step in range(1, 4):  # traced by the first, and memory is found
+        trainer.step(made[0], 1e-3, step)
+    start, start_cpu = time.perf_counter(), time.process_time()
+    for step, batch in enumerate(made, 4):
+        trainer.step(batch, 1e-3, step)
+    step_s, step_cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+    run = batches(data, settings, 1, steps + 5, 1)
+    for _ in range(5):
+        next(run)
+    start = time.perf_counter()
+    for step, batch in enumerate(run, steps + 4):
+        trainer.step(batch, 1e-3, step)
+    return {
+        "model_architecture": settings["model_architecture"],
+        "features_cpu_ms": round(1000 * features_s / steps, 1),
+        "step_cpu_ms": round(1000 * step_cpu_s / steps, 1),
+        "step_wall_ms": round(1000 * step_s / steps, 1),
+        "trained_clips_per_s": round(steps * BATCH / (time.perf_counter() - start)),
+    }
 
 
 def make_up(folder: Path, words: tuple[str, ...]) -> None:

@@ -1,5 +1,7 @@
 """Levels of words and simple changes to them. Pure functions on float32 samples in -1..1, shape (n,); numpy alone."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ def shift(signal: Signal, samples: int) -> Signal:
 def frame_powers(signal: Signal) -> NDArray[np.float64]:
     """Mean square of each whole 20 ms frame, shape (frames,)."""
     frames = signal[: len(signal) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    return np.asarray(np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / FRAME_SAMPLES)
+    return np.asarray(np.einsum("ij,ij->i", frames, frames), np.float64) / FRAME_SAMPLES
 
 
 def word_power(signal: Signal) -> float:
@@ -57,13 +59,14 @@ def gain(signal: Signal, gain_db: float) -> Signal:
 def speed(signal: Signal, factor: float) -> Signal:
     """Spoken ``factor`` times as fast, and pitched as much higher, by linear interpolation about the middle."""
     last = len(signal) - 1
-    places = last / 2 * (1 - factor) + np.arange(len(signal)) * factor
-    before = np.floor(places).astype(np.int32)
+    first = last / 2 * (1 - factor)
+    begin, end = max(0, math.ceil(-first / factor)), min(len(signal), math.ceil((last - first) / factor))
+    places = np.arange(begin, end, dtype=np.float64) * factor + first
+    before = places.astype(np.int32)
     share = (places - before).astype(np.float32)
-    inside = slice(*np.searchsorted(places, (0, last)))
-    before, share = before[inside], share[inside]
+    left, right = (np.take(part, before, mode="clip") for part in (signal, signal[1:]))
     heard = np.zeros_like(signal)
-    heard[inside] = signal[before] * (1 - share) + signal[before + 1] * share
+    heard[begin:end] = left + share * (right - left)
     return heard
 
 

@@ -3,6 +3,8 @@
 Pure functions on float32 samples in -1..1, shape (n,); what is drawn is drawn by the caller.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft  # unlike numpy's it keeps to float32
@@ -42,6 +44,8 @@ __all__ = [
 CURVE_POINTS = 257
 """Frequencies at which a microphone's curve is known, about 31 Hz apart at 16 kHz."""
 
+_CURVE_PLACES = np.linspace(0, 1, CURVE_POINTS)
+
 CUT_DB, CUT_WIDTH = 60.0, 0.05
 """How steep the upper end of a narrow band is: so much lower within this share of the span."""
 
@@ -71,9 +75,9 @@ def curve(gains_db: NDArray[np.float64], top: float = 1.0) -> NDArray[np.float32
         gains_db: at equally spaced frequencies of the same span, straight lines between them.
         top: what share of the span it passes at all; above, it falls by 60 dB, as in a telephone or a narrow codec.
     """
-    places = np.linspace(0, 1, CURVE_POINTS)
-    bent_db = np.interp(places, np.linspace(0, 1, len(gains_db)), gains_db)
-    bent_db -= np.clip((places - top) / CUT_WIDTH, 0, 1) * CUT_DB
+    bent_db = np.interp(_CURVE_PLACES * (len(gains_db) - 1), np.arange(len(gains_db)), gains_db)
+    if top < 1:
+        bent_db -= np.clip((_CURVE_PLACES - top) / CUT_WIDTH, 0, 1) * CUT_DB
     return (10 ** (bent_db / 20)).astype(np.float32)
 
 
@@ -91,11 +95,16 @@ def colour(signal: Signal, room: Room | None, factors: NDArray[np.float32] | Non
         spectrum *= room.spectrum(size)
         delay = room.delay
     if factors is not None:
-        places = np.linspace(0, len(factors) - 1, len(spectrum)).astype(np.int32)
-        spectrum *= factors[places]
+        spectrum *= np.take(factors, _nearest(len(factors), len(spectrum)))
     heard = fft.irfft(spectrum, size)[delay : delay + len(signal)]
     before, after = word_power(signal), word_power(heard)
     return heard * np.float32(np.sqrt(before / after)) if after > 0 else heard
+
+
+@functools.cache
+def _nearest(points: int, count: int) -> NDArray[np.int32]:
+    """Which of ``points`` is the last at or before each of ``count`` places on the same span."""
+    return np.linspace(0, points - 1, count).astype(np.int32)
 
 
 def kept_share(extent: tuple[int, int], start: int, count: int) -> float:
