@@ -119,6 +119,11 @@ class Spotter:
         return self._recognizer.averages
 
     @property
+    def idle_strides(self) -> int:
+        """For so many strides nothing that comes can make a word fire."""
+        return self._recognizer.idle_results
+
+    @property
     def position_ms(self) -> int:
         """How much audio went by, lost samples counted in."""
         return self._to_ms(self._position)

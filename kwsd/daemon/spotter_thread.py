@@ -18,6 +18,7 @@ from kwsd.spotter import Spotter
 from kwsd.uptime import uptime_s
 
 SCORES_EVERY_S = 0.1  # at most ten `scores` events a second
+IDLE_MAX_S = 0.2  # less than what the main thread takes for falling behind
 
 
 class Run:
@@ -197,6 +198,19 @@ class SpotterThread:
         if fault != self._fault:
             self._fault = fault
             self._wake()
+        is_newest = now_s - block.arrived_s < self.spotter.clip_stride_ms / 2000
+        if self.device is not None and is_newest and self.pacing.reason is None and not self._scores_wanted():
+            self._let_blocks_gather()
+
+    def _let_blocks_gather(self) -> None:
+        """Waits for blocks none of which can make a word fire; so no word is late.
+
+        To wake up for each costs more than to score it: by then the caches hold something else.
+        """
+        stride_s = self.spotter.clip_stride_ms / 1000
+        strides = min(self.spotter.idle_strides, int(IDLE_MAX_S / stride_s))
+        if strides:
+            self._stop.wait((strides + 0.25) * stride_s)  # a little more, so that the last of them is there
 
     def _finish(self) -> None:
         """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""

@@ -237,6 +237,22 @@ class RecognizeCommands:
             self._falling = None if label in (SILENCE, UNKNOWN) else best
         return Result(label, score, is_new)
 
+    @property
+    def idle_results(self) -> int:
+        """How many further results, of scores in 0..1, cannot make a word fire if they come as often as the last ones.
+
+        Each of the n results in the window moves an average by at most 1/n.
+        """
+        if self.averages is None:
+            return 0
+        margins = (
+            threshold - average
+            for label, threshold, average in zip(self.labels, self._thresholds, self.averages.tolist(), strict=True)
+            if label not in (SILENCE, UNKNOWN)
+        )
+        margin = min(margins, default=0.0)
+        return int(min(margin, 1.0) * len(self._results.times_ms) - 0.01) if margin > 0 else 0
+
     def _may_fire(self, index: int, time_ms: int) -> bool:
         """Whether a label whose average is above its threshold counts as new."""
         is_other = self.labels[index] != self._held_label

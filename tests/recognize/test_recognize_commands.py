@@ -265,6 +265,46 @@ def test_a_word_has_its_own_threshold_in_every_mode(mode):
     assert fires("b", 0.95)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1, width=32)), min_size=5, max_size=60),
+    st.sampled_from([30, 40, 80]),
+    st.sampled_from([0, 100, 500, 1000]),
+    st.floats(0.1, 1),
+    st.data(),
+)
+def test_no_word_fires_while_the_recogniser_is_idle(mode, history, stride_ms, window_ms, threshold, data):
+    """Whatever comes: here the worst, full scores of one word."""
+    labels = [SILENCE, UNKNOWN, "stop", "go"]
+    recognizer = RecognizeCommands(
+        labels, mode=mode, average_window_ms=window_ms, detection_threshold=threshold, thresholds={"go": 0.9}
+    )
+    time_ms, idle = 0, 0
+    for best, score in history:
+        scores = np.full(4, (1 - score) / 3, np.float32)
+        scores[best] = score
+        result = recognizer.process(scores, time_ms)
+        assert not (idle > 0 and result.is_new and result.label in ("stop", "go"))
+        time_ms, idle = time_ms + stride_ms, max(idle - 1, recognizer.idle_results)
+    word = data.draw(st.sampled_from([2, 3]))
+    for _ in range(recognizer.idle_results):
+        result = recognizer.process(np.eye(4, dtype=np.float32)[word], time_ms)
+        assert not (result.is_new and result.label in ("stop", "go"))
+        time_ms += stride_ms
+
+
+def test_in_silence_the_recogniser_is_idle_and_before_a_word_it_is_not():
+    recognizer = RecognizeCommands([SILENCE, "go"], average_window_ms=500, detection_threshold=0.6)
+    assert recognizer.idle_results == 0, "too few results"
+    for number in range(20):
+        recognizer.process([1, 0], 40 * number)
+    assert recognizer.idle_results == 7  # 13 results in the window, and 8/13 is above 0.6
+    for number in range(20, 28):
+        recognizer.process([0, 1], 40 * number)
+    assert recognizer.idle_results == 0
+
+
 def test_memory_does_not_grow():
     recognizer = RecognizeCommands(LABELS, **KWSD)
     rows = np.random.default_rng(0).dirichlet(np.full(12, 0.2), 500).astype(np.float32)

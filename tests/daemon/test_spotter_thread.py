@@ -1,0 +1,118 @@
+"""The thread between a microphone and the events, on a clock of the test's own."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+
+from kwsd.audio.source import Block, Device, End
+from kwsd.daemon import spotter_thread
+from kwsd.daemon.pacing import Pacing
+from kwsd.daemon.spotter_thread import Run, SpotterThread
+from kwsd.model import load
+from kwsd.spotter import Spotter
+from tests.helpers.kwsd_process import DEMO
+
+RATE_HZ = 16_000
+STRIDE_S = 0.04
+
+
+class Clock:
+    """Time that passes only where somebody waits."""
+
+    def __init__(self):
+        self.now_s, self.waits = 100.0, 0
+
+    def monotonic(self):
+        return self.now_s
+
+    def time(self):
+        return 1e9 + self.now_s
+
+    def wait(self, seconds):
+        self.waits += seconds > 0
+        self.now_s += max(0.0, seconds)
+        return False
+
+
+class Microphone:
+    """A recording that comes a stride at a time, by that clock."""
+
+    name, rate_hz, paced = "Mic", RATE_HZ, True
+    state, fault, steps, usage = ("listening", "audio flows", 0.0), None, 0, (0.0, 0.0)
+    counters = {"samples_lost": 0, "overruns": 0, "waiting": 0}  # noqa: RUF012
+
+    def __init__(self, samples, clock):
+        self._samples, self._clock, self._begun_s, self._read = samples, clock, clock.now_s, 0
+
+    def read(self, timeout_s):
+        count = round(RATE_HZ * STRIDE_S)
+        block = self._samples[self._read : self._read + count]
+        if len(block) < count:
+            return End()
+        self._read += count
+        arrives_s = self._begun_s + self._read / RATE_HZ
+        self._clock.wait(arrives_s - self._clock.now_s)
+        return Block(block, 1e9 + arrives_s, arrives_s)
+
+    def step(self, now_s):
+        """Needs none."""
+
+    def close(self):
+        """Holds nothing."""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(spotter_thread, "time", clock)
+    return clock
+
+
+def heard(samples, clock, scores_wanted=False):
+    """Events of the recording, and how often somebody waited."""
+    model, events = load("default"), []
+    device = Microphone(samples, clock)
+    assert isinstance(device, Device)
+    spotter = Spotter(model)
+    thread = SpotterThread(
+        device,
+        spotter,
+        Pacing(spotter.clip_stride_ms, 200, 20),
+        Run(),
+        events.append,
+        model=model.name,
+        only=model.labels,
+        tail=np.zeros(0, np.float32),
+        scores_wanted=lambda: scores_wanted,
+        wake=lambda: None,
+    )
+    thread._stop = SimpleNamespace(is_set=lambda: False, wait=clock.wait)
+    thread._main()
+    assert thread.error is None
+    return [event for event in events if event.type == "detection"], clock.waits
+
+
+def test_blocks_gather_while_no_word_can_fire_and_no_word_is_late(clock, monkeypatch):
+    samples, _ = soundfile.read(DEMO, dtype="float32")
+    events, waits = heard(samples, clock)
+    blocks = len(samples) / RATE_HZ / STRIDE_S
+    assert waits < 0.7 * blocks, "a recording full of words"
+    assert [event.latency_ms for event in events] == [pytest.approx(0, abs=1e-3)] * len(events)
+    monkeypatch.setattr(spotter_thread, "IDLE_MAX_S", 0.0)
+    every, waits = heard(samples, clock)
+    assert waits > blocks - 2
+    told = [(event.label, event.score, event.audio_ms) for event in events]
+    assert told == [(event.label, event.score, event.audio_ms) for event in every] and len(told) > 5
+
+
+def test_in_silence_it_wakes_less_than_every_fourth_stride(clock):
+    seconds, begin_s = 20, 1.5
+    _, waits = heard(np.zeros(seconds * RATE_HZ, np.float32), clock)
+    assert waits < (begin_s + (seconds - begin_s) / 4) / STRIDE_S
+
+
+def test_who_subscribes_to_scores_gets_them_as_they_come(clock):
+    samples = np.zeros(4 * RATE_HZ, np.float32)
+    assert heard(samples, clock, scores_wanted=True)[1] >= 4 / STRIDE_S - 1
