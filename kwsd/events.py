@@ -7,9 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kwsd.status import State
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,28 @@ class ScoresEvent:
         }
 
 
-Event = DetectionEvent | StatusEvent | ScoresEvent
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingEvent:
+    """The audio around a detection, for sinks of this process that keep it.
+
+    Attributes:
+        of: what was heard.
+        samples: int16, shape (n,), at ``rate_hz``; shorter than wanted where the stream had a gap or an end.
+        start: position of the first sample in the stream, lost samples counted in.
+    """
+
+    of: DetectionEvent
+    samples: "NDArray[np.int16]"
+    rate_hz: int
+    start: int
+
+    type = "recording"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": self.type, "id": self.of.id, "rate_hz": self.rate_hz, "start": self.start}
+
+
+Event = DetectionEvent | StatusEvent | ScoresEvent | RecordingEvent
 
 
 def encode(message: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,6 +31,7 @@ class Snapshot:
     Attributes:
         since: when the state began, RFC 3339.
         sinks: each sink's counters by its name.
+        recordings: the folders in which what was heard is kept.
     """
 
     state: State
@@ -49,6 +50,7 @@ class Snapshot:
     clients: int
     device: str
     model: str
+    recordings: Sequence[str]
 
     def to_dict(self) -> dict[str, Any]:
         rounded = {name: round(getattr(self, name), digits) for name, digits in _DIGITS.items()}

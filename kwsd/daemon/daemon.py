@@ -81,6 +81,7 @@ class Daemon:
                 hearing,
                 publish=self._bus.publish,
                 scores_wanted=lambda: self._bus.wants("scores"),
+                audio_wanted_ms=lambda: self._bus.audio_ms,
                 tail=self._source_options.tail,
                 wake=self._signals.wake,
             )
@@ -344,6 +345,7 @@ class Daemon:
             clients=sum(getattr(sink, "clients", 0) for sink in self._bus.sinks),
             device=listener.device,
             model=listener.model.name,
+            recordings=[sink.keeps_recordings_in for sink in self._bus.sinks if sink.keeps_recordings_in is not None],
         ).to_dict()
 
 

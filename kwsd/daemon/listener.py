@@ -7,6 +7,7 @@ from typing import Any
 
 from kwsd.audio.source import Device, Source
 from kwsd.config.effective import Effective
+from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.pacing import Pacing
 from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.events import Event
@@ -43,6 +44,7 @@ class Listener:
         plan: model and settings in force.
         publish: takes each event; must not block.
         scores_wanted: whether anybody subscribes to `scores` just now.
+        audio_wanted_ms: how much audio before and after a word is wanted by sinks that keep it, if any is.
         tail: whether a clip of faint noise follows the end of a file.
         wake: wakes the main thread.
     """
@@ -54,6 +56,7 @@ class Listener:
         *,
         publish: Callable[[Event], None],
         scores_wanted: Callable[[], bool],
+        audio_wanted_ms: Callable[[], tuple[int, int] | None],
         tail: bool,
         wake: Callable[[], None],
     ) -> None:
@@ -66,7 +69,7 @@ class Listener:
             new_spotter(plan),
             new_pacing(plan),
             self.run,
-            publish,
+            Cutter(publish, audio_wanted_ms, plan.model.sample_rate_hz),
             model=plan.model.name,
             only=plan.only,
             tail=faint_noise(plan.model.clip_samples if tail else 0),

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.audio.source import Block, Device, End, Source
+from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.pacing import Pacing
-from kwsd.events import Detection, DetectionEvent, Event, ScoresEvent, rfc3339
+from kwsd.events import Detection, DetectionEvent, ScoresEvent, rfc3339
 from kwsd.spotter import Spotter
 from kwsd.uptime import uptime_s
 
@@ -43,7 +44,7 @@ class SpotterThread:
         spotter: the pipeline; nobody else may touch it while the thread runs.
         pacing: says how far apart its clips are, where the source is paced by the clock.
         run: numbers the detections.
-        publish: takes each event; must not block.
+        cutter: takes each event, and all that is heard; must not block.
         model: the model's name, for events.
         only: the words that make events.
         tail: faint noise that follows a source's end, float32; empty for none.
@@ -66,7 +67,7 @@ class SpotterThread:
         spotter: Spotter,
         pacing: Pacing,
         run: Run,
-        publish: Callable[[Event], None],
+        cutter: Cutter,
         *,
         model: str,
         only: Collection[str],
@@ -85,7 +86,8 @@ class SpotterThread:
         self.error: BaseException | None = None
         self.first_block = threading.Event()
         self.ended = threading.Event()
-        self._run_numbers, self._publish, self._model, self._tail = run, publish, model, tail
+        self._run_numbers, self._cutter, self._model, self._tail = run, cutter, model, tail
+        self._publish = cutter.publish
         self._scores_wanted, self._wake = scores_wanted, wake
         self._next_scores_s = 0.0
         self._last_arrived_s = time.monotonic()
@@ -131,7 +133,9 @@ class SpotterThread:
         self, spotter: Spotter, pacing: Pacing, model: str, only: Collection[str], source: Source | None
     ) -> None:
         """Goes on with these, and with another source if there is one; called by this thread itself."""
-        self.strides_before += 0 if spotter is self.spotter else self.spotter.strides
+        if spotter is not self.spotter:
+            self.strides_before += self.spotter.strides
+            self._cutter.restart(spotter.model.sample_rate_hz, spotter.position_ms)
         self.spotter, self.pacing, self._model, self.only = spotter, pacing, model, frozenset(only)
         if source is not None:
             self._listen_to(source)
@@ -155,8 +159,9 @@ class SpotterThread:
                     break
                 else:
                     if item is not None:
-                        self.spotter.reset(item.lost)
+                        self._lose(item.lost)
                     self._wake()
+            self._cutter.finish()
         except BaseException as error:  # told to the main thread, which ends kwsd with it
             self.error = error
         finally:
@@ -171,8 +176,9 @@ class SpotterThread:
             missed_s = block.arrived_s - self._last_arrived_s
             missed = max(0, round(missed_s * self.source.rate_hz) - len(block.samples))
             self.samples_missed += missed
-            self.spotter.reset(missed)
+            self._lose(missed)
         self._last_arrived_s = block.arrived_s
+        self._cutter.push(block.samples)
         for detection in self.spotter.push(block.samples):
             behind_s = (self.spotter.position_ms - detection.audio_ms) / 1000
             latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
@@ -187,6 +193,10 @@ class SpotterThread:
             self._tell_scores(block.samples)
         if self.source.paced:
             self._keep_up(block)
+
+    def _lose(self, samples: int) -> None:
+        self.spotter.reset(samples)
+        self._cutter.gap(samples)
 
     def _keep_up(self, block: Block) -> None:
         now_s = time.monotonic()

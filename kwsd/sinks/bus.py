@@ -49,6 +49,14 @@ class Bus:
         """Whether any sink would take an event of this type now; spares making what nobody reads."""
         return any(sink.wants(event_type) for sink in self._sinks)
 
+    @property
+    def audio_ms(self) -> tuple[int, int] | None:
+        """How much audio before and after a word the sinks want; None where none wants any."""
+        wanted = [sink.audio_ms for sink in self._sinks if sink.audio_ms is not None]
+        if not wanted:
+            return None
+        return max(before_ms for before_ms, _ in wanted), max(after_ms for _, after_ms in wanted)
+
     def publish(self, event: Event) -> None:
         """Puts the event on every sink's queue; never waits for any of them."""
         with self._lock:

@@ -24,6 +24,7 @@ KINDS = {
     "socket": Kind("kwsd.sinks.socket.settings:SocketSettings", "kwsd.sinks.socket.sink:SocketSink"),
     "webhook": Kind("kwsd.sinks.webhook.settings:WebhookSettings", "kwsd.sinks.webhook.sink:WebhookSink"),
     "exec": Kind("kwsd.sinks.exec.settings:ExecSettings", "kwsd.sinks.exec.sink:ExecSink"),
+    "clips": Kind("kwsd.sinks.clips.settings:ClipsSettings", "kwsd.sinks.clips.sink:ClipsSink"),
 }
 
 

@@ -44,6 +44,8 @@ class Sink:
         types: the types of events it takes.
         drain_limit_s: how long its queue may take to be delivered when kwsd ends by itself.
         queue_max: how many events may wait.
+        audio_ms: how much audio before and after a word it wants, as events of type ``recording``; None for none.
+        keeps_recordings_in: the folder in which it keeps what was heard, if it does.
         alone: whether it is the only sink; set by the bus.
         on_death: called in the sink's thread with what ended it, when that was an error; set by the bus.
     """
@@ -52,6 +54,8 @@ class Sink:
     types = frozenset({"detection"})
     drain_limit_s = 1.0
     queue_max = 1024
+    audio_ms: tuple[int, int] | None = None
+    keeps_recordings_in: str | None = None
 
     def __init__(self, settings: Any, only: Iterable[str] | None = None) -> None:
         self.settings = settings

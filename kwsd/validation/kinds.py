@@ -102,6 +102,19 @@ class Choice(Kind):
         return str(value)
 
 
+class Boolean(Kind):
+    """true or false."""
+
+    @property
+    def allowed(self) -> str:
+        return "true or false"
+
+    def accept(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+
 @dataclass(frozen=True)
 class Text(Kind):
     """One line of text that is not empty.

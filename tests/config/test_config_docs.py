@@ -16,16 +16,20 @@ EXAMPLE = (ROOT / "examples" / "kwsd.yaml").read_text()
 BEGIN, END = "`python tests/config/test_config_docs.py` writes it -->\n", "<!-- end of table -->"
 
 
+def written(default: object) -> str:
+    """A default as a file says it."""
+    if isinstance(default, float):
+        return f"{default:g}"
+    if default is None or isinstance(default, bool):
+        return "null" if default is None else str(default).lower()
+    return str(default)
+
+
 def table() -> str:
     rows = ["| key | takes | unit | default | |", "|---|---|---|---|---|"]
     for key in all_keys():
         name = ".".join(filter(None, (key.section, key.name)))
-        if key.default is REQUIRED:
-            default = "required"
-        elif isinstance(key.default, float):
-            default = f"{key.default:g}"
-        else:
-            default = "null" if key.default is None else str(key.default)
+        default = "required" if key.default is REQUIRED else written(key.default)
         kind = f"{key.kind.allowed}, or null" if key.default is None else key.kind.allowed
         rows.append(f"| `{name}` | {kind} | {key.unit} | {default} | {key.text} |")
     return "\n".join(rows) + "\n"
@@ -55,8 +59,7 @@ def test_example_shows_every_key_with_its_default(key):
     shown = re.findall(rf"(?m)^ *#?(?:- )?{key.name}: ?(.*)$|`{key.name}: NAME`", all_switched_on(EXAMPLE))
     assert shown
     if key.default not in (None, REQUIRED) and not isinstance(key.default, dict):
-        default = f"{key.default:g}" if isinstance(key.default, float) else str(key.default)
-        assert default in shown
+        assert written(key.default) in shown
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import soundfile
 
 from kwsd.audio.source import Block, Device, End
 from kwsd.daemon import spotter_thread
+from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.pacing import Pacing
 from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.model import load
@@ -81,7 +82,7 @@ def heard(samples, clock, scores_wanted=False):
         spotter,
         Pacing(spotter.clip_stride_ms, 200, 20),
         Run(),
-        events.append,
+        Cutter(events.append, lambda: None, RATE_HZ),
         model=model.name,
         only=model.labels,
         tail=np.zeros(0, np.float32),

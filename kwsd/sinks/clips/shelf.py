@@ -1,0 +1,147 @@
+"""The folder of recordings: one folder a word, the oldest recordings out by size and age.
+
+A recording is called ``20261129-09_nohash_3000125.flac``, by the UTC time of its event: what is before ``_nohash_``,
+the hour, takes the place of Speech Commands' speaker, so that what was said together is not divided between training
+and testing. Names sort by time. Nothing that is called otherwise is ever counted or deleted.
+"""
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from kwsd.errors import ConfigError
+
+NEAR_MISSES = "_peak_"
+LEFT_FREE = 0.1
+"""Of the size allowed, when something has to go: the folder is not looked through again for each recording."""
+
+_NAME = re.compile(r"(\d{8}-\d{2})_nohash_(\d{4})\d{3}\.flac(\.part)?")
+_NAME_BYTES = 200
+
+
+class Recording(NamedTuple):
+    """A recording that is there; the older one is the smaller one."""
+
+    name: str
+    path: str
+    bytes: int
+
+
+def check_place(folder: str) -> None:
+    """Raises ConfigError where recordings could not be kept there; makes nothing."""
+    path = Path(folder)
+    if path.is_dir():
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise ConfigError(f"folder {folder!r} cannot be written to by kwsd's user")
+    elif path.exists() or path.is_symlink():
+        raise ConfigError(f"{folder!r} is there and is no folder")
+    elif not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {str(path.parent)!r} to make {path.name!r} in")
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"folder {str(path.parent)!r} cannot be written to by kwsd's user")
+
+
+class Shelf:
+    """Keeps recordings in a folder, which it makes for its own user alone. Used by one thread at a time.
+
+    Args:
+        max_bytes: what all recordings may take together.
+        max_age_s: how old one may become.
+
+    Raises:
+        ConfigError: the folder cannot be made or used.
+    """
+
+    def __init__(self, folder: str, max_bytes: int, max_age_s: float) -> None:
+        self._folder, self._max_bytes, self._max_age_s = Path(folder), max_bytes, max_age_s
+        try:
+            self._folder.mkdir(0o700, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"sinks: clips: folder: {folder!r} cannot be made: {error.strerror}") from error
+        self._bytes = 0  # of all recordings, as far as known
+        for left in [found for found in self._recordings() if found.path.endswith(".part")]:  # a kwsd that was killed
+            _delete(left.path)
+
+    def keep(self, word: str, is_near_miss: bool, when: datetime, data: bytes) -> Path:
+        """Writes a recording; it appears whole. Raises OSError."""
+        top = self._folder / NEAR_MISSES if is_near_miss else self._folder
+        folder = top / _folder_name(word)
+        path = _free_path(folder, when)
+        part = f"{path}.part"
+        if self._bytes + len(data) > self._max_bytes:
+            self.tidy(len(data))
+        for each in (self._folder, top, folder):
+            each.mkdir(0o700, exist_ok=True)
+        try:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(part, path)  # noqa: PTH104 - as strings, like all else here
+        except OSError:
+            _delete(part)
+            raise
+        self._bytes += len(data)
+        return path
+
+    def tidy(self, room_bytes: int = 0) -> int:
+        """Deletes what is too old, and the oldest until there is room; how many it deleted. Raises OSError."""
+        found = sorted(self._recordings())
+        self._bytes = sum(each.bytes for each in found)
+        oldest = datetime.fromtimestamp(max(0.0, time.time() - self._max_age_s), UTC).strftime("%Y%m%d-%H_nohash_%M%S")
+        allowed = self._max_bytes - room_bytes
+        if self._bytes > allowed:
+            allowed -= int(LEFT_FREE * self._max_bytes)
+        deleted = 0
+        for each in found:
+            if self._bytes <= allowed and each.name >= oldest:
+                break
+            _delete(each.path)
+            self._bytes -= each.bytes
+            deleted += 1
+        return deleted
+
+    def _recordings(self) -> Iterator[Recording]:
+        """What kwsd has recorded, wherever in the folders of words a person has moved it."""
+        for top in (self._folder, self._folder / NEAR_MISSES):
+            for folder in _entries(top):
+                if not folder.is_dir(follow_symlinks=False):
+                    continue
+                for entry in _entries(folder.path):
+                    if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                        with contextlib.suppress(FileNotFoundError):
+                            yield Recording(entry.name, entry.path, entry.stat(follow_symlinks=False).st_size)
+
+
+def _entries(folder: str | Path) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _delete(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+
+
+def _folder_name(word: str) -> str:
+    """A word as the name of a folder; a model's labels may be anything."""
+    name = re.sub(r"[/\x00-\x1f\x7f]", "_", word)
+    name = name.encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore")
+    return f"_{name[1:]}" if name.startswith(".") or not name else name
+
+
+def _free_path(folder: Path, when: datetime) -> Path:
+    """The path of a recording of that time; of the next millisecond where there is one already."""
+    moment = when.astimezone(UTC)
+    number = int(f"{moment:%M%S}{moment.microsecond // 1000:03}")
+    while (path := folder / f"{moment:%Y%m%d-%H}_nohash_{number:07}.flac").exists():
+        number += 1
+    return path
