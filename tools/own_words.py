@@ -16,7 +16,6 @@ of links; what is printed is how many of these clips are named the word (the hig
 """
 
 import argparse
-import contextlib
 import logging
 import random
 import sys
@@ -211,8 +210,7 @@ def main() -> int:
                 for round_ in range(args.rounds):
                     began_s = time.monotonic()
                     people = dict.fromkeys(able[round_ * count :][:count], takes)
-                    with contextlib.redirect_stderr(None if args.seed < 0 else sys.stderr):
-                        figures = case(args, corpus, word, people, more)
+                    figures = case(args, corpus, word, people, more)
                     print(
                         f"  {word} {' '.join(people)}: {tell(figures)}, {time.monotonic() - began_s:.0f} s", flush=True
                     )

@@ -26,6 +26,8 @@ def check_outputs(flags: dict[str, Any]) -> None:
             if path.is_dir():
                 raise OutputError(str(path), "cannot be written: it is a folder", f"Name a file by --{name}.")
             check_folder(path.parent, str(path), "Make room or name another file.")
+    if folder := flags.get("output_dir"):
+        check_folder(Path(folder), str(folder), "Name another --output_dir.")
 
 
 def check_folder(folder: Path, what: str, mend: str) -> None:
