@@ -25,6 +25,7 @@ KINDS = {
     "webhook": Kind("kwsd.sinks.webhook.settings:WebhookSettings", "kwsd.sinks.webhook.sink:WebhookSink"),
     "exec": Kind("kwsd.sinks.exec.settings:ExecSettings", "kwsd.sinks.exec.sink:ExecSink"),
     "clips": Kind("kwsd.sinks.clips.settings:ClipsSettings", "kwsd.sinks.clips.sink:ClipsSink"),
+    "mqtt": Kind("kwsd.sinks.mqtt.settings:MqttSettings", "kwsd.sinks.mqtt.sink:MqttSink"),
 }
 
 

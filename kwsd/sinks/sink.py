@@ -10,12 +10,16 @@ so that the last log line can say what became of every one of them. Only a sink'
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from kwsd.events import DetectionEvent, Event
 
 OnDeath = Callable[["Sink", BaseException], None]
+
+
+def _no_control(_request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "error", "message": "this kwsd cannot be controlled"}
 
 
 class Services(NamedTuple):
@@ -25,11 +29,13 @@ class Services(NamedTuple):
         hello: a socket's first line, made anew for each client.
         snapshot: the answer to a client that asks for the status.
         on_broken: told when standard output is the only sink and cannot be written.
+        control: carries out one control object (docs/socket.md), from any thread, and answers it.
     """
 
     hello: Callable[[], dict[str, Any]]
     snapshot: Callable[[], dict[str, Any]]
     on_broken: Callable[["Sink", OSError], None]
+    control: Callable[[Mapping[str, Any]], dict[str, Any]] = _no_control
 
 
 class Sink:

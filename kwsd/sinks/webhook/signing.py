@@ -4,35 +4,16 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 from collections.abc import Mapping
 
 from kwsd.errors import ConfigError
-
-SECRET_MAX_BYTES = 4096
+from kwsd.sinks.secret import read_secret
 
 
 def read_key(secret_file: str | None, secret_env: str | None, environ: Mapping[str, str]) -> bytes | None:
     """The signing key, or None where no secret is configured. Raises ConfigError; its message never shows a secret."""
-    if secret_file is not None:
-        where = f"secret_file {secret_file}"
-        try:
-            # Not to wait for whoever would write into a pipe.
-            with open(secret_file, "rb", opener=_open_at_once) as file:
-                raw = file.read(SECRET_MAX_BYTES + 1) or b""
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"webhook: {where}: {getattr(error, 'strerror', None) or error}") from None
-    elif secret_env is not None:
-        where = f"secret_env {secret_env}"
-        raw = os.fsencode(environ.get(secret_env, ""))
-    else:
-        return None
-    if len(raw) > SECRET_MAX_BYTES:
-        raise ConfigError(f"webhook: {where}: longer than {SECRET_MAX_BYTES} bytes; that is no secret")
-    secret = raw.strip()
-    if not secret:
-        raise ConfigError(f"webhook: {where}: is empty")
-    if not secret.startswith(b"whsec_"):
+    secret = read_secret("webhook", "secret", secret_file, secret_env, environ)
+    if secret is None or not secret.startswith(b"whsec_"):
         return secret
     encoded = secret.removeprefix(b"whsec_")
     try:
@@ -40,12 +21,9 @@ def read_key(secret_file: str | None, secret_env: str | None, environ: Mapping[s
     except binascii.Error:
         key = b""
     if not key:
+        where = f"secret_file {secret_file}" if secret_file is not None else f"secret_env {secret_env}"
         raise ConfigError(f"webhook: {where}: what follows whsec_ is no base64")
     return key
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def sign(key: bytes, event_id: str, timestamp: str, body: bytes) -> str:

@@ -1,0 +1,53 @@
+"""How kwsd proves to a broker who it is, and the broker to kwsd."""
+
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kwsd.errors import ConfigError
+from kwsd.sinks.secret import read_secret
+
+if TYPE_CHECKING:
+    from kwsd.sinks.mqtt.settings import MqttSettings
+
+
+def password(settings: "MqttSettings", environ: Mapping[str, str]) -> bytes | None:
+    """The password, or None. Raises ConfigError, whose message never shows it."""
+    return read_secret("mqtt", "password", settings.password_file, settings.password_env, environ)
+
+
+def tls_context(files: Mapping[str, str] | None) -> ssl.SSLContext | None:
+    """What verifies the broker's certificate and name, TLS 1.2 or later; None without TLS.
+
+    Args:
+        files: ``ca_file`` in place of the system's authorities; ``cert_file`` (and ``key_file``) to show to the broker.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    if files is None:
+        return None
+    ca_file, cert_file, key_file = (files.get(name) for name in ("ca_file", "cert_file", "key_file"))
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"mqtt: ca_file {ca_file}: {_why(error, 'certificate in PEM')}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if cert_file is not None:
+        try:
+            context.load_cert_chain(cert_file, key_file, password=_no_password)
+        except (OSError, ValueError) as error:
+            both = f"cert_file {cert_file}" + (f" and key_file {key_file}" if key_file else "")
+            raise ConfigError(f"mqtt: {both}: {_why(error, 'certificate with its key, in PEM')}") from None
+    return context
+
+
+def _why(error: OSError | ValueError, wanted: str) -> str:
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    return f"holds no {wanted}, without a passphrase"
+
+
+def _no_password() -> str:
+    """In place of OpenSSL's question at the terminal."""
+    return ""

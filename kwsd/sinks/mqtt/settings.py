@@ -1,0 +1,95 @@
+"""What can be set of a sink that talks to an MQTT broker."""
+
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kwsd.sinks.settings import SinkSettings
+from kwsd.validation.keys import REQUIRED, key, keys_of, read_section
+from kwsd.validation.kinds import Boolean, FilePath, Kind, Number, Text, Whole
+from kwsd.validation.yaml import Faults, Node
+
+PORT, TLS_PORT = 1883, 8883
+NODE_MAX = 64
+
+_VARIABLE = Text("a variable's name", "[A-Za-z_][A-Za-z0-9_]*", secret=True)
+_NODE = Text(f"a name of at most {NODE_MAX} of A-Z a-z 0-9 _ -", f"[A-Za-z0-9_-]{{1,{NODE_MAX}}}")
+_LEVELS = r"[^#+/\s\x00][^#+\s\x00]*"
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """The keys of ``tls``."""
+
+    ca_file: str | None = key(FilePath("a file's path"), None, "Authorities that may sign the broker's certificate.")
+    cert_file: str | None = key(FilePath("a file's path"), None, "kwsd's own certificate.")
+    key_file: str | None = key(FilePath("a file's path"), None, "Its key.")
+
+
+class Tls(Kind):
+    """Whether TLS is used, and with which files."""
+
+    @property
+    def allowed(self) -> str:
+        return "true, false, or a mapping with ca_file, cert_file and key_file"
+
+    def take(self, key: str, node: Node, unit: str, faults: Faults) -> Mapping[str, str] | None:
+        """The files that are named, maybe none; None without TLS."""
+        if not isinstance(node.value, dict):
+            wanted: bool | None = Boolean().take(key, node, unit, faults)
+            return {} if wanted else None
+        files = read_section(keys_of(f"sinks.mqtt.{key}", TlsFiles), node, faults)
+        if files.get("key_file") and not files.get("cert_file"):
+            faults.add(node.value["key_file"].line, "key 'key_file': given without cert_file, which it belongs to")
+        return files
+
+
+@dataclass(frozen=True)
+class MqttSettings(SinkSettings):
+    """A sink of type ``mqtt``."""
+
+    type: ClassVar[str] = "mqtt"
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("password_file", "password_env"),)
+
+    host: str = key(Text("a host name or an address", r"[^\s/@]+", 253, secret=True), REQUIRED, "The broker.")
+    port: int | None = key(Whole(1, 65_535), None, f"Its port; {PORT} when null, {TLS_PORT} with tls.")
+    node: str | None = key(_NODE, None, "Names this kwsd in topics; the host name when null.")
+    tls: Mapping[str, str] | None = key(Tls(), None, "TLS, with the system's authorities or those of ca_file.")
+    username: str | None = key(Text("a user's name"), None, "As the broker knows kwsd.")
+    password_file: str | None = key(FilePath("a file's path", secret=True), None, "Holds the password.")
+    password_env: str | None = key(_VARIABLE, None, "The same, in the environment.")
+    control: bool = key(Boolean(), True, "Whether `kwsd/NODE/set` pauses, resumes, arms and disarms.")
+    discovery: bool = key(Boolean(), True, "Whether Home Assistant is told what there is.")
+    discovery_prefix: str = key(Text("a topic", _LEVELS), "homeassistant", "Where Home Assistant looks for it.")
+    max_age_s: float = key(Number(0.1, 604_800), 10.0, "An event older than this is given up.", unit="s")
+
+    @property
+    def port_in_force(self) -> int:
+        return self.port or (PORT if self.tls is None else TLS_PORT)
+
+    @property
+    def node_in_force(self) -> str:
+        return self.node or host_node(socket.gethostname())
+
+    def check(self) -> Iterable[tuple[str, str]]:
+        from kwsd.errors import ConfigError
+        from kwsd.sinks.mqtt.access import password, tls_context
+
+        faults = []
+        for name, look in (
+            ("tls", lambda: tls_context(self.tls)),
+            ("password_env" if self.password_file is None else "password_file", lambda: password(self, os.environ)),
+        ):
+            try:
+                look()
+            except ConfigError as error:
+                faults += [(name, fault) for fault in error.faults]
+        return faults
+
+
+def host_node(host: str) -> str:
+    """A host's name as a level of a topic: what is not allowed in one becomes ``_``."""
+    return re.sub("[^A-Za-z0-9_-]", "_", host.partition(".")[0])[:NODE_MAX] or "kwsd"
