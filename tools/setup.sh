@@ -41,7 +41,8 @@ fi
 
 add python3-venv "$python" -c 'import ensurepip, venv'
 add libportaudio2 library libportaudio.so.2
-if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, the shell examples, text to speech, m4a
+sbin() { PATH="$PATH:/sbin:/usr/sbin" command -v "$1"; }
+if [ "$goal" = test ]; then # virtual microphone, checks of the units, shell examples, text to speech, m4a, MQTT
     add pulseaudio have pulseaudio
     add pulseaudio-utils have pactl
     add libasound2-plugins alsa_pulse
@@ -50,6 +51,7 @@ if [ "$goal" = test ]; then # the virtual microphone, the checks of the units, t
     add openssl have openssl
     add espeak-ng have espeak-ng
     add ffmpeg have ffmpeg
+    add mosquitto sbin mosquitto
 fi
 if [ "$goal" = nspawn ]; then
     add debootstrap have debootstrap

@@ -2,18 +2,14 @@
 
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from kwsd.errors import ConfigError
 from kwsd.sinks.secret import read_secret
 
-if TYPE_CHECKING:
-    from kwsd.sinks.mqtt.settings import MqttSettings
 
-
-def password(settings: "MqttSettings", environ: Mapping[str, str]) -> bytes | None:
+def password(file: str | None, variable: str | None, environ: Mapping[str, str]) -> bytes | None:
     """The password, or None. Raises ConfigError, whose message never shows it."""
-    return read_secret("mqtt", "password", settings.password_file, settings.password_env, environ)
+    return read_secret("mqtt", "password", file, variable, environ)
 
 
 def tls_context(files: Mapping[str, str] | None) -> ssl.SSLContext | None:

@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,11 +78,13 @@ class MqttSettings(SinkSettings):
         from kwsd.errors import ConfigError
         from kwsd.sinks.mqtt.access import password, tls_context
 
-        faults = []
-        for name, look in (
+        name = "password_env" if self.password_file is None else "password_file"
+        looks: list[tuple[str, Callable[[], object]]] = [
             ("tls", lambda: tls_context(self.tls)),
-            ("password_env" if self.password_file is None else "password_file", lambda: password(self, os.environ)),
-        ):
+            (name, lambda: password(self.password_file, self.password_env, os.environ)),
+        ]
+        faults = []
+        for name, look in looks:
             try:
                 look()
             except ConfigError as error:

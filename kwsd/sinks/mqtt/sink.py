@@ -321,7 +321,7 @@ def _options(settings: "MqttSettings", environ: Mapping[str, str]) -> Options:
     if find_spec("paho") is None:
         raise UnavailableError("sink mqtt", "paho-mqtt is not installed", "Type: pip install 'kwsd[house]'")
     node = settings.node_in_force
-    secret, tls = password(settings, environ), tls_context(settings.tls)
+    secret, tls = password(settings.password_file, settings.password_env, environ), tls_context(settings.tls)
     availability = discovery.Topics.of(node).availability
     return Options(settings.host, settings.port_in_force, f"kwsd-{node}", settings.username, secret, tls, availability)
 
