@@ -29,6 +29,7 @@ BLOCK_MS = 20  # of a paced source: what a microphone would deliver
 DECODE_MS = 100  # of any other: fewer, longer calls
 TAIL_DBFS = -90
 CLIP_LOOK_S, CLIP_SHARE = 1.0, 0.01  # as of a microphone
+_EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 LOUDEST = np.float32(1000)  # 60 dB above full scale: what a recording in floating point may hold before its gain
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def open_source(
     raw_channels: int = 1,
     channel: int = 0,
     gain_db: float = 0.0,
+    decode_ms: int = DECODE_MS,
 ) -> "FileSource":
     """A recording or standard input as a Source at ``rate_hz``.
 
@@ -55,6 +57,7 @@ def open_source(
         raw_channels: its channels, interleaved.
         channel: which channel to take, counted from 0.
         gain_db: amplification; the result is clipped to -1..1.
+        decode_ms: how much of a file is decoded in one go; the samples are the same.
 
     Raises:
         InputError: missing, unreadable, a directory, no sound file, empty, without that channel. A pipe's faults, and
@@ -68,7 +71,7 @@ def open_source(
             raise UsageError("--source -", "standard input is a terminal or closed", "Pipe sound into it.")
         decoder = PipeDecoder("-", os.dup(sys.stdin.fileno()), raw_rate_hz or rate_hz, raw_channels, channel)
     else:
-        decoder = _open_path(path, raw_rate_hz or rate_hz, raw_channels, channel)
+        decoder = _open_path(path, raw_rate_hz or rate_hz, raw_channels, channel, decode_ms)
     return FileSource(Path(path).name or path, decoder, rate_hz, realtime=realtime, gain_db=gain_db)
 
 
@@ -186,14 +189,24 @@ class SoundFileDecoder:
     """A regular file through libsndfile, which recognises it by its content.
 
     Takes over ``file``; ``name`` is for messages. Raises InputError, UnavailableError.
+
+    Args:
+        decode_ms: how much is decoded in one go.
+        any_format: whatever libsndfile reads, and not WAV, FLAC and Ogg alone.
+
+    Attributes:
+        rate_hz, frames: what the file says of itself.
+        can_seek: whether every frame of it can be found, so that `seek` is exact: not in what is coded with loss.
     """
 
-    def __init__(self, name: str, file: IO[bytes], channel: int) -> None:
+    def __init__(
+        self, name: str, file: IO[bytes], channel: int, decode_ms: int = DECODE_MS, *, any_format: bool = False
+    ) -> None:
         self._name, self._file, self._channel = name, file, channel
         magic = file.read(4)
         if not magic:
             raise InputError(name, "the file is empty")
-        if magic not in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS"):
+        if not any_format and magic not in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS"):
             raise InputError(name, "this is no WAV, FLAC or Ogg file")
         file.seek(0)
         try:
@@ -212,11 +225,19 @@ class SoundFileDecoder:
         self.rate_hz = int(self._sound.samplerate)
         check_format(name, self.rate_hz, self._sound.channels, channel)
         self.frames: int = self._sound.frames
-        self.container = "WAV" if magic.startswith(b"R") else magic.decode()
+        self.container = "WAV" if magic.startswith(b"R") else str(self._sound.format)
         said = re.search(r"^data : (\d+) \(should be", self._sound.extra_info, re.MULTILINE)
         if said and int(said[1]) < UNKNOWN_FROM:
             log.warning("%s: shorter than its header says; what is there is heard", name)
-        self._frames = max(1, self.rate_hz * DECODE_MS // 1000)
+        self.can_seek = self._sound.seekable() and self._sound.subtype.startswith(_EXACT_SUBTYPES)
+        self._frames = max(1, self.rate_hz * decode_ms // 1000)
+
+    def seek(self, frame: int) -> None:
+        """Goes on with this frame, counted from 0. Raises InputError."""
+        try:
+            self._sound.seek(frame)
+        except self._errors as error:
+            raise InputError(self._name, f"frame {frame} cannot be found ({_words(error)})") from error
 
     def read(self, timeout_s: float) -> Samples | None:
         try:
@@ -231,7 +252,7 @@ class SoundFileDecoder:
         self._file.close()
 
 
-def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int) -> Decoder:
+def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int, decode_ms: int) -> Decoder:
     file: IO[bytes] | None = None
     try:
         if stat.S_ISDIR(Path(path).stat().st_mode):
@@ -240,7 +261,7 @@ def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int) -> 
             # Without O_NONBLOCK, opening a named pipe would wait for its writer.
             return PipeDecoder(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK), raw_rate_hz, raw_channels, channel)
         file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - the decoder closes it
-        decoder = SoundFileDecoder(path, file, channel)
+        decoder = SoundFileDecoder(path, file, channel, decode_ms)
         if decoder.frames:
             return decoder
         if decoder.container != "WAV":

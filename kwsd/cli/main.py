@@ -19,7 +19,7 @@ from kwsd.errors import KwsdError, OutputError
 if TYPE_CHECKING:
     from kwsd.cli.parser import Parser
 
-COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter")
+COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter", "scan")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -77,6 +77,11 @@ class ClipWindow:
             self._stride_samples = rows * self._frontend.stride_samples
         self._clip_stride_ms = stride_ms
 
+    @property
+    def stride_samples(self) -> int:
+        """From the start of one clip to the start of the next."""
+        return self._stride_samples
+
     def reset(self) -> None:
         """Starts afresh: nothing is joined to what comes next, and samples are counted from 0."""
         self._stream = self._frontend.stream()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kwsd.errors import KwsdError, ModelError
 from kwsd.frontend import create
 from kwsd.model import runtime
+from kwsd.model.along import ClipsOfRows
 from kwsd.model.catalogue import bundled, find, is_bundled, read_file
 from kwsd.model.description import Description, Labels, describe
 from kwsd.model.tensors import INTEGERS, feeder, fit, reader
@@ -136,6 +137,11 @@ class Model:
         if not math.isfinite(scores.sum()):
             raise KwsdError(str(self.path), "its scores are not finite")
         return scores
+
+    def clips_of_rows(self) -> ClipsOfRows:
+        """What gives the `scores` of many clips that lie in the same rows."""
+        clip, output = self._interpreter.get_input_details()[0], self._output()
+        return ClipsOfRows(str(self.path), self._interpreter, clip, output, logits=self.metadata["scores"] == "logits")
 
     def embedding(self, features: Floats) -> Floats:
         """The features before the last layer for one clip, shape (n,), float32, as a new array.

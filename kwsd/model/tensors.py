@@ -57,20 +57,43 @@ def feeder(interpreter: Any, detail: Mapping[str, Any]) -> Callable[[Floats], No
     return feed
 
 
+def quantiser(detail: Mapping[str, Any]) -> Callable[[Floats], NDArray[Any]]:
+    """A function from float32 numbers, of any shape, to what `feeder` would put into the input in their place."""
+    kind = np.dtype(detail["dtype"])
+    if kind == np.float32:
+        return lambda values: values
+    scale, zero_point = (np.float32(each) for each in detail["quantization"])
+    limits = np.iinfo(kind)
+
+    def quantise(values: Floats) -> NDArray[Any]:
+        exact = np.rint(values / scale) + zero_point
+        quantised: NDArray[Any] = np.clip(exact, np.float32(limits.min), np.float32(limits.max)).astype(kind)
+        return quantised
+
+    return quantise
+
+
 def reader(interpreter: Any, detail: Mapping[str, Any], *, logits: bool) -> Callable[[], Floats]:
     """A function that gives the scores, shape (labels,), float32, as probabilities."""
-    index, kind = detail["index"], np.dtype(detail["dtype"])
-    get_tensor = interpreter.get_tensor
-    scale, zero_point = np.float32(detail["quantization"][0]), np.float32(detail["quantization"][1])
+    index, get_tensor, scores_of = detail["index"], interpreter.get_tensor, scorer(detail, logits=logits)
+    return lambda: scores_of(get_tensor(index).reshape(-1))
 
-    def read() -> Floats:
-        scores: Floats = get_tensor(index).reshape(-1)
-        return scores if kind == np.float32 else (scores.astype(np.float32) - zero_point) * scale
 
-    def read_softmax() -> Floats:
-        scores = read()
+def scorer(detail: Mapping[str, Any], *, logits: bool) -> Callable[[NDArray[Any]], Floats]:
+    """A function from an output's numbers, shape (labels,), to scores as probabilities, float32.
+
+    Without ``logits`` it takes several clips' numbers as well, shape (clips, labels).
+    """
+    kind = np.dtype(detail["dtype"])
+    scale, zero_point = (np.float32(each) for each in detail["quantization"])
+
+    def dequantise(numbers: NDArray[Any]) -> Floats:
+        return numbers if kind == np.float32 else (numbers.astype(np.float32) - zero_point) * scale
+
+    def softmax(numbers: NDArray[Any]) -> Floats:
+        scores = dequantise(numbers)
         powers: Floats = np.exp(scores - scores.max())
         np.divide(powers, powers.sum(), out=powers)
         return powers
 
-    return read_softmax if logits else read
+    return softmax if logits else dequantise

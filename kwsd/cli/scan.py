@@ -1,0 +1,133 @@
+"""``kwsd scan``: the words in recordings, on all cores or a cluster."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kwsd.scan.archive import Wanted
+    from kwsd.scan.pool import Pool
+    from kwsd.scan.score import Scorer
+    from kwsd.scan.work import Hearing
+
+HELP = "Finds the words in recordings, the same ones at the same times as kwsd --source hears, on all cores."
+EXAMPLE = "kwsd scan calls/ --only stop,go --output found/ --resume"
+CHUNK_S = 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.parser import add_recognize_arguments
+    from kwsd.cli.run import words
+    from kwsd.config import flag
+
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATH", help="recording, folder (searched to the bottom), or address (s3://...)")
+    add("--files-from", metavar="LIST", help="more of them, one a line; - for standard input")
+    add("-c", "--config", metavar="FILE", help="YAML file, for model, only, recognize, audio.channel and audio.gain_db")
+    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
+    add("--only", type=words, metavar="LABEL,..", help="words that are wanted (default: all)")
+    add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of a recording, from 0 (default: 0)")
+
+    output = parser.add_argument_group("output (standard output: one JSON line a word)")
+    add = output.add_argument
+    add("--output", metavar="DIR", help="a file of JSON lines for each recording too, NAME.jsonl, whole or not at all")
+    add("--resume", action="store_true", help="leave out recordings that have their file in DIR")
+    add("--labels", action="store_true", help="Audacity label tracks: NAME.txt in DIR; without DIR, on standard output")
+    add("--cut", metavar="DIR", help="cut each word out: DIR/WORD/NAME.flac, a clip long, as kwsd-train reads them")
+    add("--parquet", metavar="FILE", help="all words as one Parquet file (kwsd[scan-parquet])")
+    add("--no-stdout", action="store_true", help="nothing on standard output")
+    add("-q", "--quiet", action="store_true", help="no progress and no table on standard error")
+    add("--strict", action="store_true", help="end with 66 when any recording could not be read, not only when all")
+
+    where = parser.add_argument_group("where the work is done (default: a process for each core)")
+    add = where.add_argument
+    add("--jobs", type=_count, metavar="N", help="processes on this machine")
+    add("--scheduler", metavar="ADDRESS", help="workers of a Dask scheduler, tcp://HOST:8786 or tls:// (kwsd[scan])")
+    add("--local-cluster", type=_count, metavar="N", help="N workers of a Dask cluster on this machine (kwsd[scan])")
+
+    add_recognize_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd.errors import UsageError
+    from kwsd.scan import archive
+    from kwsd.scan.inputs import read_list
+
+    wanted = _wanted(args)
+    if sum(value is not None for value in (args.jobs, args.scheduler, args.local_cluster)) > 1:
+        raise UsageError("--jobs, --scheduler, --local-cluster", "only one of them can do the work")
+    if not args.paths and args.files_from is None:
+        raise UsageError("PATH", "nothing to scan was named", "kwsd scan --help tells more.")
+    named = [*args.paths, *(read_list(args.files_from) if args.files_from is not None else ())]
+    hearing, scorer = _hearing(args)
+    return archive.run(named, hearing, scorer, wanted, lambda: _pool(args))
+
+
+def _wanted(args: argparse.Namespace) -> "Wanted":
+    from pathlib import Path
+
+    from kwsd.errors import UsageError
+    from kwsd.scan.archive import Wanted
+
+    if args.resume and args.output is None:
+        raise UsageError("--resume", "what was heard before is known from --output DIR", "Add it.")
+    output, cut, parquet = (None if each is None else Path(each) for each in (args.output, args.cut, args.parquet))
+    return Wanted(output, args.resume, args.labels, cut, parquet, not args.no_stdout, args.strict, args.quiet)
+
+
+def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
+    """The settings as ``kwsd --source`` would have them, and the model."""
+    from dataclasses import fields, replace
+
+    from kwsd import config
+    from kwsd.cli.run import Plan
+    from kwsd.daemon.prepare import prepare
+    from kwsd.recognize.settings import RecognizeSettings
+    from kwsd.scan.score import Scorer
+    from kwsd.scan.work import Hearing
+
+    settings = config.load(args.config) if args.config is not None else config.Settings()
+    given = {name: value for name in ("model", "only") if (value := getattr(args, name)) is not None}
+    audio = settings.audio if args.channel is None else replace(settings.audio, channel=args.channel)
+    flags = {each.name: getattr(args, each.name, None) for each in fields(RecognizeSettings)}
+    plan = Plan(
+        settings.override(**given, audio=audio),
+        RecognizeSettings(**{name: value for name, value in flags.items() if value is not None}),
+    )
+    model, recognize, only = prepare(plan)
+    scorer = Scorer(model, recognize.clip_stride_ms)
+    clips = max(1, CHUNK_S * model.sample_rate_hz // scorer.grid.stride_samples)
+    sound = plan.settings.audio
+    hearing = Hearing(
+        str(plan.settings.model),
+        plan.settings.labels,
+        plan.settings.frontend,
+        model.sha256,
+        recognize,
+        only,
+        sound.channel,
+        sound.gain_db,
+        clips,
+    )
+    return hearing, scorer
+
+
+def _pool(args: argparse.Namespace) -> "Pool":
+    import os
+
+    if args.scheduler is not None or args.local_cluster is not None:
+        from kwsd.scan import cluster
+
+        return cluster.connect(args.scheduler) if args.scheduler is not None else cluster.start(args.local_cluster)
+    from kwsd.scan.local import LocalPool
+
+    return LocalPool(args.jobs or len(os.sched_getaffinity(0)))
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 4096:
+        raise ValueError
+    return count
+
+
+_count.__name__ = "whole number from 1"  # argparse names the type in its message

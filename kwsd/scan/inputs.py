@@ -1,0 +1,116 @@
+"""Which recordings are meant: files, folders, lists of them, addresses."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kwsd.errors import InputError
+from kwsd.scan import storage
+
+_BY_LIBSNDFILE = ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64"
+_BY_FFMPEG = ".m4a .aac .mp4 .m4b .3gp .amr .wma .webm .mkv .mka .mov .avi .ac3"
+ENDINGS = frozenset(f"{_BY_LIBSNDFILE} {_BY_FFMPEG}".split())
+"""What of a folder is taken for a recording. A file that is named by itself is read whatever its ending."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording that was found.
+
+    Attributes:
+        address: its path, or its address for fsspec.
+        bytes: its size, where it is known.
+        root: the folder that it was found in, or its own folder.
+    """
+
+    address: str
+    bytes: int | None
+    root: str
+
+
+def find(named: Iterable[str], told: Callable[[InputError, bool], None]) -> Iterator[Recording]:
+    """The recordings of what was named, folders searched to the bottom and in order of names, each once.
+
+    Args:
+        told: takes what cannot be read, and whether it counts as a recording that failed.
+    """
+    seen: set[str] = set()
+    for name in named:
+        try:
+            for each in _of(name, told):
+                if each.address not in seen:
+                    seen.add(each.address)
+                    yield each
+        except InputError as error:
+            told(error, True)
+
+
+def read_list(path: str) -> list[str]:
+    """The lines of a list of files; empty ones and those that begin with # are left out. Raises InputError."""
+    try:
+        data = Path(path).read_bytes() if path != "-" else os.fdopen(os.dup(0), "rb").read()
+    except OSError as error:
+        raise InputError(path, error.strerror or str(error)) from error
+    lines = [os.fsdecode(line.rstrip(b"\r")) for line in data.split(b"\n")]
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _of(name: str, told: Callable[[InputError, bool], None]) -> Iterator[Recording]:
+    if not storage.is_local(name):
+        files, is_folder = storage.listed(name)
+        for address, size in files:
+            if not is_folder or _is_recording(address):
+                yield Recording(address, size, name.rstrip("/") if is_folder else address.rpartition("/")[0])
+        return
+    if Path(name).is_dir():
+        yield from _below(name, told)
+        return
+    _check_name(name)
+    try:
+        yield Recording(name, Path(name).stat().st_size, str(Path(name).parent))
+    except OSError as error:
+        raise InputError(name, error.strerror or str(error)) from error
+
+
+def _below(root: str, told: Callable[[InputError, bool], None]) -> Iterator[Recording]:
+    visited: set[tuple[int, int]] = set()
+
+    def failed(error: OSError) -> None:
+        told(InputError(_shown(str(error.filename)), error.strerror or str(error)), True)
+
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=failed):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in visited:
+            told(InputError(_shown(folder), "leads back to a folder that was searched before; left out"), False)
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for file in sorted(each for each in files if _is_recording(each)):
+            path = os.path.join(folder, file)  # noqa: PTH118 - a Path would drop a leading ./
+            try:
+                _check_name(path)
+                yield Recording(path, Path(path).stat().st_size, root)
+            except InputError as error:
+                told(error, True)
+            except OSError as error:
+                told(InputError(path, error.strerror or str(error)), True)
+
+
+def _is_recording(name: str) -> bool:
+    base = name.rpartition("/")[2]
+    return not base.startswith(".") and os.path.splitext(base)[1].lower() in ENDINGS  # noqa: PTH122
+
+
+def _check_name(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            _shown(name), "its name is not UTF-8, so that no result could name it", "Rename it."
+        ) from error
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode(errors="backslashreplace")

@@ -1,0 +1,101 @@
+"""A pool of processes on this machine.
+
+Each core has an executor of one process, so that a process that is killed (out of memory, a decoder that crashes) takes
+no other's work down with it: `concurrent.futures` gives up all of an executor's work when one of its processes dies.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from kwsd.scan.pool import LOSSES_MAX, Job, Lost
+
+JOBS_EACH = 2  # one to do, and one for when it is done
+
+
+class LocalPool:
+    """A `Pool` of so many processes. They are started anew (``spawn``), and end with this one, however it ends."""
+
+    def __init__(self, processes: int) -> None:
+        self._slots = [_Slot() for _ in range(processes)]
+
+    @property
+    def capacity(self) -> int:
+        return JOBS_EACH * len(self._slots)
+
+    def submit(self, job: Job) -> None:
+        min(self._slots, key=lambda slot: len(slot.jobs)).submit(job)
+
+    def next(self, timeout_s: float) -> tuple[Job, Any] | None:
+        first = {slot.jobs[0][1]: slot for slot in self._slots if slot.jobs}
+        done, _ = wait(first, timeout_s, FIRST_COMPLETED)
+        for future in done:
+            if (result := first[future].take()) is not None:
+                return result
+        return None
+
+    def close(self) -> None:
+        for slot in self._slots:
+            slot.close()
+        for process in multiprocessing.active_children():
+            process.kill()
+
+
+class _Slot:
+    """One process, and the jobs that it has, in their order."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[tuple[Job, Future[Any]]] = deque()
+        self._start()
+
+    def _start(self) -> None:
+        self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append((job, self._executor.submit(job.function, *job.arguments)))
+
+    def take(self) -> tuple[Job, Any] | None:
+        """The first job, which is done; None where the process died and all begins again."""
+        job, future = self.jobs[0]
+        try:
+            result = future.result()
+        except BrokenProcessPool:
+            job.losses += 1
+            return self._restart(job)
+        self.jobs.popleft()
+        return job, result
+
+    def _restart(self, lost: Job) -> tuple[Job, Any] | None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._start()
+        given_up = lost.losses >= LOSSES_MAX
+        again = [job for job, _ in self.jobs if not (given_up and job is lost)]
+        self.jobs.clear()
+        for job in again:
+            self.submit(job)
+        return (lost, Lost()) if given_up else None
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin() -> None:
+    """In the new process: Ctrl-C is its parent's business, and without a parent there is nothing to do."""
+    from kwsd import log
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    log.setup()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

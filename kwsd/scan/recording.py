@@ -1,0 +1,125 @@
+"""A recording as samples at the model's rate, the very ones that ``kwsd --source FILE`` hears."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kwsd.audio.file import FileSource, SoundFileDecoder, open_source
+from kwsd.audio.source import Block, End
+from kwsd.errors import InputError
+from kwsd.scan.chunks import Samples
+
+DECODE_MS = 1000
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells that a file is still the one it was."""
+
+    device: int
+    inode: int
+    bytes: int
+    changed_ns: int
+
+
+def version(path: str, name: str) -> Version:
+    """That of the file now. Raises InputError."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise InputError(name, error.strerror or str(error)) from error
+    return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def check_unchanged(path: str, name: str, before: Version) -> None:
+    """Raises InputError where the file is not the one it was."""
+    if version(path, name) != before:
+        raise InputError(name, "it changed while it was read", "Scan it again when nobody writes to it.")
+
+
+def exact_frames(path: str, name: str, rate_hz: int) -> int | None:
+    """Frames of a recording whose every sample can be sought; None where it has to be read from its beginning.
+
+    That is so where it is coded with loss or has another rate than the model: what a decoder or a resampler gives then
+    depends on all that came before. Raises InputError, UnavailableError.
+    """
+    try:
+        decoder = _decoder(path, name, 0)
+    except InputError:
+        return None  # whoever reads all of it finds out why, or asks ffmpeg
+    try:
+        is_exact = decoder.can_seek and decoder.rate_hz == rate_hz and 0 < decoder.frames < 2**48
+        return decoder.frames if is_exact else None
+    finally:
+        decoder.close()
+
+
+def read_span(
+    path: str, name: str, rate_hz: int, channel: int, gain_db: float, start: int, count: int
+) -> Iterator[Samples]:
+    """So many samples from ``start`` on of a recording that has `exact_frames`; fewer where it ends before them.
+
+    Raises InputError.
+    """
+    decoder = _decoder(path, name, channel)
+    with contextlib.closing(FileSource(name, decoder, rate_hz, realtime=False, gain_db=gain_db)) as source:
+        decoder.seek(start)
+        for block in _blocks(source):
+            yield block[:count]
+            count -= len(block)
+            if count <= 0:
+                return
+
+
+def read_all(path: str, name: str, rate_hz: int, channel: int, gain_db: float) -> Iterator[Samples]:
+    """All of it, block by block. Raises InputError, UnavailableError."""
+    with contextlib.closing(_open(path, name, rate_hz, channel, gain_db)) as source:
+        yield from _blocks(source)
+
+
+def _open(path: str, name: str, rate_hz: int, channel: int, gain_db: float) -> FileSource:
+    """As ``--source`` opens it; then whatever else libsndfile reads (MP3, AIFF, CAF, ...); then through ffmpeg."""
+    from kwsd.scan import ffmpeg
+
+    if not Path(path).is_file():
+        raise InputError(name, "this is a directory" if Path(path).is_dir() else _why_not(path))
+    try:
+        return open_source(path, rate_hz, channel=channel, gain_db=gain_db, decode_ms=DECODE_MS)
+    except InputError as fault:
+        if Path(path).stat().st_size == 0 or "channel" in fault.why:
+            raise InputError(name, fault.why, fault.mend) from fault
+        reason = fault
+    try:
+        decoder = _decoder(path, name, channel)
+    except InputError as fault:
+        if "channel" in fault.why:
+            raise
+        return FileSource(name, ffmpeg.Decoder(path, name, channel, reason), rate_hz, realtime=False, gain_db=gain_db)
+    if not decoder.frames:
+        decoder.close()
+        raise InputError(name, "it holds no samples")
+    return FileSource(name, decoder, rate_hz, realtime=False, gain_db=gain_db)
+
+
+def _decoder(path: str, name: str, channel: int) -> SoundFileDecoder:
+    try:
+        file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - the decoder closes it
+    except OSError as error:
+        raise InputError(name, error.strerror or str(error)) from error
+    try:
+        return SoundFileDecoder(name, file, channel, DECODE_MS, any_format=True)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _why_not(path: str) -> str:
+    return "it is not a file" if os.path.lexists(path) and Path(path).exists() else "No such file or directory"
+
+
+def _blocks(source: FileSource) -> Iterator[Samples]:
+    while not isinstance(item := source.read(1.0), End):
+        if isinstance(item, Block):
+            yield item.samples

@@ -1,0 +1,151 @@
+"""A folder of results: one file of JSON lines for each recording, and what it takes to go on after an interruption.
+
+A file appears by rename once all of its recording was heard; an Audacity label track, where wanted, before it. So what
+is there is whole, and a recording without a file is one that has to be heard.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kwsd import __version__
+from kwsd.errors import OutputError, UsageError
+from kwsd.events import encode
+from kwsd.scan import storage
+from kwsd.scan.inputs import Recording
+from kwsd.scan.words import Word
+from kwsd.scan.work import Hearing
+
+SETTINGS = "scan.json"
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write what is to appear at ``path`` once it is whole. Raises OutputError."""
+    part = path.with_name(f".{path.name[:200]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(str(path), error.strerror or str(error)) from error
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+class Results:
+    """The folder that ``--output`` names.
+
+    Args:
+        folder: made where it is missing.
+        roots: the folders that the recordings lie in; a result lies in ``folder`` as its recording does below what
+            these have in common.
+        hearing: how recordings are heard.
+        model: the model's name.
+        labels: whether a label track is written beside each file.
+        resume: leave out what has been heard before.
+
+    Raises:
+        UsageError: another scan writes there, or, with ``resume``, one wrote there that heard otherwise.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(
+        self, folder: Path, roots: Sequence[str], hearing: Hearing, model: str, *, labels: bool, resume: bool
+    ) -> None:
+        self.folder, self._model, self._labels, self._resume = folder, model, labels, resume
+        self._common = common_root(roots)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / ".lock").open("wb")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"--output {folder}", "another kwsd scan writes there") from error
+        except OSError as error:
+            raise OutputError(str(folder), error.strerror or str(error)) from error
+        self._check_settings(hearing)
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def _check_settings(self, hearing: Hearing) -> None:
+        path, now = self.folder / SETTINGS, json.loads(json.dumps(_settings(hearing, self._model)))
+        with contextlib.suppress(OSError, ValueError):
+            before = json.loads(path.read_bytes())
+            if self._resume and (changed := [key for key in now if before.get(key) != now[key] and key != "version"]):
+                why = f"it holds results of a scan with another {', '.join(changed)}"
+                raise UsageError(f"--resume {self.folder}", why, "Name another folder, or leave out --resume.")
+        with whole(path) as part:
+            part.write_text(json.dumps(now, indent=1) + "\n")
+
+    def path(self, recording: Recording) -> Path:
+        """Where the results of a recording lie."""
+        parts = _parts(recording.address)[len(self._common) :]
+        return self.folder.joinpath(*parts[:-1], f"{parts[-1]}.jsonl")
+
+    def is_done(self, recording: Recording) -> bool:
+        """Whether it was heard before, and is not newer than that."""
+        if not self._resume:
+            return False
+        try:
+            done_s = self.path(recording).stat().st_mtime
+            return not storage.is_local(recording.address) or Path(recording.address).stat().st_mtime <= done_s
+        except OSError:
+            return False
+
+    def before(self, recording: Recording) -> list[dict[str, Any]]:
+        """What was found in a recording that is done. Raises OutputError."""
+        path = self.path(recording)
+        try:
+            return [json.loads(line) for line in path.read_text().splitlines()]
+        except (OSError, ValueError) as error:
+            raise OutputError(str(path), f"it cannot be read ({error})", "Remove it, and resume.") from error
+
+    def write(self, recording: Recording, words: Sequence[Word]) -> None:
+        path = self.path(recording)
+        if self._labels:
+            with whole(path.with_suffix(".txt")) as part:
+                part.write_text(audacity(words))
+        with whole(path) as part:
+            part.write_text("".join(f"{encode(word.to_dict(recording.address, self._model))}\n" for word in words))
+
+
+def audacity(words: Sequence[Word]) -> str:
+    """A label track: start and end in seconds and the word, with tabs between them (File > Import > Labels)."""
+    return "".join(f"{word.start_ms / 1000:.3f}\t{word.end_ms / 1000:.3f}\t{word.label}\n" for word in words)
+
+
+def common_root(roots: Sequence[str]) -> tuple[str, ...]:
+    """The folder that all of these lie in, as its parts."""
+    first, *others = [_parts(root) for root in roots] or [()]
+    common = 0
+    while common < len(first) and all(each[common : common + 1] == first[common : common + 1] for each in others):
+        common += 1
+    return first[:common]
+
+
+def _parts(address: str) -> tuple[str, ...]:
+    if storage.is_local(address):
+        return Path(os.path.abspath(address)).parts  # noqa: PTH100 - links stay as they are named
+    return tuple(part for part in address.split("/") if part)
+
+
+def _settings(hearing: Hearing, model: str) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "model": model,
+        "model_sha256": hearing.sha256,
+        "only": sorted(hearing.only),
+        "channel": hearing.channel,
+        "gain_db": hearing.gain_db,
+        "recognize": asdict(hearing.settings),
+    }

@@ -1,0 +1,73 @@
+"""Where recordings lie: on this machine, or at an address that fsspec knows (``s3://``, ``gs://``, ``sftp://`` ...)."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kwsd.errors import InputError, UnavailableError
+
+COPY_BYTES = 1 << 20
+MEND = "pip install 'kwsd[scan]'"
+
+
+def is_local(address: str) -> bool:
+    """Whether it is a path, and not an address."""
+    return "://" not in address
+
+
+@contextlib.contextmanager
+def local(address: str) -> Iterator[str]:
+    """The path of a recording: its own, or that of a copy that lives as long as it is read. Raises InputError."""
+    if is_local(address):
+        yield address
+        return
+    with tempfile.TemporaryDirectory(prefix="kwsd-scan-") as folder:
+        copy = Path(folder) / "recording"
+        with unreadable(address), _fsspec().open(address, "rb") as source, copy.open("wb") as file:
+            while data := source.read(COPY_BYTES):
+                file.write(data)
+        yield str(copy)
+
+
+def listed(address: str) -> tuple[list[tuple[str, int | None]], bool]:
+    """The files at an address or below it, each with its size in bytes where that is known; whether it is a folder.
+
+    ``*`` and ``?`` stand for whatever fits. Raises InputError, UnavailableError.
+    """
+    with unreadable(address):
+        system, path = _fsspec().core.url_to_fs(address)
+        if any(mark in path for mark in "*?["):
+            found, is_folder = system.glob(path, detail=True), True
+        elif is_folder := system.isdir(path):
+            found = system.find(path, detail=True)
+        else:
+            found = {path: system.info(path)}
+    files = [
+        (system.unstrip_protocol(name), details.get("size"))
+        for name, details in sorted(found.items())
+        if details.get("type") != "directory"
+    ]
+    return files, is_folder
+
+
+@contextlib.contextmanager
+def unreadable(address: str) -> Iterator[None]:
+    """Whatever a storage raises, as an InputError: they raise errors of their own, and of their libraries."""
+    try:
+        yield
+    except (InputError, UnavailableError):
+        raise
+    except ImportError as error:
+        raise UnavailableError(address, str(error), "Install the package that it names.") from error
+    except Exception as error:
+        raise InputError(address, str(error) or type(error).__name__) from error
+
+
+def _fsspec() -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise UnavailableError("fsspec", "addresses need it, and it is not installed", MEND) from error
+    return fsspec
