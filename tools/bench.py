@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 from kwsd.model import load  # noqa: E402
 from kwsd.spotter import Spotter  # noqa: E402
 from tools.bench_microphone import microphone  # noqa: E402
+from tools.bench_scan import measure  # noqa: E402
 
 DEMO = ROOT / "examples" / "demo.flac"
 STEADY_S = 10.0
@@ -41,6 +42,7 @@ def main() -> None:
     model = parser.parse_args().model
     figures = {**stages(model), **process(model)}
     figures |= microphone(model, figures["clip_stride_ms"], load(model).sample_rate_hz)
+    figures |= measure(model, 10, figures["invoke_us_per_stride"], figures["clip_stride_ms"])
     figures["reference_us"] = reference_us()
     figures["overhead_ratio"] = round(figures["overhead_us_per_stride"] / figures["reference_us"], 2)
     print(json.dumps(figures))

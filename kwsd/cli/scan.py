@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
     add("--only", type=words, metavar="LABEL,..", help="words that are wanted (default: all)")
     add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of a recording, from 0 (default: 0)")
+    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help="gain before anything else (default: 0)")
 
     output = parser.add_argument_group("output (standard output: one JSON line a word)")
     add = output.add_argument
@@ -58,8 +59,17 @@ def run(args: argparse.Namespace) -> int:
     if not args.paths and args.files_from is None:
         raise UsageError("PATH", "nothing to scan was named", "kwsd scan --help tells more.")
     named = [*args.paths, *(read_list(args.files_from) if args.files_from is not None else ())]
+    if args.scheduler is not None:
+        named = [_everywhere(name) for name in named]
     hearing, scorer = _hearing(args)
     return archive.run(named, hearing, scorer, wanted, lambda: _pool(args))
+
+
+def _everywhere(name: str) -> str:
+    """The name by which a worker knows a file, whatever folder it was started in."""
+    import os
+
+    return name if "://" in name or name == "" else os.path.abspath(name)  # noqa: PTH100 - links stay as they are
 
 
 def _wanted(args: argparse.Namespace) -> "Wanted":
@@ -79,33 +89,34 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
     from dataclasses import fields, replace
 
     from kwsd import config
-    from kwsd.cli.run import Plan
-    from kwsd.daemon.prepare import prepare
+    from kwsd.config.effective import Plan, effective
+    from kwsd.model import bundled_names
     from kwsd.recognize.settings import RecognizeSettings
     from kwsd.scan.score import Scorer
     from kwsd.scan.work import Hearing
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
     given = {name: value for name in ("model", "only") if (value := getattr(args, name)) is not None}
-    audio = settings.audio if args.channel is None else replace(settings.audio, channel=args.channel)
+    sound = {name: value for name in ("channel", "gain_db") if (value := getattr(args, name)) is not None}
     flags = {each.name: getattr(args, each.name, None) for each in fields(RecognizeSettings)}
     plan = Plan(
-        settings.override(**given, audio=audio),
+        settings.override(**given, audio=replace(settings.audio, **sound)),
         RecognizeSettings(**{name: value for name, value in flags.items() if value is not None}),
     )
-    model, recognize, only = prepare(plan)
+    model, recognize, only = effective(plan)
     scorer = Scorer(model, recognize.clip_stride_ms)
     clips = max(1, CHUNK_S * model.sample_rate_hz // scorer.grid.stride_samples)
-    sound = plan.settings.audio
+    audio = plan.settings.audio
+    said = plan.settings
     hearing = Hearing(
-        str(plan.settings.model),
-        plan.settings.labels,
-        plan.settings.frontend,
+        said.model if said.model in bundled_names() else _everywhere(said.model),
+        None if said.labels is None else _everywhere(said.labels),
+        None if said.frontend is None else _everywhere(said.frontend),
         model.sha256,
         recognize,
         only,
-        sound.channel,
-        sound.gain_db,
+        audio.channel,
+        audio.gain_db,
         clips,
     )
     return hearing, scorer

@@ -121,7 +121,7 @@ class _Archive:
         keep = self._keep if self._wanted.cut is not None else None
         scan = Scan(self._hearing, self._scorer, pool, self._report.progressed, keep)
         try:
-            for outcome in scan.run(iter(recordings)):
+            for outcome in scan.run(recordings):
                 self._take(outcome)
         except KeyboardInterrupt:
             again = "; --resume goes on from here" if self._results is not None else ""

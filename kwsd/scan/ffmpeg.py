@@ -36,7 +36,8 @@ class Decoder:
             raise InputError(name, f"{reason.why}, and ffmpeg is not installed", MEND)
         self._name = name
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the decoder
-        command = ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS]
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-xerror", "-protocol_whitelist", "file,pipe"]
+        command += ["-format_whitelist", FORMATS]
         command += ["-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]
         self._child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said, bufsize=0

@@ -40,10 +40,13 @@ class LocalPool:
         return None
 
     def close(self) -> None:
+        processes = multiprocessing.active_children()
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join()
         for slot in self._slots:
             slot.close()
-        for process in multiprocessing.active_children():
-            process.kill()
 
 
 class _Slot:
@@ -71,7 +74,7 @@ class _Slot:
         return job, result
 
     def _restart(self, lost: Job) -> tuple[Job, Any] | None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)
         self._start()
         given_up = lost.losses >= LOSSES_MAX
         again = [job for job, _ in self.jobs if not (given_up and job is lost)]
@@ -81,7 +84,7 @@ class _Slot:
         return (lost, Lost()) if given_up else None
 
     def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)  # its process is dead, so nobody is waited for
 
 
 def _begin() -> None:

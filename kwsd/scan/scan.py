@@ -1,7 +1,7 @@
 """The scan itself: recordings in, what was found in each out, in the same order, whoever did the work."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from kwsd.scan.score import Scorer
 from kwsd.scan.words import Recognition, Word
 
 WAIT_S = 1.0
-AHEAD = 4  # times the pool's capacity: recordings that may wait for one before them, chunks for one before them
+AHEAD = 4
+"""Times the pool's capacity: how many recordings may wait for one before them, and chunks for one before them."""
 
 
 @dataclass
@@ -81,11 +82,11 @@ class Scan:
         self._open: deque[_Open] = deque()
         self._jobs: dict[Job, tuple[_Open, Any]] = {}
 
-    def run(self, recordings: Iterator[Recording]) -> Iterator[Outcome]:
+    def run(self, recordings: Iterable[Recording]) -> Iterator[Outcome]:
         """One outcome for each recording, in their order."""
-        more = True
-        while more or self._open:
-            more = self._hand_out(recordings)
+        left = deque(recordings)
+        while left or self._open:
+            self._hand_out(left)
             done = self._pool.next(WAIT_S) if self._jobs else None
             if done is not None:
                 self._take(*done)
@@ -93,19 +94,18 @@ class Scan:
                 self._open.popleft()
                 yield outcome
 
-    def _hand_out(self, recordings: Iterator[Recording]) -> bool:
-        """Keeps everybody busy; whether there may be more recordings."""
+    def _hand_out(self, left: deque[Recording]) -> None:
+        """Keeps everybody busy."""
         capacity = self._pool.capacity
         for each in self._open:
             while len(self._jobs) < capacity and self._submit_chunk(each, AHEAD * capacity):
                 pass
-        while len(self._jobs) < capacity and len(self._open) < AHEAD * capacity:
-            if (recording := next(recordings, None)) is None:
-                return False
-            each = _Open(recording)
+        while left and len(self._jobs) < capacity and len(self._open) < AHEAD * capacity:
+            # With so many recordings left nobody will be idle, and one that is not cut costs this process nothing.
+            whole = len(left) > AHEAD * capacity
+            each = _Open(left.popleft())
             self._open.append(each)
-            self._submit(each, None, work.begin, False)
-        return True
+            self._submit(each, None, work.begin, whole)
 
     def _submit(self, each: _Open, which: Any, function: Callable[..., Any], *arguments: Any) -> None:
         job = Job(each.recording.address, function, (self._hearing, each.recording.address, *arguments))

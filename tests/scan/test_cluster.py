@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -140,3 +142,21 @@ def test_a_scheduler_that_does_not_answer_is_69(recording):
     assert [
         line for line in done.log if line.startswith("kwsd: --scheduler tcp://127.0.0.1:9: no Dask scheduler answers")
     ]
+
+
+def test_the_cluster_of_the_page_works(tmp_path):
+    """The commands of docs/scale.md as they are, but for a free port and a folder that is not the repository."""
+    [program] = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    program = program.replace("8786", str(port)).replace("--output found", f"--output {tmp_path}/found")
+    program = program.replace("kwsd scan examples", f"cd {ROOT}; kwsd scan examples")
+    program += "code=$?; kill $(jobs -p); wait; exit $code\n"
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["file"] for event in events} == {str(ROOT / "examples" / "demo.flac")}
+    assert found(events) == found(run("scan", "examples/demo.flac", "-q").events) == in_folder(tmp_path / "found")

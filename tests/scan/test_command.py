@@ -290,6 +290,24 @@ def is_alive(pid):
         return False
 
 
+@pytest.mark.parametrize("rate_hz", [16000, 44100])
+def test_memory_does_not_grow_with_a_recording(tmp_path, demo, rate_hz):
+    """Neither where it is cut into chunks nor where it is read as a whole; a day takes what an hour takes."""
+    rss_mb = []
+    for repeats in (4, 40):
+        path = tmp_path / "long.wav"
+        with soundfile.SoundFile(path, "w", rate_hz, 1) as file:
+            for _ in range(repeats):
+                file.write(demo)
+        command = [sys.executable, "-m", "kwsd", "scan", "-m", "tiny", "-q", "--jobs", "1", path]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)  # of the process and those that it waited for
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        rss_mb.append(usage.ru_maxrss / 1024)
+    assert rss_mb[1] < 200 and rss_mb[1] - rss_mb[0] < 20, rss_mb
+
+
 def test_a_reader_that_goes_ends_it_silently(hours):
     done = subprocess.run(
         f"{sys.executable} -m kwsd scan -m tiny {hours} {hours} {DEMO} --jobs 1 -q | head -1; echo ${{PIPESTATUS[0]}}",

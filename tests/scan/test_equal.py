@@ -21,7 +21,7 @@ MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 
 
 def scanned(path, hearing, scorer, pool):
-    [outcome] = Scan(hearing, scorer, pool).run(iter([Recording(str(path), None, str(path.parent))]))
+    [outcome] = Scan(hearing, scorer, pool).run([Recording(str(path), None, str(path.parent))])
     assert outcome.failure is None, outcome.failure
     return [(word.label, word.score, word.end_ms) for word in outcome.words], outcome
 
