@@ -19,7 +19,21 @@ from kwsd.errors import KwsdError, OutputError
 if TYPE_CHECKING:
     from kwsd.cli.parser import Parser
 
-COMMANDS = ("run", "watch", "check-config", "devices", "doctor", "info", "label", "meter", "scan")
+COMMANDS = (
+    "run",
+    "watch",
+    "check-config",
+    "devices",
+    "doctor",
+    "info",
+    "label",
+    "meter",
+    "scan",
+    "install-service",
+    "uninstall-service",
+    "completion",
+    "manual",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,6 +30,10 @@ log: {level: error}
 def model(monkeypatch):
     """What kwsd.model.load returns, here without a network."""
     found = SimpleNamespace(
+        name="kwsd-default",
+        path="default.tflite",
+        sha256="0" * 64,
+        backend="litert",
         labels=("_silence_", "_unknown_", "stop", "go"),
         frontend={"type": "mfcc", "stride_ms": 20, "sample_rate_hz": 16000},
         recognize={"mode": "tensorflow", "minimum_count": 5, "thresholds": {"go": 0.9}},

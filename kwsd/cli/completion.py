@@ -1,0 +1,152 @@
+"""``kwsd completion``: what a shell needs to complete kwsd's command lines, made from the commands themselves."""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+HELP = "Prints what a shell needs to complete kwsd's command lines."
+EXAMPLE = "kwsd completion bash > ~/.local/share/bash-completion/completions/kwsd"
+
+_MODELS = ("-m", "--model")
+
+
+class Option(NamedTuple):
+    """One option of a command.
+
+    Attributes:
+        names: as they are typed.
+        takes: whether a value follows.
+        values: those that are known.
+        text: what it is.
+    """
+
+    names: Sequence[str]
+    takes: bool
+    values: Sequence[str]
+    text: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=tuple(_SCRIPTS), help="the shell")
+
+
+def run(args: argparse.Namespace) -> int:
+    print(script(args.shell), end="")
+    return 0
+
+
+def script(shell: str) -> str:
+    """The completion script of a shell."""
+    from kwsd.cli.main import COMMANDS
+
+    return _SCRIPTS[shell]({command: options(command) for command in COMMANDS})
+
+
+def options(command: str) -> list[Option]:
+    """The options of a command, in the order of its help."""
+    from kwsd.cli.main import parser_of
+    from kwsd.model.catalogue import bundled
+
+    found = []
+    for action in parser_of(command)[1]._actions:
+        values = tuple(bundled()) if set(_MODELS) & set(action.option_strings) else tuple(action.choices or ())
+        text = " ".join((action.help or "").split()).replace("%%", "%").partition(" (default")[0]
+        if action.option_strings and action.help != argparse.SUPPRESS:
+            found.append(Option(tuple(action.option_strings), action.nargs != 0, tuple(map(str, values)), text))
+    return found
+
+
+Commands = Mapping[str, Sequence[Option]]
+
+
+def _bash(commands: Commands) -> str:
+    def named(command: str, option: Option) -> str:
+        return "|".join(f"{command},{name}" for name in option.names)
+
+    pairs = [(command, option) for command, each in commands.items() for option in each if option.takes]
+    known = "\n".join(
+        f'        {named(*pair)}) COMPREPLY=($(compgen -f -W "{" ".join(pair[1].values)}" -- "$cur")); return ;;'
+        for pair in pairs
+        if pair[1].values
+    )
+    takes = f"        {'|'.join(named(*pair) for pair in pairs)}) return ;;"
+    names = "\n".join(
+        f'        {command}) options="{" ".join(name for option in each for name in option.names)}" ;;'
+        for command, each in commands.items()
+    )
+    others = " ".join(command for command in commands if command != "run")
+    return f"""# bash completion of kwsd; `kwsd completion bash` writes it
+_kwsd() {{
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} command=run options
+    COMPREPLY=()
+    if ((COMP_CWORD > 1)) && [[ " {others} " == *" ${{COMP_WORDS[1]}} "* ]]; then command=${{COMP_WORDS[1]}}; fi
+    case $command,$prev in
+{known}
+{takes}
+    esac
+    case $command in
+{names}
+    esac
+    if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$cur"))
+    elif ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W "run {others}" -- "$cur")); fi
+}}
+complete -o default -F _kwsd kwsd
+"""
+
+
+def _zsh(commands: Commands) -> str:
+    from kwsd.cli.main import parser_of
+
+    def spec(option: Option) -> str:
+        text = option.text.translate(str.maketrans("[]':", "()’ "))
+        value = f":value:({' '.join(option.values)})" if option.values else ":value:_files"
+        return " ".join(f"'{name}[{text}]{value if option.takes else ''}'" for name in option.names)
+
+    cases = "\n".join(
+        f"    {command}) _arguments {' '.join(map(spec, each))} '*:file:_files' ;;"
+        for command, each in commands.items()
+    )
+    texts = "\n".join(
+        f"    '{command}:{parser_of(command)[0].HELP.replace(chr(39), chr(8217)).replace(':', ',')}'"
+        for command in commands
+    )
+    return f"""#compdef kwsd
+# zsh completion of kwsd; `kwsd completion zsh` writes it
+local -a kwsd_commands=(
+{texts}
+)
+local command=run
+(( CURRENT > 2 )) && (( ${{kwsd_commands[(I)$words[2]:*]}} )) && command=$words[2] && shift words && (( CURRENT-- ))
+if (( CURRENT == 2 )) && [[ $command == run && $PREFIX != -* ]]; then _describe command kwsd_commands; return; fi
+case $command in
+{cases}
+esac
+"""
+
+
+def _fish(commands: Commands) -> str:
+    from kwsd.cli.main import parser_of
+
+    def quoted(text: str) -> str:
+        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+    others = " ".join(command for command in commands if command != "run")
+    lines = ["# fish completion of kwsd; `kwsd completion fish` writes it"]
+    lines += [
+        f"complete -c kwsd -n __fish_use_subcommand -a {command} -d {quoted(parser_of(command)[0].HELP)}"
+        for command in commands
+    ]
+    for command, each in commands.items():
+        seen = (
+            f"not __fish_seen_subcommand_from {others}"
+            if command == "run"
+            else f"__fish_seen_subcommand_from {command}"
+        )
+        for option in each:
+            names = " ".join(f"-{'s' if len(name) == 2 else 'l'} {name.lstrip('-')}" for name in option.names)
+            value = f" -r -a {quoted(' '.join(option.values))}" if option.values else " -r" if option.takes else ""
+            lines.append(f"complete -c kwsd -n {quoted(seen)} {names}{value} -d {quoted(option.text)}")
+    return "\n".join(lines) + "\n"
+
+
+_SCRIPTS: Mapping[str, Callable[[Commands], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}

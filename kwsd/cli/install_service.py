@@ -1,0 +1,28 @@
+"""``kwsd install-service``: makes a service of this kwsd, and says each step."""
+
+import argparse
+
+HELP = "Makes a systemd service of this kwsd: unit, configuration, group, completion, manual page. Says each step."
+EXAMPLE = "sudo kwsd install-service"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--user", action="store_true", help="for your own session (a desktop: PipeWire, PulseAudio), without root"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say the steps, and do none")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Installs, or shows what would be done. Raises KwsdError."""
+    from kwsd.cli import service_files
+
+    service_files.check_rights("install-service", args.user, args.dry_run)
+    where, command = service_files.places(args.user), service_files.program()
+    if not args.user:
+        service_files.check_visible(command)
+    service_files.carry_out(service_files.install(where, command), dry_run=args.dry_run)
+    if not args.dry_run:
+        unit = " ".join((*where.systemctl, "status", where.service))
+        print(f"done.  {unit} says what it does; settings: {where.config}, then {' '.join(where.systemctl)} reload")
+    return 0

@@ -1,0 +1,92 @@
+"""``kwsd manual``: the manual page kwsd(1), made from the commands themselves."""
+
+import argparse
+import re
+
+HELP = "Prints the manual page, as man(1) reads it."
+EXAMPLE = "kwsd manual | man -l -"
+
+_DESCRIPTION = """kwsd listens to a microphone and says, within a fraction of a second, which of a handful of words was
+spoken. It tells programs what it heard: on standard output, a UNIX socket, by webhooks, commands and more, as its
+configuration says. Nothing heard is stored or sent unless that asks for it."""
+
+_FILES = (
+    ("/etc/kwsd/kwsd.yaml", "the configuration of the system service"),
+    ("~/.config/kwsd/kwsd.yaml", "that of the service of a session"),
+    ("/run/kwsd/kwsd.sock, $XDG_RUNTIME_DIR/kwsd/kwsd.sock", "where they serve subscribers"),
+)
+_CODES = (
+    ("0", "done, or stopped by SIGTERM or SIGINT"),
+    ("2", "wrong use"),
+    ("66", "an input file cannot be read"),
+    ("69", "no audio library, no TFLite runtime, no microphone (--no-wait), or nobody answers"),
+    ("70", "a part of kwsd died; its error is the last line of the log"),
+    ("74", "standard output cannot be written"),
+    ("78", "configuration or model refused"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = f"{HELP} Options are those of the commands' own --help."
+
+
+def run(_args: argparse.Namespace) -> int:
+    print(page(), end="")
+    return 0
+
+
+def page() -> str:
+    """The manual page, in the macros of man(7)."""
+    from kwsd import __version__
+    from kwsd.cli.main import COMMANDS
+
+    lines = [
+        f'.TH KWSD 1 "" "kwsd {__version__}" "User Commands"',
+        ".SH NAME",
+        r"kwsd \- hears a handful of words and tells programs about them",
+        ".SH SYNOPSIS",
+        r"\fBkwsd\fR [\fIoptions\fR]",
+        ".br",
+        r"\fBkwsd\fR \fIcommand\fR [\fIoptions\fR]",
+        ".SH DESCRIPTION",
+        _roff(_DESCRIPTION),
+        ".PP",
+        "Without a command, and with the command run, it is the daemon. Units are in the options' texts.",
+        ".SH COMMANDS",
+    ]
+    for command in COMMANDS:
+        lines += _command(command)
+    lines += [".SH FILES", *_definitions(_FILES), ".SH EXIT STATUS", *_definitions(_CODES)]
+    return "\n".join([*lines, ".SH SEE ALSO", r"\fBsystemctl\fR(1), \fBjournalctl\fR(1)"]) + "\n"
+
+
+def _command(command: str) -> list[str]:
+    from kwsd.cli.main import parser_of
+
+    module, parser = parser_of(command)
+    lines = [f".SS {_roff(f'kwsd {command}')}", _roff(module.HELP)]
+    for action in parser._actions:
+        if action.help == argparse.SUPPRESS or action.dest == "help":
+            continue
+        names = ", ".join(rf"\fB{_roff(name)}\fR" for name in action.option_strings)
+        value = "" if action.nargs == 0 else rf"\fI{_roff(_value(action))}\fR"
+        text = parser._get_formatter()._expand_help(action) if action.help else ""
+        lines += [".TP", " ".join(filter(None, (names, value))), _roff(text)]
+    return [*lines, ".PP", f"Example: {_roff(module.EXAMPLE)}"]
+
+
+def _value(action: argparse.Action) -> str:
+    """What stands for an option's value, or for an argument."""
+    if action.metavar is not None:
+        return str(action.metavar)
+    return "|".join(map(str, action.choices)) if action.choices else action.dest
+
+
+def _definitions(pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    return [line for name, text in pairs for line in (".TP", rf"\fB{_roff(name)}\fR", _roff(text))]
+
+
+def _roff(text: str) -> str:
+    """Text as roff takes it: one line, which does not begin as a request would."""
+    text = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-")
+    return re.sub(r"^([.'])", r"\\&\1", text)
