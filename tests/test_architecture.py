@@ -22,7 +22,7 @@ FLOORS = (
     {"validation", "events"},
     {"log", "frontend", "recognize", "audio"},
     {"model"},
-    {"spotter", "sinks"},
+    {"spotter", "sinks", "scan"},
     {"client", "config"},
     {"daemon"},
     {"cli"},
