@@ -225,7 +225,7 @@ class Listener:
 
     @property
     def overruns(self) -> int:
-        """How often the ring was full."""
+        """How often the pipe was full."""
         return self._count("overruns")
 
     def _count(self, name: str) -> int:

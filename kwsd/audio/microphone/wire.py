@@ -20,7 +20,7 @@ JOINED, UNKNOWN = -1, 0
 """A gap is a count of lost samples, or UNKNOWN; JOINED where the block follows on from the one before."""
 
 PIPE_BYTES = 1 << 20
-"""At least 16 s at 16 kHz; what an ordinary user may have (/proc/sys/fs/pipe-max-size)."""
+"""31 s at 16 kHz in blocks of 20 or 40 ms; what an ordinary user may have (/proc/sys/fs/pipe-max-size)."""
 
 TELL_S = 0.2
 
