@@ -172,6 +172,10 @@ def test_a_file_with_faults_may_name_no_model_and_another_file(check, tmp_path):
         ("{type: webhook, url: 'https://example.org', secret_env: KWSD_NO_SUCH_SECRET}", "key 'secret_env': "),
         ("{type: socket, path: /tmp/kwsd-test.sock, group: no-such-group}", "there is no group 'no-such-group'"),
         ("{type: socket, path: /nonexistent/folder/kwsd.sock}", "there is no folder '/nonexistent'"),
+        ("{type: socket, path: /etc/passwd}", "something that is no socket has this name"),
+        ("{type: webhook, url: 'https://example.org', spool: /nonexistent/hook.db}", "no folder '/nonexistent'"),
+        ("{type: webhook, url: 'https://example.org', spool: /etc/passwd}", "is no spool of kwsd's"),
+        ("{type: webhook, url: 'https://example.org', spool: /etc}", "is no regular file"),
     ],
 )
 def test_what_a_start_would_refuse_is_refused_here_too(check, model, sink, why):

@@ -270,6 +270,40 @@ def test_a_damaged_file_is_set_aside_in_one_line_and_a_new_one_made(path, damage
     assert held(path) == (EVENTS[:2], 0)
 
 
+@pytest.mark.parametrize("content", [b"root:x:0:0::/root:/bin/sh\n", bytes(8192), b"\x93NUMPY" * 1000, b"x"])
+def test_a_file_that_nothing_says_is_a_spool_is_refused_and_left_alone(tmp_path, content):
+    """A name that was mistyped must not cost anybody a file."""
+    path = str(tmp_path / "passwd")
+    Path(path).write_bytes(content)
+    Path(path).chmod(0o644)
+    before = Path(path).stat()
+    with pytest.raises(ConfigError, match=r"is no spool of kwsd's\. Name another file"):
+        Spool(path).open()
+    after = Path(path).stat()
+    assert Path(path).read_bytes() == content
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
+    assert [file.name for file in Path(path).parent.iterdir()] == [Path(path).name]
+
+
+def test_a_damaged_database_of_somebody_else_is_left_alone(path):
+    edited(path, "CREATE TABLE letters (id TEXT)")
+    Path(path).chmod(0o644)
+    content = bytearray(Path(path).read_bytes())
+    content[100:110] = b"\xa5" * 10
+    Path(path).write_bytes(content)
+    with pytest.raises(ConfigError, match="is no spool of kwsd's"):
+        Spool(path).open()
+    assert Path(path).read_bytes() == content
+
+
+def test_a_damaged_copy_of_a_spool_is_still_known_by_its_id(path, caplog):
+    filled(path, *EVENTS).close()
+    _torn(Path(path))
+    Path(path).chmod(0o644)
+    opened(path)[0].close()
+    assert "set aside" in caplog.text
+
+
 def test_what_can_be_read_of_a_damaged_file_is_still_delivered(path):
     filled(path, *EVENTS).close()
     content = Path(path).read_bytes()

@@ -89,6 +89,8 @@ def check_place(path: str, group: str | None) -> None:
     folder = Path(path).parent
     if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
         raise _refusal(path, f"there is no folder {str(folder.parent)!r} to make {folder.name!r} in")
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        _check_kind(path, os.lstat(path).st_mode)
 
 
 def group_id(path: str, group: str) -> int:
@@ -231,10 +233,7 @@ def _make_way(path: str) -> None:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(mode):
-        raise _refusal(path, "it is a symbolic link", "Name the socket itself, or remove the link")
-    if not stat.S_ISSOCK(mode):
-        raise _refusal(path, "something that is no socket has this name", "Choose another, or move that away")
+    _check_kind(path, mode)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         outcome = probe.connect_ex(path)
     if outcome == errno.ECONNREFUSED:
@@ -242,6 +241,14 @@ def _make_way(path: str) -> None:
     if outcome in (0, errno.EAGAIN):
         raise _refusal(path, "another process serves it", "End that one, or choose another path")
     raise _refusal(path, f"it cannot be told whether it is in use: {os.strerror(outcome)}", "Remove it")
+
+
+def _check_kind(path: str, mode: int) -> None:
+    """Raises ConfigError for what is no socket."""
+    if stat.S_ISLNK(mode):
+        raise _refusal(path, "it is a symbolic link", "Name the socket itself, or remove the link")
+    if not stat.S_ISSOCK(mode):
+        raise _refusal(path, "something that is no socket has this name", "Choose another, or move that away")
 
 
 def _in_the_way(path: str, what: Path) -> ConfigError:

@@ -46,10 +46,15 @@ class WebhookSettings(SinkSettings):
     def check(self) -> Iterable[tuple[str, str]]:
         from kwsd.errors import ConfigError
         from kwsd.sinks.webhook.signing import read_key
+        from kwsd.sinks.webhook.spool_file import check_place
 
         try:
             read_key(self.secret_file, self.secret_env, os.environ)
         except ConfigError as error:
             key_name = "secret_file" if self.secret_file is not None else "secret_env"
-            return [(key_name, fault) for fault in error.faults]
-        return ()
+            yield from ((key_name, fault) for fault in error.faults)
+        try:
+            if self.spool is not None:
+                check_place(self.spool)
+        except ConfigError as error:
+            yield from (("spool", fault) for fault in error.faults)

@@ -120,7 +120,11 @@ class Spool:
             file.prepare()
             rows = list(file.read())
         except sqlite3.Error as error:
-            if not is_damage(error):
+            try:
+                if not is_damage(error):
+                    raise
+                file.check_whose()
+            except BaseException:
                 file.close()
                 raise
             rows = self._set_aside(file, error)

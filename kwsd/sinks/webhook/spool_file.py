@@ -22,6 +22,7 @@ from kwsd.events import DetectionEvent, json_line
 from kwsd.uptime import uptime_s
 
 APPLICATION_ID = 0x6B777364  # "kwsd", so that somebody else's database is not written to
+ID_AT = 68  # in the file, big endian
 DAMAGED_ID_BITS = 4  # so many may be flipped in it; from no id at all it differs in twenty
 SCHEMA = (
     "CREATE TABLE events (position INTEGER PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
@@ -76,9 +77,11 @@ class SpoolFile:
         execute = self._database.execute
         execute("PRAGMA locking_mode = EXCLUSIVE")  # held until close, once something was written
         tables = [sql for (sql,) in execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema")]
-        if tables not in ([], [SCHEMA.encode()]):
+        if not tables:
+            self.check_whose()
+        elif tables != [SCHEMA.encode()]:
             (application_id,) = execute("PRAGMA application_id").fetchone()
-            if ((application_id ^ APPLICATION_ID) & 0xFFFFFFFF).bit_count() > DAMAGED_ID_BITS:
+            if not _is_our_id(application_id):
                 raise ConfigError(f"spool {self._path}: is somebody else's database. Name another file")
             raise sqlite3.DatabaseError("its table is damaged or of another version")
         (check,) = execute("PRAGMA quick_check").fetchone()
@@ -137,6 +140,11 @@ class SpoolFile:
             del self.positions[id]
         self.positions |= added
 
+    def check_whose(self) -> None:
+        """Raises ConfigError where nothing says that kwsd made this file, so that it is not to be touched."""
+        if not _may_be_ours(self._path, self._fd):
+            raise _no_spool(self._path)
+
     def is_there(self) -> bool:
         """Whether its name still leads to it."""
         try:
@@ -164,6 +172,31 @@ class SpoolFile:
         return aside
 
 
+def check_place(path: str) -> None:
+    """Raises ConfigError where a spool could not be opened for what has its name, or for want of a folder."""
+    _check_name(path)
+    if not Path(path).exists():
+        if not Path(path).parent.is_dir():
+            raise ConfigError(f"spool {path}: there is no folder {str(Path(path).parent)!r}")
+        return
+    with contextlib.suppress(PermissionError), Path(path).open("rb") as file:
+        if not _may_be_ours(path, file.fileno()):
+            raise _no_spool(path)
+
+
+def _may_be_ours(path: str, fd: int) -> bool:
+    """Whether a file is one that kwsd made, as far as damage lets tell: by its id, by its mode and owner, or by a name
+    that no file should have which is no database."""
+    found, header = os.fstat(fd), os.pread(fd, ID_AT + 4, 0)
+    is_private = stat.S_IMODE(found.st_mode) == 0o600 and found.st_uid == os.geteuid()
+    is_misnamed = Path(path).suffix in (".db", ".sqlite", ".sqlite3") and not header.startswith(b"SQLite format 3\0")
+    return not header or is_private or is_misnamed or _is_our_id(int.from_bytes(header[ID_AT:], "big"))
+
+
+def _is_our_id(application_id: int) -> bool:
+    return ((application_id ^ APPLICATION_ID) & 0xFFFFFFFF).bit_count() <= DAMAGED_ID_BITS
+
+
 def revive(body: bytes | None, crc: object) -> DetectionEvent | None:
     """The event of a row; None where the row is damaged, or of a version that had other keys."""
     if body is None or zlib.crc32(body) != crc:
@@ -179,17 +212,9 @@ def revive(body: bytes | None, crc: object) -> DetectionEvent | None:
 
 def _hold(path: str) -> int:
     """The file, open and locked against other kwsds. It must be a regular file, and no link to one."""
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        pass
-    else:
-        if stat.S_ISLNK(found.st_mode):
-            raise ConfigError(f"spool {path}: is a symbolic link. Name the file itself")
-        if not stat.S_ISREG(found.st_mode):
-            raise ConfigError(f"spool {path}: is no regular file")
-        if (found.st_dev, found.st_ino) in _open_here:
-            raise _in_use(path)
+    found = _check_name(path)
+    if found is not None and (found.st_dev, found.st_ino) in _open_here:
+        raise _in_use(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -199,6 +224,23 @@ def _hold(path: str) -> int:
             raise _in_use(path) from None
         raise
     return fd
+
+
+def _check_name(path: str) -> os.stat_result | None:
+    """What has this name, which must be a regular file and no link to one; None where nothing has."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        raise ConfigError(f"spool {path}: is a symbolic link. Name the file itself")
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"spool {path}: is no regular file")
+    return found
+
+
+def _no_spool(path: str) -> ConfigError:
+    return ConfigError(f"spool {path}: is no spool of kwsd's. Name another file, or move that away")
 
 
 def _in_use(path: str) -> ConfigError:
