@@ -99,6 +99,7 @@ freeze() {
 freeze --quantize int8 --output_file "$models/$name.tflite"
 freeze --output_file "$models/$name-float32.tflite" --weights_file "$models/$name.weights.h5"
 (cd "$models" && sha256sum -- *.tflite > SHA256SUMS)
+python "$models/../tools/negatives.py" "$models/$name.tflite"
 for model in "$name" "$name-float32"; do
   for set in validation testing; do
     kwsd-train evaluate --model "$models/$model.tflite" --set $set --unknown_percentage 100 --silence_percentage 10

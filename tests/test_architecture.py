@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     {"errors", "standard_error", "core_dumps", "uptime", "status"},
-    {"validation", "events"},
+    {"validation", "events", "whole_file"},
     {"log", "frontend", "recognize", "audio"},
     {"model"},
-    {"spotter", "sinks", "scan"},
+    {"spotter", "sinks", "scan", "learn"},
     {"client", "config"},
     {"daemon"},
     {"cli"},

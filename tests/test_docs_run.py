@@ -135,7 +135,7 @@ def test_the_example_of_a_command_is_taken(name):
 
 def on_the_demo(words: list[str]) -> tuple[str, ...] | None:
     """A command line that listens, with the demo recording in its source's place; None for others."""
-    if words[1:2] == ["watch"] or {"--config", "--webhook"} & set(words):
+    if words[1:2] in (["watch"], ["learn"]) or {"--config", "--webhook", "lumos.tflite"} & set(words):
         return None
     places = [at for at, word in enumerate(words) if word in ("--source", "--device")]
     kept = [word for at, word in enumerate(words) if at not in places and at - 1 not in places]

@@ -27,6 +27,7 @@ COMMANDS = (
     "doctor",
     "info",
     "label",
+    "learn",
     "meter",
     "scan",
     "install-service",

@@ -61,7 +61,7 @@ def test_they_are_made_once_and_are_the_same_again(few, tmp_path, monkeypatch):
 
 
 def test_without_text_to_speech_training_goes_on_and_tells_what_to_install(few, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("kwsd_train.speech_engines.installed", lambda: [])
+    monkeypatch.setattr("kwsd.learn.speech_engines.installed", lambda: [])
     data, _ = data_of(few, tmp_path / "cache")
     assert not data.sets["training"].made.any()
     assert "sudo apt-get install espeak-ng" in caplog.text

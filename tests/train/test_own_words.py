@@ -8,10 +8,10 @@ import soundfile
 from kwsd_train import other_voices, own_clips, synthesize
 from kwsd_train.cli import main
 from kwsd_train.data import which_set
-from kwsd_train.speech_engines import Voice
 from own_words import Corpus, link, named, tell
 
 from kwsd import model as models
+from kwsd.learn.speech_engines import Voice
 
 OLD = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 ME, OTHERS = Voice("espeak-ng", "en-us+f3"), ("en-gb+m2", "en-us+m5", "en-gb-scotland+f1", "en-us+Andrea", "en-029+m7")

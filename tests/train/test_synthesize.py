@@ -5,11 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import speech_engines
 from kwsd_train.augment import word_power
 from kwsd_train.cli import main
 from kwsd_train.data import which_set
-from kwsd_train.speech_engines import NoVoiceError, Voice
+
+from kwsd.learn import speech_engines
+from kwsd.learn.speech_engines import NoVoiceError, Voice
 
 RATE_HZ = 16_000
 

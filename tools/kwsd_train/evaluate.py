@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kwsd.whole_file import write_whole
 from kwsd_train import confusion, flag_table, flags, mistakes, options, pictures, progress
 from kwsd_train.data import ALL_SETS, BACKGROUND_FOLDER, DEFAULT_SEED, SETS
-from kwsd_train.files import write_whole
 
 HELP = "measure a model on the clips of a set"
 EXAMPLE = "kwsd-train evaluate --model default --data_dir data/speech_commands --png matrix.png --errors errors.tsv"

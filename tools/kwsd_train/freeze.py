@@ -13,10 +13,10 @@ import numpy as np
 
 from kwsd.errors import KwsdError, OutputError, UsageError
 from kwsd.model.runtime import quiet_stderr
+from kwsd.whole_file import write_whole
 from kwsd_train import architectures, checkpoint, flag_table, flags, options, progress, tensorflow_import, waveform
 from kwsd_train.convert import convert, output_name
 from kwsd_train.data import labels_of
-from kwsd_train.files import write_whole
 
 HELP = "make a .tflite file for kwsd from a checkpoint"
 EXAMPLE = "kwsd-train freeze --start_checkpoint latest --output_file yes_no.tflite --quantize int8"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import InputError, UsageError
+from kwsd.whole_file import write_whole
 from kwsd_train import data, flag_table, flags, options, progress, recordings, stream
 from kwsd_train.augment import Signal
 from kwsd_train.data import UNKNOWN, UNKNOWN_INDEX, Clip
-from kwsd_train.files import write_whole
 
 HELP = "put clips and background together into a long recording, and say when which word is spoken"
 EXAMPLE = "kwsd-train generate-streaming-test-wav --preset clean --seed 7 --output_audio_file /tmp/clean.wav"

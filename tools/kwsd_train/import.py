@@ -13,10 +13,10 @@ import numpy as np
 
 from kwsd.audio import takes
 from kwsd.errors import InputError, UsageError
+from kwsd.whole_file import write_whole
 from kwsd_train import any_audio, common_voice, flag_table, flags, own_clips, pauses
 from kwsd_train.augment import Signal
 from kwsd_train.data import data_root, which_set
-from kwsd_train.files import write_whole
 from kwsd_train.recordings import is_audio
 
 HELP = "bring phone recordings, long recordings or Common Voice into folders of words"

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from kwsd.whole_file import write_whole
 from kwsd_train import architectures, flag_table, options, progress, tensorflow_import
-from kwsd_train.files import write_whole
 
 HELP = "list the architectures with parameters and multiply-adds"
 EXAMPLE = "kwsd-train models --window_stride_ms 20"

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from kwsd.errors import InputError, UnavailableError
+from kwsd.learn.speech_engines import PACKAGES, Voice
+from kwsd.whole_file import write_whole
 from kwsd_train import own_clips, synthesize
-from kwsd_train.files import write_whole
-from kwsd_train.speech_engines import PACKAGES, Voice
 
 _COMMON = (
     "house water music garden lamp window yesterday people summer table kitchen paper finger morning number letter "

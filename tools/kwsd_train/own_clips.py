@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from kwsd.errors import OutputError, UsageError
+from kwsd.whole_file import write_whole
 from kwsd_train.augment import Signal
 from kwsd_train.data import parse_words
-from kwsd_train.files import write_whole
 
 CODECS = {"wav": ".wav", "opus": ".opus"}
 _WORD = re.compile(r"[^\W_][\w' -]*")

@@ -8,7 +8,7 @@ from typing import Any
 from kwsd import config
 from kwsd.errors import InputError
 from kwsd.model import Model
-from kwsd_train.files import write_whole
+from kwsd.whole_file import write_whole
 
 
 def write_config(path: Path, recognize: Mapping[str, Any]) -> None:

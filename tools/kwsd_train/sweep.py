@@ -20,9 +20,9 @@ from kwsd import config
 from kwsd.errors import UsageError
 from kwsd.model import Model
 from kwsd.recognize.settings import CompleteRecognizeSettings
+from kwsd.whole_file import write_whole
 from kwsd_train import curves, flag_table, flags, layers, pictures, progress, score
 from kwsd_train.curves import Counts, Curve
-from kwsd_train.files import write_whole
 from kwsd_train.hearing import Heard, audio_files, hear_all
 from kwsd_train.replay import Replayer
 from kwsd_train.score import Row

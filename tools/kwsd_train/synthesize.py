@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kwsd.errors import InputError, UnavailableError, UsageError
-from kwsd_train import augment, flag_table, flags, own_clips, speech_engines
+from kwsd.learn import speech_engines
+from kwsd.learn.speech_engines import PACKAGES, Voice
+from kwsd_train import augment, flag_table, flags, own_clips
 from kwsd_train.augment import Signal
 from kwsd_train.data import data_root
-from kwsd_train.speech_engines import PACKAGES, Voice
 
 HELP = "make clips of words, or running speech, by text to speech (espeak-ng, flite, festival)"
 EXAMPLE = "kwsd-train synthesize --words lumos,nox=nocks --count 100 --codec opus"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, UsageError
+from kwsd.whole_file import write_whole
 from kwsd_train import flag_table, flags, layers, progress, score
 from kwsd_train.data import UNKNOWN
-from kwsd_train.files import write_whole
 from kwsd_train.score import Found, Row
 
 HELP = "hear recordings as the daemon does, and count hits, misses and false alarms"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kwsd.errors import UsageError
+from kwsd.whole_file import check_folder, write_whole
 from kwsd_train import (
     architectures,
     checkpoint,
@@ -21,7 +22,6 @@ from kwsd_train import (
     tensorflow_import,
 )
 from kwsd_train.data import labels_of
-from kwsd_train.files import check_folder, write_whole
 from kwsd_train.interruption import EndRequests
 from kwsd_train.schedule import make_schedule
 from kwsd_train.training_loop import Loop

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kwsd.errors import InputError, KwsdError, UsageError
+from kwsd.whole_file import write_whole
 from kwsd_train import architectures, flag_table, flags, options, progress, train
-from kwsd_train.files import write_whole
 from kwsd_train.interruption import EndRequests
 
 HELP = "find good settings of train by trying (Optuna); several processes and machines can share the work"

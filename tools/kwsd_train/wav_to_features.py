@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from kwsd.audio.clip import read_clip
+    from kwsd.whole_file import write_whole
     from kwsd_train import features
-    from kwsd_train.files import write_whole
 
     front = features.create(settings)
     clip = read_clip(

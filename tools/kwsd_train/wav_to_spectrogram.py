@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise UnavailableError("Pillow", "it is not installed", "Install it: pip install 'kwsd[train]'.") from error
 
-    from kwsd_train.files import write_whole
+    from kwsd.whole_file import write_whole
 
     signal = _first_channel(args.input_wav)
     if len(signal) < args.window_size:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from kwsd.audio.signal import Signal
 from kwsd.errors import UnavailableError
-from kwsd_train.augment import Signal
 
 PACKAGES: Mapping[str, str] = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "festival festvox-kallpc16k"}
 """Engine -> Debian packages."""

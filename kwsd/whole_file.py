@@ -1,0 +1,40 @@
+"""Files that are there whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from kwsd.errors import OutputError
+
+
+def check_folder(folder: Path, what: str, mend: str) -> None:
+    """Whether files can be made in a folder, or in the nearest one above that is there.
+
+    Raises:
+        OutputError: why not.
+    """
+    nearest = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise OutputError(what, f"cannot be written: {error.strerror}", mend) from error
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write under a temporary name, then rename, so that no half file is ever seen. A missing folder is made.
+
+    Raises:
+        OutputError: why not.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    except OSError as error:
+        mend = "Make room or name another file."
+        raise OutputError(str(path), f"cannot be written: {error.strerror or error}", mend) from error
+    finally:  # after Ctrl-C too
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
