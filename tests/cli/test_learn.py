@@ -76,7 +76,7 @@ def test_a_counter_example_changes_the_file_itself(kwsd, capsys, zero, tmp_path)
     shutil.copy(zero, path)
     soundfile.write(clip, takes_of("zero", 1, seed=5)[0], RATE_HZ)
     assert kwsd("learn", "-m", str(path), "--not", str(clip)) == 0
-    assert capsys.readouterr().out.startswith("zero: its highest score in these clips was 0.")
+    assert capsys.readouterr().out.startswith("zero: its highest score in these clips was ")
     assert path.read_bytes() != zero.read_bytes()
     soundfile.write(clip, takes_of("stop", 1)[0], RATE_HZ)
     assert kwsd("learn", "-m", str(path), "--not", str(clip)) == 66
