@@ -1,7 +1,9 @@
 """A pool of workers that a Dask scheduler knows, on as many machines as there are."""
 
 import contextlib
+import logging
 import queue
+import time
 from typing import Any
 
 from kwsd.errors import KwsdError, UnavailableError
@@ -10,6 +12,9 @@ from kwsd.scan.pool import LOSSES_MAX, Job, Lost
 MEND = "pip install 'kwsd[scan]'"
 CONNECT_S = 10
 JOBS_EACH = 3  # a thread's, so that it need not wait for the network
+LOOK_S = 1.0  # for workers that came or went
+
+log = logging.getLogger(__name__)
 
 
 class ClusterPool:
@@ -24,11 +29,18 @@ class ClusterPool:
         self._client, self._cluster = client, cluster
         self._jobs: dict[str, tuple[Job, Any]] = {}
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._threads, self._look_s, self._told = 0, 0.0, False
 
     @property
     def capacity(self) -> int:
-        threads: int = sum(self._client.nthreads().values())
-        return JOBS_EACH * max(1, threads)
+        now_s = time.monotonic()
+        if now_s >= self._look_s:  # it asks the scheduler
+            self._look_s = now_s + LOOK_S
+            self._threads = sum(self._client.nthreads().values())
+            if not self._threads and not self._told:
+                log.warning("the cluster has no worker yet; waiting for one")
+                self._told = True
+        return JOBS_EACH * max(1, self._threads)
 
     def submit(self, job: Job) -> None:
         future = self._client.submit(job.function, *job.arguments, pure=False)

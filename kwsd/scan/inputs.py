@@ -60,7 +60,7 @@ def _of(name: str, told: Callable[[InputError, bool], None]) -> Iterator[Recordi
     if not storage.is_local(name):
         files, is_folder = storage.listed(name)
         for address, size in files:
-            if not is_folder or _is_recording(address):
+            if not is_folder or (_is_recording(address) and "/." not in address.removeprefix(name)):
                 yield Recording(address, size, name.rstrip("/") if is_folder else address.rpartition("/")[0])
         return
     if Path(name).is_dir():

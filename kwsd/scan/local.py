@@ -60,7 +60,12 @@ class _Slot:
         self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
 
     def submit(self, job: Job) -> None:
-        self.jobs.append((job, self._executor.submit(job.function, *job.arguments)))
+        # The first job starts the process, which inherits what is blocked: Ctrl-C must not end it while it starts.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.jobs.append((job, self._executor.submit(job.function, *job.arguments)))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def take(self) -> tuple[Job, Any] | None:
         """The first job, which is done; None where the process died and all begins again."""

@@ -21,7 +21,7 @@ from kwsd.scan.inputs import Recording
 from kwsd.scan.words import Word
 from kwsd.scan.work import Hearing
 
-SETTINGS = "scan.json"
+SETTINGS = ".kwsd-scan.json"
 
 
 @contextlib.contextmanager
@@ -66,8 +66,8 @@ class Results:
         self._common = common_root(roots)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (folder / ".lock").open("wb")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._settings = (folder / SETTINGS).open("a+b")
+            fcntl.flock(self._settings, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(f"--output {folder}", "another kwsd scan writes there") from error
         except OSError as error:
@@ -75,17 +75,21 @@ class Results:
         self._check_settings(hearing)
 
     def close(self) -> None:
-        self._lock.close()
+        self._settings.close()
 
     def _check_settings(self, hearing: Hearing) -> None:
-        path, now = self.folder / SETTINGS, json.loads(json.dumps(_settings(hearing, self._model)))
-        with contextlib.suppress(OSError, ValueError):
-            before = json.loads(path.read_bytes())
+        """Keeps them for a scan that is resumed, whose own have to be the same."""
+        now = json.loads(json.dumps(_settings(hearing, self._model)))
+        self._settings.seek(0)
+        with contextlib.suppress(ValueError):  # empty, or cut off by the end of the machine
+            before = json.loads(self._settings.read())
             if self._resume and (changed := [key for key in now if before.get(key) != now[key] and key != "version"]):
+                self.close()
                 why = f"it holds results of a scan with another {', '.join(changed)}"
                 raise UsageError(f"--resume {self.folder}", why, "Name another folder, or leave out --resume.")
-        with whole(path) as part:
-            part.write_text(json.dumps(now, indent=1) + "\n")
+        self._settings.truncate(0)
+        self._settings.write(json.dumps(now, indent=1).encode() + b"\n")
+        self._settings.flush()
 
     def path(self, recording: Recording) -> Path:
         """Where the results of a recording lie."""

@@ -259,7 +259,7 @@ def test_a_process_that_is_killed_costs_no_word(hours):
     assert process.events == whole
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_whoever_ends_a_scan_ends_its_processes_and_a_resumed_one_finds_the_rest(number, hours, tmp_path):
     for index in range(3):
         (tmp_path / "archive").mkdir(exist_ok=True)
@@ -269,8 +269,13 @@ def test_whoever_ends_a_scan_ends_its_processes_and_a_resumed_one_finds_the_rest
     workers = wait_for(lambda: len(found := children(process.process.pid)) == 2 and found)
     first = tmp_path / "out" / "0.wav.jsonl"
     wait_for(first.exists)
-    os.kill(process.process.pid, number)
-    assert process.end() == (0 if number == signal.SIGTERM else -number)
+    if number == signal.SIGINT:
+        os.killpg(process.process.pid, number)  # as a terminal sends it, to all of them
+    else:
+        os.kill(process.process.pid, number)
+    assert process.end() == (-number if number == signal.SIGKILL else 0)
+    if number != signal.SIGKILL:
+        assert [line for line in process.log if "stopped after" in line] == process.log, process.log
     wait_for(lambda: not any(map(is_alive, workers)))
     done = first.stat().st_mtime_ns
     again = run(*arguments)
