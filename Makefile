@@ -3,7 +3,7 @@ VENV ?= .venv
 export VENV
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench models soak nspawn fuzz lock audit clean
+.PHONY: help run test lint bench models soak nspawn deb fuzz lock audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ nspawn: ## try the system unit under a real systemd in a container (root; about 
 	@tools/setup.sh test
 	@tools/setup.sh nspawn
 	@$(VENV)/bin/python tools/reliability/nspawn.py
+
+deb: ## a Debian package for this system and machine, in dist/ (needs the network)
+	@tools/setup.sh run
+	@$(VENV)/bin/python tools/deb/make_deb.py
 
 FUZZ_SECONDS ?= 60
 fuzz: ## feed every parser of foreign bytes with malformed input for FUZZ_SECONDS (60) in all
