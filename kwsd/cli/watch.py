@@ -21,7 +21,7 @@ from kwsd.sinks.exec.command import environment, fault
 
 HELP = "Prints what a running kwsd hears, one JSON object a line; connects again when it restarts."
 EXAMPLE = """kwsd watch --only stop,go --exec 'sh -c "notify-send \\"heard $KWSD_LABEL\\""'"""
-_SHELL = re.compile(r"\$\w|\$\{|`|^([|<>&;]|>>|2>|\|\||&&)$")
+_SHELL = re.compile(r"\$\w|\$[{(]|`|^\d?>|^(<|\||\|\||&|&&|;)$")
 
 log = logging.getLogger(__name__)
 

@@ -69,10 +69,25 @@ def test_a_program_that_may_not_be_run_is_told_with_its_mend(tmp_path, capfd):
     assert f"chmod +x {script}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("command", "odd"), [("echo $KWSD_LABEL", "$KWSD_LABEL"), ("date >> words", ">>")])
+@pytest.mark.parametrize(
+    ("command", "odd"),
+    [
+        ("echo $KWSD_LABEL", "$KWSD_LABEL"),
+        ("date >> words", ">>"),
+        ("date >>words", ">>words"),
+        ("date 2>/dev/null", "2>/dev/null"),
+        ("echo $(date)", "$(date)"),
+        ("date | cat", "|"),
+    ],
+)
 def test_what_only_a_shell_would_read_is_warned_of(command, odd, capfd, tmp_path):
     assert main(["watch", "--no-wait", "--socket", str(tmp_path / "none"), "--exec", command]) == 69
     assert f"no shell reads '{odd}'" in capfd.readouterr().err
+
+
+def test_a_home_folder_that_only_a_shell_would_find_is_told(capfd):
+    assert main(["watch", "--no-wait", "--exec", "~/react.sh"]) == 2
+    assert "there is no program '~/react.sh'. No shell expands ~" in capfd.readouterr().err
 
 
 def test_a_shell_that_is_asked_for_is_not(capfd, tmp_path):

@@ -39,7 +39,7 @@ def fault(program: str) -> tuple[str, str] | None:
         return None
     if os.path.isfile(program):  # noqa: PTH113 (a name without a folder is one of $PATH to Path, too)
         return f"{program!r} may not be run", f"chmod +x {shlex.quote(program)}"
-    return f"there is no program {program!r}", ""
+    return f"there is no program {program!r}", "No shell expands ~: write it out." if program.startswith("~") else ""
 
 
 class Command:
