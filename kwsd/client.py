@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from kwsd.errors import ConfigError, UnavailableError
+from kwsd.errors import ConfigError, UnavailableError, UsageError
 from kwsd.events import json_line
 from kwsd.sinks.socket.protocol import PROTOCOL, TYPES
 
@@ -223,3 +223,32 @@ def _wait(seconds: float, output_fd: int | None, input_fd: int | None = None) ->
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def ask(path: str | os.PathLike[str] | None, request: Message, answers: Iterable[str] = ("done",)) -> Message:
+    """One question to a running kwsd, and its answer.
+
+    Args:
+        path: as for `watch`.
+        request: of docs/socket.md.
+        answers: the types of message that are the answer.
+
+    Raises:
+        UnavailableError: no kwsd was found, or it does not answer.
+        UsageError: it refuses the request.
+    """
+    paths = default_paths() if path is None else (os.fspath(path),)
+    connection = _connect(paths, wait=False, tell=lambda line: None, output_fd=None)
+    assert connection is not None  # nobody reads, so nobody can be gone
+    wanted = frozenset(answers)
+    with connection:
+        try:
+            connection.send(request)
+            while message := connection.receive(HELLO_S):
+                if message.get("type") == "error":
+                    raise UsageError(next(iter(request)), str(message.get("message")))
+                if message.get("type") in wanted:
+                    return message
+        except OSError as error:
+            raise UnavailableError("kwsd", _reason(error)) from error
+    raise UnavailableError("kwsd", "it does not answer")

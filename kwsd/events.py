@@ -50,6 +50,7 @@ class DetectionEvent:
     model: str
     device: str
     heard_s: float = field(compare=False)
+    listener: str = "default"
 
     type = "detection"
 
@@ -65,6 +66,7 @@ class DetectionEvent:
             "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 1),
             "model": self.model,
             "device": self.device,
+            "listener": self.listener,
         }
 
 
@@ -129,7 +131,40 @@ class RecordingEvent:
         return {"type": self.type, "id": self.of.id, "rate_hz": self.rate_hz, "start": self.start}
 
 
-Event = DetectionEvent | StatusEvent | ScoresEvent | RecordingEvent
+@dataclass(frozen=True, slots=True)
+class PeakEvent:
+    """A rise of a word's averaged score, and what became of it; keys as in docs/events.md.
+
+    Attributes:
+        outcome: ``fired``, ``below_threshold``, ``speech``, ``suppressed``, ``not_armed``, ``not_wanted`` or ``held``.
+    """
+
+    label: str
+    score: float
+    threshold: float
+    outcome: str
+    audio_ms: int
+    time: str
+    model: str
+    listener: str = "default"
+
+    type = "peak"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "label": self.label,
+            "score": round(self.score, 3),
+            "threshold": round(self.threshold, 3),
+            "outcome": self.outcome,
+            "audio_ms": self.audio_ms,
+            "time": self.time,
+            "model": self.model,
+            "listener": self.listener,
+        }
+
+
+Event = DetectionEvent | StatusEvent | ScoresEvent | PeakEvent | RecordingEvent
 
 
 def encode(message: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The whole pipeline between a source of samples and its words, as a pure object: no thread, no clock, no I/O."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from kwsd.errors import ConfigError, KwsdError
 from kwsd.events import Detection
 from kwsd.frontend.window import ClipWindow
 from kwsd.recognize import SILENCE, UNKNOWN, RecognizeCommands
+from kwsd.recognize.peaks import Peak, PeakTracker
 from kwsd.recognize.settings import CompleteRecognizeSettings, RecognizeSettings, layer_recognize
 
 if TYPE_CHECKING:
@@ -45,10 +47,12 @@ class Spotter:
         self.labels = tuple(model.labels)
         self.strides = 0
         settings = self._layered(recognize)
+        self._armed: dict[str, float | None] = {}
         self._recognizer = self._create_recognizer(settings)
         self._window = ClipWindow(model.frontend, model.clip_samples, settings.clip_stride_ms)
         self._position = 0
         self._origin = 0  # where the window began
+        self._peaks: PeakTracker | None = None
 
     def push(self, samples: NDArray[np.float32] | NDArray[np.int16]) -> list[Detection]:
         """Hears the next samples, at the model's rate.
@@ -75,6 +79,8 @@ class Spotter:
             audio_ms = self._to_ms(start + end_sample)
             label, score, is_new = self._recognizer.process(scores, audio_ms)
             self.strides += 1
+            if self._peaks is not None:
+                self._peaks.take(self._recognizer, label, score, audio_ms)
             if is_new and label not in (SILENCE, UNKNOWN):
                 detections.append(Detection(label, score, audio_ms))
         return detections
@@ -87,10 +93,26 @@ class Spotter:
         """
         if lost_samples < 0:
             raise ValueError(f"lost_samples is {lost_samples}, but has to be at least 0")
+        if self._peaks is not None:
+            self._peaks.end()
         self._position += lost_samples
         self._origin = self._position
         self._window.reset()
         self._recognizer.reset()
+
+    def arm(self, thresholds: Mapping[str, float | None]) -> None:
+        """Makes these the armed words and no others, as `kwsd.recognize.RecognizeCommands.arm` says."""
+        self._armed = dict(thresholds)
+        self._recognizer.arm(thresholds)
+
+    def tell_peaks(self, tell: Callable[[Peak], None]) -> None:
+        """Has ``tell`` called, in the middle of a `push`, with each `kwsd.recognize.peaks.Peak` that is over."""
+        self._peaks = PeakTracker(self.labels, tell)
+
+    def end(self) -> None:
+        """Tells the peaks that are not over, since no sample will follow."""
+        if self._peaks is not None:
+            self._peaks.end()
 
     def configure(self, **recognize: Any) -> None:
         """Takes other settings, as on creation, without losing a sample or what has been heard.
@@ -102,6 +124,7 @@ class Spotter:
         recognizer = self._create_recognizer(settings)
         self.clip_stride_ms = settings.clip_stride_ms
         recognizer.take_over(self._recognizer)
+        recognizer.arm(self._armed)
         self._recognizer = recognizer
 
     @property

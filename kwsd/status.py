@@ -18,10 +18,11 @@ class State(StrEnum):
     RECOVERING = "recovering"
     DEGRADED = "degraded"
     STOPPING = "stopping"
+    PAUSED = "paused"
 
 
-UNHEARD = frozenset({State.WAITING, State.STALLED, State.RECOVERING})
-"""The states in which no audio is expected, and the microphone is looked after."""
+UNHEARD = frozenset({State.WAITING, State.STALLED, State.RECOVERING, State.PAUSED})
+"""The states in which no audio is expected; steps of the main thread are the sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class Snapshot:
         since: when the state began, RFC 3339.
         sinks: each sink's counters by its name.
         recordings: the folders in which what was heard is kept.
+        paused_until: RFC 3339; None while not paused, and where only `kwsd resume` ends it.
+        armed: each armed word with ``until`` and ``threshold``.
+        listeners: each listener's state, device, models, level and losses by its name.
     """
 
     state: State
@@ -51,6 +55,9 @@ class Snapshot:
     device: str
     model: str
     recordings: Sequence[str]
+    paused_until: str | None
+    armed: Mapping[str, Mapping[str, Any]]
+    listeners: Mapping[str, Mapping[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         rounded = {name: round(getattr(self, name), digits) for name, digits in _DIGITS.items()}

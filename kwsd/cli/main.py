@@ -20,20 +20,9 @@ if TYPE_CHECKING:
     from kwsd.cli.parser import Parser
 
 COMMANDS = (
-    "run",
-    "watch",
-    "check-config",
-    "devices",
-    "doctor",
-    "info",
-    "label",
-    "learn",
-    "meter",
-    "scan",
-    "install-service",
-    "uninstall-service",
-    "completion",
-    "manual",
+    *("run", "watch", "status", "pause", "resume", "arm", "disarm", "report"),
+    *("check-config", "devices", "doctor", "info", "label", "learn", "meter", "scan"),
+    *("install-service", "uninstall-service", "completion", "manual"),
 )
 
 

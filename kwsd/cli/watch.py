@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kwsd.cli.meter import bar
 from kwsd.client import watch
 from kwsd.errors import OutputError, UsageError
 from kwsd.events import json_line
@@ -39,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scores", action="store_true", help="also all words' scores (0..1) and the level, 10 a second"
     )
     parser.add_argument(
+        "--peaks", action="store_true", help="also each rise of a word's score (0..1), with what became of it"
+    )
+    parser.add_argument("--format", choices=("json", "text"), default="json", help="JSON lines, or lines for people")
+    parser.add_argument(
         "--exec",
         metavar="CMD",
         help="in place of printing, run CMD once for each event, one at a time, without a shell: the event's line is "
@@ -49,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints, or runs the command, until it is stopped or nobody reads its output any more: 0 either way."""
-    types = ["detection", *(["status"] if args.status else []), *(["scores"] if args.scores else [])]
+    types = ["detection", *(name for name in ("status", "scores", "peaks") if getattr(args, name))]
     labels = None if args.only is None else _words(args.only)
     command = None if args.exec is None else _command(args.exec)
     messages = watch(
@@ -61,15 +66,37 @@ def run(args: argparse.Namespace) -> int:
         output_fd=1 if sys.stdout is not None and command is None else None,
     )
     for message in messages:
-        if message.get("type") not in types:
+        if message.get("type") not in (*types, "peak"):
             _remark(message)
             continue
-        line = json_line(message)
+        line = json_line(message) if args.format == "json" or command is not None else text_line(message)
         if command is not None:
             _execute(command, message, line)
         elif not _print(line):
             break
     return 0
+
+
+def text_line(message: Mapping[str, Any]) -> bytes:
+    """A message as a line for people: local time, word, score as a bar, outcome."""
+    from datetime import datetime
+
+    time = message.get("time")
+    here = (
+        f"{datetime.fromisoformat(time).astimezone():%H:%M:%S}"
+        if time
+        else f"{message.get('audio_ms', 0) / 1000:.1f} s"
+    )
+    kind = message["type"]
+    if kind == "status":
+        text = f"{message['state']}: {message['reason']}"
+    elif kind == "scores":
+        scores = sorted(message["scores"].items(), key=lambda item: -item[1])[:3]
+        text = f"{message['level_dbfs']:6.1f} dBFS  " + "  ".join(f"{label} {score:.2f}" for label, score in scores)
+    else:
+        outcome = "heard" if kind == "detection" else f"{message['outcome']} of {message['threshold']:.2f}"
+        text = f"{message['label']:12} {bar(message['score'], 20)} {message['score']:.2f}  {outcome}"
+    return f"{here}  {text}\n".encode("utf-8", "backslashreplace")
 
 
 def _words(text: str) -> list[str]:

@@ -84,6 +84,7 @@ def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
     words = [label for label in known if label not in SPECIAL_LABELS]
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
     asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds or ()]
+    asked += [(("recognize", "on_demand", at), word) for at, word in enumerate(settings.recognize.on_demand or ())]
     for index, sink in enumerate(settings.sinks or ()):
         asked += [(("sinks", index, *path), word) for path, word in sink.words()]
     return [

@@ -11,30 +11,34 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from kwsd import __version__, log
+from kwsd import log
 from kwsd.audio.open import SourceOptions, open_source
 from kwsd.audio.source import Source
 from kwsd.config.effective import Effective, Plan, effective
+from kwsd.daemon.announcer import Announcer
+from kwsd.daemon.answers import Answers
 from kwsd.daemon.background_call import BackgroundCall
+from kwsd.daemon.control import Control
 from kwsd.daemon.listener import Listener
 from kwsd.daemon.reload import Checked, Reload
 from kwsd.daemon.signals import Signals
+from kwsd.daemon.spotter_thread import Run
 from kwsd.daemon.systemd import Notifier, Watchdog
 from kwsd.errors import ConfigError, KwsdError, OutputError
-from kwsd.events import StatusEvent, rfc3339
+from kwsd.events import PeakEvent
 from kwsd.model import Model
+from kwsd.report import PeakCounts
 from kwsd.sinks import registry
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.sink import Services, Sink
-from kwsd.status import UNHEARD, Snapshot, State, cpu_s, rss_mb
+from kwsd.status import State
 
 LOOK_S = 1.0
 LOOK_SOON_S = 0.2  # while the spotter thread is behind
 LOOK_RELOADING_S = 0.05
 STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
-LOSSES_EVERY_S = 10.0  # a machine that is overloaded loses samples all the time
 START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, prolonged while the microphone is waited for
 
 logger = logging.getLogger(__name__)
@@ -53,11 +57,12 @@ class Daemon:
         self._read_plan, self._source_options, self._can_reload = read_plan, source, can_reload
         self._notifier = Notifier()
         self._watchdog = Watchdog(self._notifier.watchdog_interval_s) if self._notifier.watchdog_interval_s else None
-        self._started_s = time.monotonic()
-        self._state = _status(State.STARTING, "starting", time.time())
+        self._announcer = Announcer(self._notifier)
+        self._run = Run()
+        self._peaks = PeakCounts()
+        self._answers = Answers(self._announcer, self._run, self._peaks)
+        self._control = self._answers.control = Control(self._answers.words, lambda: self._signals.wake())
         self._ready = False
-        self._lost_told = 0  # samples
-        self._next_losses_s = 0.0
         self._next_extension_s = 0.0
         self._failure: BaseException | None = None
         self._output_closed = False
@@ -74,12 +79,16 @@ class Daemon:
                 self._end_at_once(0)
             if self._signals.stop:
                 return 0
-            self._plan, hearing, sinks = starting.result()
-            self._bus = Bus(sinks, self._sink_died)
-            self._listener = Listener(
-                self._open_source(self._plan, hearing, self._source_options),
-                hearing,
+            self._plan, self._hearing, sinks = starting.result()
+            self._bus = self._answers.bus = Bus(sinks, self._sink_died)
+            self._announcer.publish = self._bus.publish
+            self._listener = self._answers.listener = Listener(
+                self._open_source(self._plan, self._hearing, self._source_options),
+                self._hearing,
+                run=self._run,
                 publish=self._bus.publish,
+                armed=lambda: self._control.thresholds,
+                tell_peak=self._peak,
                 scores_wanted=lambda: self._bus.wants("scores"),
                 audio_wanted_ms=lambda: self._bus.audio_ms,
                 tail=self._source_options.tail,
@@ -159,55 +168,60 @@ class Daemon:
         if self._reload is not None:
             return LOOK_RELOADING_S
         look_s = LOOK_SOON_S if self._listener.behind else LOOK_S
+        if (end_s := self._control.next_end_s()) is not None:
+            look_s = min(look_s, end_s - time.monotonic())
         return look_s if self._watchdog is None else min(look_s, self._watchdog.period_s)
 
     def _look(self) -> None:
         """One look at everything."""
         now = time.monotonic()
+        self._obey()
         self._listener.step(now)
+        self._peaks.listened(self._listener.audio_s, time.time())
         if (state := self._listener.state) is not None:
-            self._tell(*state)
+            self._announcer.tell(state[0], self._in_full(*state[:2]), state[2])
         if self._listener.first_block and not self._ready:
             self._ready = True
             self._notifier.ready()
-            self._say_what_is_heard()
+            self._announcer.tell_words(self._listener, (sink.name for sink in self._bus.sinks))
         if not self._ready and now >= self._next_extension_s:
             self._next_extension_s = now + LOOK_S
             self._notifier.extend(START_LIMIT_S)
-        self._tell_losses(now)
+        self._announcer.tell_losses(self._listener, now)
         if self._watchdog is not None and self._watchdog.due(
-            now, self._listener.samples, self._listener.strides, self._state.state, self._listener.recovery_steps
+            now,
+            self._listener.samples,
+            self._listener.strides,
+            self._announcer.state.state,
+            self._listener.recovery_steps,
         ):
             self._notifier.watchdog()
 
-    def _say_what_is_heard(self) -> None:
-        model = self._listener.model
-        version = model.metadata.get("version", "")
-        words = ", ".join(label for label in model.labels if label in self._listener.only)
-        logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), self._listener.device, words)
-        logger.debug("events go to %s", ", ".join(sink.name for sink in self._bus.sinks) or "nobody")
+    def _feed_watchdog(self, now: float) -> None:
+        listener, state = self._listener, self._announcer.state.state
+        if self._watchdog is not None and self._watchdog.due(
+            now, listener.samples, listener.strides, state, listener.recovery_steps
+        ):
+            self._notifier.watchdog()
 
-    def _tell(self, state: State, reason: str, since_s: float) -> None:
-        """Says a new state once: to the log, the service manager and the sinks."""
-        if (state, reason) == (self._state.state, self._state.reason):
+    def _obey(self) -> None:
+        """Brings about what was asked for: a pause or its end."""
+        self._control.expire()
+        wanted = self._control.paused is not None
+        if wanted == self._listener.paused or self._listener.changing or self._reload is not None:
             return
-        if state == State.DEGRADED and self._state.state in UNHEARD:  # it hears again, and then there is a but
-            self._tell(State.LISTENING, "audio flows again", since_s)
-        self._state = _status(state, reason, since_s)
-        level = logging.INFO if state in (State.STARTING, State.LISTENING, State.STOPPING) else logging.WARNING
-        if state != State.STOPPING or self._listener.first_block:
-            logger.log(level, "%s: %s", state, reason)
-        self._notifier.status(f"{state}: {reason}")
-        self._bus.publish(self._state)
+        if wanted:
+            self._listener.pause()
+        else:
+            options = self._source_options._replace(wait=True)
+            self._listener.resume(lambda: self._open_source(self._plan, self._hearing, options))
 
-    def _tell_losses(self, now: float) -> None:
-        """Says what audio was lost since it was said last."""
-        lost = self._listener.samples_lost - self._lost_told
-        if lost == 0 or now < self._next_losses_s:
-            return
-        self._lost_told, self._next_losses_s = self._lost_told + lost, now + LOSSES_EVERY_S
-        lost_s = lost / self._listener.model.sample_rate_hz
-        logger.warning("%.2f s of audio lost; no word is joined across it", lost_s)
+    def _in_full(self, state: State, reason: str) -> str:
+        """The reason of a state, with what was asked for."""
+        if state == State.PAUSED and (term := self._control.paused) is not None:
+            return f"until {term.until}" if term.until else "until resumed"
+        armed = ", ".join(self._control.thresholds)
+        return f"{reason}; armed: {armed}" if armed else reason
 
     def _begin_reloading(self) -> None:
         self._notifier.reloading()
@@ -228,7 +242,7 @@ class Daemon:
         else:
             log.setup(checked.plan.settings.log.level, checked.plan.settings.log.format)
             self._listener.change(checked.hearing, reload.source)
-            self._plan = checked.plan
+            self._plan, self._hearing = checked.plan, checked.hearing
             logger.info("settings read again")
         self._reload = None
         self._notifier.ready()
@@ -241,7 +255,7 @@ class Daemon:
             if not same_rate:
                 raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
             return None
-        if same_rate and checked.plan.settings.audio == self._plan.settings.audio:
+        if self._listener.paused or (same_rate and checked.plan.settings.audio == self._plan.settings.audio):
             return None
         return self._open_source(checked.plan, checked.hearing, self._source_options._replace(wait=True))
 
@@ -249,7 +263,9 @@ class Daemon:
         return open_source(plan.settings.audio, options, hearing.model.sample_rate_hz, hearing.recognize.clip_stride_ms)
 
     def _make_sinks(self, plan: Plan) -> list[Sink]:
-        return registry.create(plan.settings.sinks or (), Services(self._hello, self._snapshot, self._output_broke))
+        answers = self._answers
+        services = Services(answers.hello, answers.snapshot, self._output_broke, self._control.ask, answers.report)
+        return registry.create(plan.settings.sinks or (), services)
 
     # How it ends.
 
@@ -269,25 +285,13 @@ class Daemon:
             if self._reload is not None:
                 self._reload.abandon()
             self._stopped = self._listener.stop(0.3) and not (self._reload is not None and self._reload.checking)
-            self._tell(State.STOPPING, _why(self._signals.stop, last_words), time.time())
+            why = _why(self._signals.stop, last_words)
+            self._announcer.tell(State.STOPPING, why, time.time(), log=self._listener.first_block)
         finally:
             self._bus.drain(deadline_s)
             self._bus.stop()
         if self._listener.first_block or not last_words:
-            self._tell_totals()
-
-    def _tell_totals(self) -> None:
-        """What was heard, and what became of every event."""
-        sinks = [
-            f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'nothing sent'}"
-            for name, counts in self._bus.counters.items()
-        ]
-        logger.info(
-            "heard %.1f s of audio, %d detections; %s",
-            self._listener.audio_s,
-            self._listener.run.detections,
-            "; ".join(sinks) or "no sinks",
-        )
+            self._announcer.tell_totals(self._listener.audio_s, self._run.detections, self._bus.counters)
 
     # What other threads call.
 
@@ -313,40 +317,10 @@ class Daemon:
             self._failure = OutputError("standard output", error.strerror or str(error), "Free space, or give a sink.")
         self._signals.wake()
 
-    def _hello(self) -> dict[str, Any]:
-        model = self._listener.model
-        return {
-            "type": "hello",
-            "protocol": 1,
-            "version": __version__,
-            "run": self._listener.run.id,
-            "model": model.name,
-            "labels": list(model.labels),
-            "state": self._state.state,
-        }
-
-    def _snapshot(self) -> dict[str, Any]:
-        listener = self._listener
-        capture_cpu_s, capture_rss_mb = listener.usage
-        return Snapshot(
-            state=self._state.state,
-            reason=self._state.reason,
-            since=self._state.since,
-            uptime_s=time.monotonic() - self._started_s,
-            audio_s=listener.audio_s,
-            samples_lost=listener.samples_lost,
-            overruns=listener.overruns,
-            strides=listener.strides,
-            stride_ms=listener.stride_ms,
-            cpu_s=cpu_s() + capture_cpu_s,
-            rss_mb=rss_mb() + capture_rss_mb,
-            detections=listener.run.detections,
-            sinks=self._bus.counters,
-            clients=sum(getattr(sink, "clients", 0) for sink in self._bus.sinks),
-            device=listener.device,
-            model=listener.model.name,
-            recordings=[sink.keeps_recordings_in for sink in self._bus.sinks if sink.keeps_recordings_in is not None],
-        ).to_dict()
+    def _peak(self, peak: PeakEvent) -> None:
+        logger.debug("peak: %s %.2f of %.2f, %s", peak.label, peak.score, peak.threshold, peak.outcome)
+        self._peaks.take(peak.label, peak.score, peak.threshold, peak.outcome, time.time())
+        self._bus.publish(peak)
 
 
 def _end_by(error: BaseException) -> tuple[int, tuple[str, ...]]:
@@ -361,7 +335,3 @@ def _why(asked: bool, last_words: tuple[str, ...]) -> str:
     if last_words:
         return last_words[-1]
     return "asked to stop" if asked else "the end"
-
-
-def _status(state: State, reason: str, since_s: float) -> StatusEvent:
-    return StatusEvent(rfc3339(time.time()), state, reason, rfc3339(since_s))

@@ -1,7 +1,8 @@
 """Source, model and spotter thread, put together, and looked at as one thing by the main thread."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -10,7 +11,7 @@ from kwsd.config.effective import Effective
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.pacing import Pacing
 from kwsd.daemon.spotter_thread import Run, SpotterThread
-from kwsd.events import Event
+from kwsd.events import Event, PeakEvent, rfc3339
 from kwsd.recognize.settings import CompleteRecognizeSettings
 from kwsd.spotter import Spotter
 from kwsd.status import State
@@ -36,6 +37,22 @@ def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
     }
 
 
+class Rest:
+    """A source of nothing, for a pause."""
+
+    paced = True
+
+    def __init__(self, name: str, rate_hz: int) -> None:
+        self.name, self.rate_hz = name, rate_hz
+        self._closed = threading.Event()
+
+    def read(self, timeout_s: float) -> None:
+        self._closed.wait(timeout_s)
+
+    def close(self) -> None:
+        self._closed.set()
+
+
 class Listener:
     """A source, a model, and the thread that spots words between them.
 
@@ -43,6 +60,8 @@ class Listener:
         source: closed by `stop`.
         plan: model and settings in force.
         publish: takes each event; must not block.
+        armed, tell_peak, run: as in `SpotterThread`.
+        name: its name, in events.
         scores_wanted: whether anybody subscribes to `scores` just now.
         audio_wanted_ms: how much audio before and after a word is wanted by sinks that keep it, if any is.
         tail: whether a clip of faint noise follows the end of a file.
@@ -54,7 +73,11 @@ class Listener:
         source: Source,
         plan: Effective,
         *,
+        run: Run,
         publish: Callable[[Event], None],
+        armed: Callable[[], Mapping[str, float | None]],
+        tell_peak: Callable[[PeakEvent], None],
+        name: str = "default",
         scores_wanted: Callable[[], bool],
         audio_wanted_ms: Callable[[], tuple[int, int] | None],
         tail: bool,
@@ -62,20 +85,27 @@ class Listener:
     ) -> None:
         from kwsd.audio.file import tail as faint_noise
 
-        self.run = Run()
+        self.name = name
         self.model = plan.model
+        self.armed_threshold = plan.recognize.armed_threshold
         self._thread = SpotterThread(
             source,
             new_spotter(plan),
             new_pacing(plan),
-            self.run,
+            run,
             Cutter(publish, audio_wanted_ms, plan.model.sample_rate_hz),
             model=plan.model.name,
             only=plan.only,
             tail=faint_noise(plan.model.clip_samples if tail else 0),
+            armed=armed,
+            tell_peak=tell_peak,
+            listener=name,
             scores_wanted=scores_wanted,
             wake=wake,
         )
+        self._paused_since_s: float | None = None  # Unix time
+        self._kept: Source | None = None  # what is read on when the pause ends; None for a microphone, which is closed
+        self._looks = 0
         self._began_s = self._slow_or_not_since_s = time.time()
         self._moved = 0, 0.0  # samples heard at the last look, and when that became so (monotonic)
         self._slow: str | None = None  # at the last look, in words, if scoring could not keep up
@@ -90,6 +120,7 @@ class Listener:
         Raises:
             KwsdError: what `open_source` can raise later than at once.
         """
+        self._looks += 1
         if (microphone := self._microphone) is not None:
             microphone.step(now)
         if not self.changing:
@@ -137,7 +168,35 @@ class Listener:
         if source is not None:
             self._spare = [thread.source, source]
         self.model = plan.model
+        self.armed_threshold = plan.recognize.armed_threshold
         if thread.between_blocks(carry_out):
+            self._close_spare()
+
+    @property
+    def paused(self) -> bool:
+        return self._paused_since_s is not None
+
+    def pause(self) -> None:
+        """Hears nothing more until `resume`, and closes the microphone. Not to be called while `changing`."""
+        before = self._thread.source
+        self._kept = before if self._microphone is None else None
+        self._spare = [] if self._kept is not None else [before]
+        self._paused_since_s = time.time()
+        self._go_on_with(Rest(before.name, before.rate_hz))
+
+    def resume(self, microphone: Callable[[], Source]) -> None:
+        """Listens again, afresh. Not to be called while `changing`.
+
+        Args:
+            microphone: opens it; not called for a file, which is read on.
+        """
+        source = self._kept or microphone()
+        self._kept = self._paused_since_s = None
+        self._go_on_with(source)
+
+    def _go_on_with(self, source: Source) -> None:
+        thread = self._thread
+        if thread.between_blocks(lambda: thread.listen_afresh(source)):
             self._close_spare()
 
     @property
@@ -150,7 +209,8 @@ class Listener:
         ended = self._thread.stop(timeout_s)
         if ended:
             self._close_spare()
-            self._thread.source.close()
+            for source in filter(None, (self._thread.source, self._kept)):
+                source.close()
         return ended
 
     def _close_spare(self) -> None:
@@ -168,6 +228,8 @@ class Listener:
     @property
     def state(self) -> tuple[State, str, float] | None:
         """State, reason and since when (Unix time); None as long as there is nothing new to say."""
+        if self._paused_since_s is not None:
+            return State.PAUSED, "nothing is heard", self._paused_since_s
         if (microphone := self._microphone) is not None:
             state, reason, since_s = microphone.state
         elif self.first_block:
@@ -233,8 +295,29 @@ class Listener:
 
     @property
     def recovery_steps(self) -> int:
-        """Steps of the recovery loop, a sign of life where no audio is expected."""
+        """Steps of the recovery loop, or looks during a pause: a sign of life where no audio is expected."""
+        if self.paused:
+            return self._looks
         return self._microphone.steps if self._microphone is not None else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a snapshot says of it."""
+        state, reason, since_s = self.state or (State.STARTING, "starting", self._began_s)
+        return {
+            "state": state,
+            "reason": reason,
+            "since": rfc3339(since_s),
+            "device": self.device,
+            "models": [self.model.name],
+            "level_dbfs": round(self.level_dbfs, 1),
+            "samples_lost": self.samples_lost,
+            "strides": self.strides,
+        }
+
+    @property
+    def level_dbfs(self) -> float:
+        """Mean level of the last block of audio."""
+        return self._thread.level_dbfs
 
     @property
     def usage(self) -> tuple[float, float]:

@@ -4,9 +4,10 @@ This thread owns the Spotter and the reading side of the source. It never touche
 only thing it waits for is samples.
 """
 
+import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from kwsd.audio.source import Block, Device, End, Source
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.pacing import Pacing
-from kwsd.events import Detection, DetectionEvent, ScoresEvent, rfc3339
+from kwsd.events import Detection, DetectionEvent, PeakEvent, ScoresEvent, rfc3339
+from kwsd.recognize.peaks import Peak
+from kwsd.recognize.recognize_commands import Verdict
 from kwsd.spotter import Spotter
 from kwsd.uptime import uptime_s
 
@@ -48,6 +51,9 @@ class SpotterThread:
         model: the model's name, for events.
         only: the words that make events.
         tail: faint noise that follows a source's end, float32; empty for none.
+        armed: gives the armed words with their thresholds, as another object after each change.
+        tell_peak: takes each peak; must not block.
+        listener: the name of the listener that this thread belongs to.
         scores_wanted: whether anybody subscribes to `scores` just now.
         wake: called when there is something for the main thread to look at: the source has nothing to hear, or lost
             something, its fault or the stride changed, the first block was heard, the thread has ended.
@@ -72,11 +78,14 @@ class SpotterThread:
         model: str,
         only: Collection[str],
         tail: NDArray[np.float32],
+        armed: Callable[[], Mapping[str, float | None]],
+        tell_peak: Callable[[PeakEvent], None],
+        listener: str,
         scores_wanted: Callable[[], bool],
         wake: Callable[[], None],
     ) -> None:
         self._listen_to(source)
-        self.spotter, self.pacing = spotter, pacing
+        self.pacing = pacing
         self.only = frozenset(only)
         self.samples = 0
         self.audio_s = 0.0
@@ -88,7 +97,11 @@ class SpotterThread:
         self.ended = threading.Event()
         self._run_numbers, self._cutter, self._model, self._tail = run, cutter, model, tail
         self._publish = cutter.publish
+        self._armed, self._tell_peak, self._listener = armed, tell_peak, listener
         self._scores_wanted, self._wake = scores_wanted, wake
+        self._power = 0.0  # of the last block
+        self._captured_s = 0.0  # Unix time of its last sample
+        self._use(spotter)
         self._next_scores_s = 0.0
         self._last_arrived_s = time.monotonic()
         self._between_sources = False
@@ -136,10 +149,24 @@ class SpotterThread:
         if spotter is not self.spotter:
             self.strides_before += self.spotter.strides
             self._cutter.restart(spotter.model.sample_rate_hz, spotter.position_ms)
-        self.spotter, self.pacing, self._model, self.only = spotter, pacing, model, frozenset(only)
+        self.pacing, self._model, self.only = pacing, model, frozenset(only)
+        self._use(spotter)
         if source is not None:
             self._listen_to(source)
             self._between_sources = True
+
+    def listen_afresh(self, source: Source) -> None:
+        """Goes on with another source, where nothing in between counts as lost; called by this thread itself."""
+        self._listen_to(source)
+        self._between_sources = False
+        self._last_arrived_s = time.monotonic()
+        self._power = 0.0
+        self._lose(0)
+
+    def _use(self, spotter: Spotter) -> None:
+        self.spotter = spotter
+        self._arming: Mapping[str, float | None] | None = None  # as the spotter knows it
+        spotter.tell_peaks(self._peak)
 
     def _listen_to(self, source: Source) -> None:
         self.source = source
@@ -177,20 +204,22 @@ class SpotterThread:
             missed = max(0, round(missed_s * self.source.rate_hz) - len(block.samples))
             self.samples_missed += missed
             self._lose(missed)
-        self._last_arrived_s = block.arrived_s
+        self._last_arrived_s, self._captured_s = block.arrived_s, block.captured_s
+        if (armed := self._armed()) is not self._arming:
+            self._arm(armed)
         self._cutter.push(block.samples)
         for detection in self.spotter.push(block.samples):
-            behind_s = (self.spotter.position_ms - detection.audio_ms) / 1000
             latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
-            captured_s = block.captured_s - behind_s if self.device is not None else time.time()
-            self._tell(detection, captured_s, latency_ms)
+            self._tell(detection, self._moment_s(detection.audio_ms), latency_ms)
+        if len(block.samples):
+            self._power = float(np.dot(block.samples, block.samples)) / len(block.samples)
         self.samples += len(block.samples)
         self.audio_s += len(block.samples) / self.source.rate_hz
         if not self.first_block.is_set():
             self.first_block.set()
             self._wake()
         if self._scores_wanted():
-            self._tell_scores(block.samples)
+            self._tell_scores()
         if self.source.paced:
             self._keep_up(block)
 
@@ -229,6 +258,17 @@ class SpotterThread:
             clipped = Detection(detection.label, detection.score, min(detection.audio_ms, end_ms))
             latency_ms = (time.monotonic() - self._last_arrived_s) * 1000 if self.source.paced else None
             self._tell(clipped, time.time(), latency_ms)
+        self.spotter.end()
+
+    def _arm(self, armed: Mapping[str, float | None]) -> None:
+        self.spotter.arm({word: own for word, own in armed.items() if word in self.spotter.labels})
+        self._arming = armed
+
+    def _moment_s(self, audio_ms: int) -> float:
+        """Unix time at which the sample at this position was captured; of a file's, the time now."""
+        if self.device is None:
+            return time.time()
+        return self._captured_s - (self.spotter.position_ms - audio_ms) / 1000
 
     def _tell(self, detection: Detection, captured_s: float, latency_ms: float | None) -> None:
         if detection.label not in self.only:
@@ -246,15 +286,34 @@ class SpotterThread:
                 model=self._model,
                 device=self.source.name,
                 heard_s=uptime_s() - (latency_ms or 0) / 1000,
+                listener=self._listener,
             )
         )
 
-    def _tell_scores(self, samples: NDArray[np.float32]) -> None:
+    def _peak(self, peak: Peak) -> None:
+        wanted = peak.label in self.only or peak.verdict is not Verdict.FIRED
+        self._tell_peak(
+            PeakEvent(
+                label=peak.label,
+                score=peak.score,
+                threshold=peak.threshold,
+                outcome=peak.verdict.value if wanted else "not_wanted",
+                audio_ms=peak.audio_ms,
+                time=rfc3339(self._moment_s(peak.audio_ms)),
+                model=self._model,
+                listener=self._listener,
+            )
+        )
+
+    def _tell_scores(self) -> None:
         now, averages = time.monotonic(), self.spotter.averages
-        if averages is None or now < self._next_scores_s or not len(samples):
+        if averages is None or now < self._next_scores_s:
             return
         self._next_scores_s = now + SCORES_EVERY_S
-        power = float(np.dot(samples, samples)) / len(samples)
-        level_dbfs = 10 * float(np.log10(max(power, 1e-12)))
         scores = dict(zip(self.spotter.labels, averages.tolist(), strict=True))
-        self._publish(ScoresEvent(self.spotter.position_ms, scores, level_dbfs))
+        self._publish(ScoresEvent(self.spotter.position_ms, scores, self.level_dbfs))
+
+    @property
+    def level_dbfs(self) -> float:
+        """Mean level of the last block."""
+        return 10 * math.log10(max(self._power, 1e-12))

@@ -64,7 +64,7 @@ TOP: Mapping[str, Kind] = {
 OPTIONAL = ("version", "embedding", "recognize", "training", "licence")
 
 RECOGNIZE: Mapping[str, Kind] = {
-    **{key.name: key.kind for key in KEYS},
+    **{key.name: key.kind for key in KEYS if key.name != "on_demand"},  # which words those are is the user's to say
     "thresholds": _Mapping(),
 }
 

@@ -44,7 +44,8 @@ ago: these hold what was heard before the clip that holds the word.
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
@@ -73,11 +74,23 @@ def is_running_speech(unknown_scores: Sequence[float]) -> bool:
     return bool(unknown_scores) and math.fsum(unknown_scores) / len(unknown_scores) > SPEECH_SHARE
 
 
+class Verdict(Enum):
+    """What became of the label that was looked at, in one call of `RecognizeCommands.process`."""
+
+    FIRED = "fired"
+    BELOW_THRESHOLD = "below_threshold"
+    NOT_ARMED = "not_armed"
+    SUPPRESSED = "suppressed"
+    HELD = "held"
+    SPEECH = "speech"
+
+
 class Result(NamedTuple):
     """What `RecognizeCommands.process` makes of the scores so far.
 
     Attributes:
-        label: the label with the largest average; the label that fired last while there are too few results.
+        label: the label with the largest average (an armed word above its threshold goes before ``_silence_`` and
+            ``_unknown_``); the label that fired last while there are too few results.
         score: its average, or 0.0 while there are too few results.
         is_new: whether the label fires now.
     """
@@ -103,9 +116,12 @@ class RecognizeCommands:
         thresholds: words with a threshold of their own, in every mode.
         clip_ms: how much audio a result tells of; only mode ``repeat`` asks.
         speech_threshold: what a word's average has to be above, too, in running speech; only mode ``repeat`` asks.
+        on_demand: words that fire only while they are armed (`arm`).
+        armed_threshold: the threshold of an armed word, unless it is armed with one of its own.
 
     Attributes:
         averages: float32, shape (labels,), of the last call; None when there were too few results.
+        verdict: what became of the label of the last result; None when there were too few results.
 
     Raises:
         ValueError: no such mode, a threshold for a word that is not in ``labels``, a negative window.
@@ -125,14 +141,17 @@ class RecognizeCommands:
         thresholds: Mapping[str, float] | None = None,
         clip_ms: float = 1000,
         speech_threshold: float = 0.0,
+        on_demand: Collection[str] = (),
+        armed_threshold: float = 0.5,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}, but has to be one of {', '.join(MODES)}")
         if average_window_ms < 0:
             raise ValueError(f"average_window_ms is {average_window_ms}, but has to be at least 0")
         thresholds = thresholds or {}
-        if foreign := sorted(set(thresholds) - set(labels)):
-            raise ValueError(f"thresholds name {', '.join(foreign)}, but the labels are {', '.join(labels)}")
+        for name, words in (("thresholds", thresholds), ("on_demand", on_demand)):
+            if foreign := sorted(set(words) - set(labels)):
+                raise ValueError(f"{name} name {', '.join(foreign)}, but the labels are {', '.join(labels)}")
         self.labels = tuple(labels)
         self.mode = mode
         self._average_window_ms = int(average_window_ms)
@@ -143,6 +162,9 @@ class RecognizeCommands:
         # The original compares in float32, where 0.2 is not above 0.2.
         self._thresholds = [float(np.float32(thresholds.get(label, detection_threshold))) for label in labels]
         self._speech_threshold = float(np.float32(speech_threshold))
+        self._on_demand = frozenset(map(self.labels.index, on_demand))
+        self._armed_threshold = armed_threshold
+        self._armed: dict[int, float] = {}
         self._unknown = self.labels.index(UNKNOWN) if mode == "repeat" and UNKNOWN in self.labels else None
         self._results = ScoreWindow(len(labels))
         self.reset()
@@ -160,12 +182,35 @@ class RecognizeCommands:
             thresholds=settings.thresholds,
             clip_ms=clip_ms,
             speech_threshold=settings.speech_threshold,
+            on_demand=settings.on_demand or (),
+            armed_threshold=settings.armed_threshold,
         )
+
+    def arm(self, thresholds: Mapping[str, float | None]) -> None:
+        """Makes these the armed words, and no others; whatever else was armed no longer is.
+
+        An armed word fires above its threshold here (None: ``armed_threshold``), also where ``_silence_`` or
+        ``_unknown_`` have a larger average, and running speech does not hold it back.
+
+        Raises:
+            ValueError: a word that is not in ``labels``.
+        """
+        if foreign := sorted(set(thresholds) - set(self.labels)):
+            raise ValueError(f"cannot arm {', '.join(foreign)}: the labels are {', '.join(self.labels)}")
+        self._armed = {
+            self.labels.index(word): float(np.float32(self._armed_threshold if own is None else own))
+            for word, own in thresholds.items()
+        }
+
+    def threshold(self, label: str) -> float:
+        """What the average of this label has to be above just now."""
+        return self._threshold(self.labels.index(label))
 
     def reset(self) -> None:
         """Forgets all results and what has fired."""
         self._results.clear()
         self.averages = None
+        self.verdict: Verdict | None = None
         self._held_label = SILENCE
         self._held_score = 0.0
         self._held_ms = NEVER_MS
@@ -178,7 +223,7 @@ class RecognizeCommands:
         """Goes on, with its own settings, where ``other`` for the same labels has come to; that one is spent then."""
         self._results, self.averages = other._results, other.averages
         self._held_label, self._held_score, self._held_ms = other._held_label, other._held_score, other._held_ms
-        self._falling = other._falling
+        self._falling, self.verdict = other._falling, other.verdict
         self._unknown_scores = other._unknown_scores
 
     def process(self, scores: ArrayLike, time_ms: int) -> Result:
@@ -217,21 +262,18 @@ class RecognizeCommands:
                 self._unknown_scores.popleft()
         count = len(times_ms)
         if count < self._minimum_count or time_ms - times_ms[0] < self._span_min_ms:
-            self.averages = None
+            self.averages = self.verdict = None
             return Result(self._held_label, 0.0, False)
 
         self.averages = averages = results.average()
-        best = int(averages.argmax())
+        best = self._candidate(averages)
         label, score = self.labels[best], averages.item(best)
         if self._falling is not None and self.mode in REARMING_MODES:
             recent = self._recent_mean(self._falling, time_ms)
-            if recent < REARM_RATIO * self._thresholds[self._falling]:
+            if recent < REARM_RATIO * self._threshold(self._falling):
                 self._falling = None
-        is_new = (
-            score > self._thresholds[best]
-            and self._may_fire(best, time_ms)
-            and (score > self._speech_threshold or label in (SILENCE, UNKNOWN) or not self._is_in_speech(time_ms))
-        )
+        self.verdict = self._judge(best, score, time_ms)
+        is_new = self.verdict is Verdict.FIRED
         if is_new:
             self._held_label, self._held_score, self._held_ms = label, score, time_ms
             self._falling = None if label in (SILENCE, UNKNOWN) else best
@@ -246,12 +288,36 @@ class RecognizeCommands:
         if self.averages is None:
             return 0
         margins = (
-            threshold - average
-            for label, threshold, average in zip(self.labels, self._thresholds, self.averages.tolist(), strict=True)
-            if label not in (SILENCE, UNKNOWN)
+            self._threshold(index) - average
+            for index, average in enumerate(self.averages.tolist())
+            if self.labels[index] not in (SILENCE, UNKNOWN)
         )
         margin = min(margins, default=0.0)
         return int(min(margin, 1.0) * len(self._results.times_ms) - 0.01) if margin > 0 else 0
+
+    def _candidate(self, averages: NDArray[np.float32]) -> int:
+        """The label to look at: that with the largest average, or an armed word that is above its threshold."""
+        best = int(averages.argmax())
+        if self._armed and self.labels[best] in (SILENCE, UNKNOWN):
+            score, armed = max((averages.item(index) - threshold, index) for index, threshold in self._armed.items())
+            if score > 0:
+                return armed
+        return best
+
+    def _threshold(self, index: int) -> float:
+        return self._armed.get(index, self._thresholds[index])
+
+    def _judge(self, index: int, score: float, time_ms: int) -> Verdict:
+        """What becomes of the label with the largest average."""
+        if not score > self._threshold(index):  # which holds for what is not a number, too
+            return Verdict.BELOW_THRESHOLD
+        is_armed = index in self._armed
+        if index in self._on_demand and not is_armed:
+            return Verdict.NOT_ARMED
+        if not self._may_fire(index, time_ms):
+            return Verdict.HELD if self.labels[index] == self._held_label else Verdict.SUPPRESSED
+        is_free = is_armed or score > self._speech_threshold or self.labels[index] in (SILENCE, UNKNOWN)
+        return Verdict.FIRED if is_free or not self._is_in_speech(time_ms) else Verdict.SPEECH
 
     def _may_fire(self, index: int, time_ms: int) -> bool:
         """Whether a label whose average is above its threshold counts as new."""
@@ -272,7 +338,7 @@ class RecognizeCommands:
         outlives_clip = self.mode == "repeat" and time_ms - self._held_ms > self._clip_ms
         if self._falling is not None and not outlives_clip:
             return False
-        return self._recent_mean(index, time_ms) > self._thresholds[index]
+        return self._recent_mean(index, time_ms) > self._threshold(index)
 
     def _is_in_speech(self, time_ms: int) -> bool:
         """Whether speech of no interest came before what is in the clip now (mode ``repeat``)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from kwsd.validation.keys import key, keys_of
-from kwsd.validation.kinds import SCORE, Choice, Number, Thresholds, Whole
+from kwsd.validation.kinds import SCORE, Choice, Number, Thresholds, Whole, Words
 
 MODES = ("tensorflow", "rearm", "repeat", "android", "micro")
 """The rules by which averaged scores become words; `kwsd.recognize` describes them."""
@@ -26,6 +26,8 @@ class RecognizeSettings:
     minimum_count: int | None = None
     detection_threshold: float | None = None
     speech_threshold: float | None = None
+    on_demand: tuple[str, ...] | None = None
+    armed_threshold: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -43,6 +45,8 @@ class CompleteRecognizeSettings(RecognizeSettings):
     minimum_count: int = key(Whole(1, 1000), 3, "Averages of fewer scores do not count.", unit="scores")
     detection_threshold: float = key(SCORE, 0.8, "The averaged score that a word needs.")
     speech_threshold: float = key(SCORE, 0.0, "Needed as well in running speech, in mode repeat.")
+    on_demand: tuple[str, ...] | None = key(Words(), None, "Words that fire only while armed; none when null.")
+    armed_threshold: float = key(SCORE, 0.5, "The averaged score that an armed word needs.")
     thresholds: Mapping[str, float] = key(Thresholds(), {}, "detection_threshold for single words.")
 
 

@@ -18,8 +18,8 @@ from kwsd.events import DetectionEvent, Event
 OnDeath = Callable[["Sink", BaseException], None]
 
 
-def _no_control(_request: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "error", "message": "this kwsd cannot be controlled"}
+VERBS = ("pause", "resume", "arm", "disarm")
+"""What a request to `Services.control` may begin with; docs/socket.md has them all."""
 
 
 class Services(NamedTuple):
@@ -29,13 +29,15 @@ class Services(NamedTuple):
         hello: a socket's first line, made anew for each client.
         snapshot: the answer to a client that asks for the status.
         on_broken: told when standard output is the only sink and cannot be written.
-        control: carries out one control object (docs/socket.md), from any thread, and answers it.
+        control: carries out a request such as ``{"pause":{}}``, from any thread, and gives the answer.
+        report: the answer to a client that asks for the report.
     """
 
     hello: Callable[[], dict[str, Any]]
     snapshot: Callable[[], dict[str, Any]]
     on_broken: Callable[["Sink", OSError], None]
-    control: Callable[[Mapping[str, Any]], dict[str, Any]] = _no_control
+    control: Callable[[Mapping[str, Any]], dict[str, Any]]
+    report: Callable[[], dict[str, Any]]
 
 
 class Sink:

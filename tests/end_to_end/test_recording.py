@@ -14,7 +14,7 @@ import soundfile
 
 from tests.helpers.kwsd_process import DEMO, ROOT, demo_words, in_order, run, running
 
-KEYS = ["type", "id", "seq", "time", "label", "score", "audio_ms", "latency_ms", "model", "device"]
+KEYS = ["type", "id", "seq", "time", "label", "score", "audio_ms", "latency_ms", "model", "device", "listener"]
 
 
 def test_hears_the_demo() -> None:

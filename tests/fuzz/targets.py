@@ -25,13 +25,21 @@ from kwsd.audio.pipe import PipeDecoder
 from kwsd.audio.source import End
 from kwsd.client import Connection
 from kwsd.config.read import all_keys
+from kwsd.daemon.control import Control
 from kwsd.errors import ConfigError, InputError, KwsdError, ModelError
 from kwsd.events import DetectionEvent, json_line
 from kwsd.model import metadata
 from kwsd.model.description import describe
 from kwsd.model.tflite import cost, graph
 from kwsd.model.tflite.flatbuffer import MalformedError
-from kwsd.sinks.socket.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+from kwsd.sinks.socket.protocol import (
+    ERRORS_MAX,
+    LINE_MAX_BYTES,
+    QUEUE_MAX_BYTES,
+    QUEUE_MAX_LINES,
+    Conversation,
+    Responder,
+)
 from kwsd.sinks.webhook import http_post as post
 from kwsd.sinks.webhook.retry import moment_s, retry_after_s
 from kwsd.sinks.webhook.spool import Spool
@@ -183,7 +191,10 @@ def _drain(source: FileSource) -> None:
 
 def run_requests(data: bytes) -> None:
     """What a client sends to the socket, in two pieces, a few lines a turn: bounded answers, each a line of JSON."""
-    conversation = Conversation(lambda: {"labels": ["_silence_", "go", "größer"]}, lambda: {"state": "listening"}, dict)
+    control = Control(lambda: ["go", "größer"], lambda: None)
+    hello = {"labels": ["_silence_", "go", "größer"]}
+    responder = Responder(lambda: hello, lambda: {"state": "listening"}, dict, dict, control.ask)
+    conversation = Conversation(responder)
     cut, turn = (data[0] * len(data) // 256, 1 + data[0] % 9) if data else (0, 1)
     for piece in (data[:cut], data[cut:]):
         conversation.receive(piece, turn)

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
 from kwsd.sinks.bus import Bus
+from kwsd.sinks.sink import Services
 from kwsd.sinks.socket.settings import SocketSettings
 from kwsd.sinks.socket.sink import SocketSink
 from kwsd.uptime import uptime_s
@@ -81,11 +82,23 @@ class Server:
     def __init__(self, path: Path, others: list[Any], **settings: Any) -> None:
         self.path, self.deaths = path, []
         self.state = "listening"
+        self.asked: list[Mapping[str, Any]] = []
         self._peers: list[Peer] = []
-        self.sink = SocketSink(SocketSettings(str(path), **settings), hello=self.hello, snapshot=self.snapshot)
+        self.sink = SocketSink(SocketSettings(str(path), **settings), self.services)
         self.bus = Bus([self.sink, *others], lambda sink, error: self.deaths.append((sink.name, error)))
         self.bus.start()
         self.publish = self.bus.publish
+
+    @property
+    def services(self) -> Services:
+        return Services(self.hello, self.snapshot, lambda sink, error: None, self.control, self.report)
+
+    def control(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.asked.append(request)
+        return {"type": "done", "did": next(iter(request))}
+
+    def report(self) -> dict[str, Any]:
+        return {"type": "report", "hours": 1.0}
 
     def hello(self) -> dict[str, Any]:
         return {"version": "0", "run": "5f2c9a1e7b3d", "model": "kwsd-default", "labels": LABELS, "state": self.state}

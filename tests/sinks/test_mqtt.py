@@ -45,7 +45,7 @@ class House:
             "on_demand": ["stop"],
             "listeners": {"default": {"level_dbfs": -41.5}},
         }
-        self.services = Services(self.hello, lambda: self.snapshot, lambda *_: None, self.control)
+        self.services = Services(self.hello, lambda: self.snapshot, lambda *_: None, self.control, dict)
 
     def hello(self) -> dict[str, Any]:
         return {"model": "kwsd-default", "labels": ["_silence_", "_unknown_", "stop", "go", "größer"]}

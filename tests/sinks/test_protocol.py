@@ -6,17 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kwsd.sinks.socket.protocol import ERRORS_MAX, LINE_MAX_BYTES, QUEUE_MAX_BYTES, QUEUE_MAX_LINES, Conversation
+from kwsd.daemon.control import Control
+from kwsd.sinks.socket.protocol import (
+    ERRORS_MAX,
+    LINE_MAX_BYTES,
+    QUEUE_MAX_BYTES,
+    QUEUE_MAX_LINES,
+    Conversation,
+    Responder,
+)
 
 LABELS = ["_silence_", "_unknown_", "stop", "go"]
 PRESENT = {"type": "status", "state": "waiting"}
+RESPONDER = Responder(
+    hello=lambda: {"labels": LABELS},
+    snapshot=lambda: {"state": "listening"},
+    status=lambda: PRESENT,
+    report=lambda: {"type": "report", "hours": 2.5},
+    control=Control(lambda: ["stop", "go"], lambda: None).ask,
+)
 
 
-def converse():
+def converse(responder=RESPONDER):
     """A conversation that is past its greeting."""
-    conversation = Conversation(lambda: {"labels": LABELS}, lambda: {"state": "listening"}, lambda: PRESENT)
+    conversation = Conversation(responder)
     assert take(conversation) == [{"type": "hello", "protocol": 1, "labels": LABELS}]
     return conversation
+
+
+ONE_KEY = "a request is an object with one key, one of arm, disarm, get, pause, ping, resume, subscribe"
 
 
 def take(conversation, piece=1 << 20):
@@ -73,17 +91,17 @@ def test_who_asks_for_status_is_told_the_present_state_at_once(wishes, told):
         (b"\xff\xfe", "this is not UTF-8"),
         (b'{"ping":NaN}', "this is not JSON: NaN is no JSON value"),
         (b'{"ping":1e999}', "this is not JSON: the number 1e999 is too large"),
-        (b"[]", 'a request is an object with one key: "subscribe", "get" or "ping"'),
-        (b"{}", 'a request is an object with one key: "subscribe", "get" or "ping"'),
-        (b'{"ping":1,"get":"status"}', 'a request is an object with one key: "subscribe", "get" or "ping"'),
-        (b'{"shutdown":1}', 'a request is an object with one key: "subscribe", "get" or "ping"'),
-        (b'{"get":"secrets"}', 'only "status" can be got, not "secrets"'),
+        (b"[]", ONE_KEY),
+        (b"{}", ONE_KEY),
+        (b'{"ping":1,"get":"status"}', ONE_KEY),
+        (b'{"shutdown":1}', ONE_KEY),
+        (b'{"get":"secrets"}', '"status" and "report" can be got, not "secrets"'),
         (b'{"subscribe":[]}', 'subscribe takes an object with "labels" and "types", not []'),
         (b'{"subscribe":{"words":[1]}}', 'subscribe takes an object with "labels" and "types", not {"words": [1]}'),
         (b'{"subscribe":{"labels":"go"}}', '"labels" is a list of texts, not "go"'),
         (b'{"subscribe":{"labels":[1]}}', '"labels" is a list of texts, not [1]'),
         (b'{"subscribe":{"labels":["went"]}}', '"labels": "went" is none of _silence_, _unknown_, stop, go'),
-        (b'{"subscribe":{"types":["pong"]}}', '"types": "pong" is none of detection, status, scores'),
+        (b'{"subscribe":{"types":["pong"]}}', '"types": "pong" is none of detection, status, scores, peaks'),
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_told_what_is_wrong(request_line, message):
@@ -283,3 +301,36 @@ def test_any_json_is_answered_or_taken(request):
         assert messages[-1] == {"type": "pong", "ping": "after"}
         assert len(messages) == (1 if isinstance(request, dict) and set(request) == {"subscribe"} and
                                  messages[0]["type"] == "pong" else 2)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ({"pause": {}}, {"type": "done", "did": "pause"}),
+        ({"pause": {"for_s": 1800}}, {"type": "done", "did": "pause"}),
+        ({"resume": {}}, {"type": "done", "did": "resume"}),
+        ({"arm": {"labels": ["stop"], "for_s": 60, "threshold": 0.45}}, {"type": "done", "did": "arm"}),
+        ({"disarm": {}}, {"type": "done", "did": "disarm"}),
+        ({"get": "report"}, {"type": "report", "hours": 2.5}),
+    ],
+)
+def test_control_is_answered(request_, answer):
+    conversation = converse()
+    conversation.receive(json.dumps(request_).encode() + b"\n")
+    assert take(conversation) == [answer]
+
+
+def test_a_socket_without_control_says_so():
+    conversation = converse(RESPONDER._replace(control=None))
+    conversation.receive(b'{"pause":{}}\n')
+    assert take(conversation) == [{"type": "error", "message": "this socket takes no control (control: false)"}]
+
+
+def test_peaks_go_to_those_who_subscribe_to_them():
+    conversation = converse()
+    conversation.offer("peak", "stop", b"{}\n")
+    assert take(conversation) == []
+    conversation.receive(b'{"subscribe":{"types":["peaks"],"labels":["stop"]}}\n')
+    conversation.offer("peak", "stop", b'{"n":1}\n')
+    conversation.offer("peak", "go", b'{"n":2}\n')
+    assert take(conversation) == [{"n": 1}]

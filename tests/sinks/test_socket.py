@@ -36,7 +36,8 @@ def test_a_client_that_only_reads_gets_the_greeting_and_the_events(serve, make, 
     server.publish(status)
     assert peer.line() == (
         b'{"type":"detection","id":"5f2c9a1e7b3d-17","seq":17,"time":"2026-11-21T09:30:00.125Z","label":"stop",'
-        b'"score":0.912,"audio_ms":52340,"latency_ms":31.4,"model":"kwsd-default","device":"USB Audio"}\n'
+        b'"score":0.912,"audio_ms":52340,"latency_ms":31.4,"model":"kwsd-default","device":"USB Audio",'
+        b'"listener":"default"}\n'
     )
     assert peer.line() == (
         b'{"type":"status","time":"2026-11-21T09:30:00.125Z","state":"listening","reason":"audio flows",'
@@ -196,9 +197,9 @@ class Gate:
 def test_a_crowd_of_newcomers_keeps_nobody_waiting(serve):
     """One client that connects and hangs up in a loop: somebody is at the door for ever."""
     server, greeting = serve(), Gate()
-    server.sink._snapshot = lambda: {"greeted": greeting.passed}
+    server.sink._services = server.sink._services._replace(snapshot=lambda: {"greeted": greeting.passed})
     well = server.connect()
-    server.sink._hello = lambda: {**greeting(), "labels": []}
+    server.sink._services = server.sink._services._replace(hello=lambda: {**greeting(), "labels": []})
     server.connect(greeted=False)
     assert greeting.reached.wait(20)
     for _ in range(500):
@@ -211,7 +212,7 @@ def test_a_crowd_of_newcomers_keeps_nobody_waiting(serve):
 
 def test_clients_that_flood_with_requests_take_turns_and_delay_no_event(serve):
     server, request = serve(), Gate()
-    server.sink._snapshot = request
+    server.sink._services = server.sink._services._replace(snapshot=request)
     well, *floods = [server.connect() for _ in range(9)]
     floods[0].send(b'{"get":"status"}\n' * 900)
     assert request.reached.wait(20)
@@ -369,7 +370,7 @@ def test_a_reload_keeps_connections_and_takes_the_new_limit_and_filter(serve, ma
     server = serve()
     peer = server.connect()
     settings = SocketSettings(str(server.path), max_clients=1, only=("go",))
-    server.bus.replace([SocketSink(settings, hello=server.hello, snapshot=server.snapshot)])
+    server.bus.replace([SocketSink(settings, server.services)])
     assert server.bus.sinks == (server.sink,)
     server.publish(make(1, "stop"))
     server.publish(make(2, "go"))
@@ -381,7 +382,7 @@ def test_a_reload_to_a_group_opens_the_file_to_it(serve):
     server = serve()
     peer = server.connect()
     settings = SocketSettings(str(server.path), group=grp.getgrgid(os.getegid()).gr_name)
-    server.bus.replace([SocketSink(settings, hello=server.hello, snapshot=server.snapshot)])
+    server.bus.replace([SocketSink(settings, server.services)])
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o660
     assert peer.ask({"ping": 1})["type"] == "pong"
 
@@ -390,7 +391,7 @@ def test_a_reload_to_a_group_that_is_not_there_is_refused(serve):
     server = serve()
     settings = SocketSettings(str(server.path), group="no-such-group")
     with pytest.raises(ConfigError, match="no group 'no-such-group'"):
-        server.bus.replace([SocketSink(settings, hello=server.hello, snapshot=server.snapshot)])
+        server.bus.replace([SocketSink(settings, server.services)])
     assert server.connect().ask({"ping": 1})["type"] == "pong"
 
 
@@ -398,7 +399,7 @@ def test_a_reload_to_another_path_moves_the_socket(serve, tmp_path, until):
     server = serve()
     old = server.connect()
     elsewhere = SocketSettings(str(tmp_path / "other.sock"))
-    server.bus.replace([SocketSink(elsewhere, hello=server.hello, snapshot=server.snapshot)])
+    server.bus.replace([SocketSink(elsewhere, server.services)])
     until(old.ended)
     until(lambda: not server.path.exists())
     server.path = tmp_path / "other.sock"
@@ -414,7 +415,7 @@ def test_a_socket_that_is_put_back_while_the_old_one_drains_goes_on(serve, make,
         published += 1
     server.bus.replace([])
     settings = SocketSettings(str(server.path), max_clients=1)
-    server.bus.replace([SocketSink(settings, hello=server.hello, snapshot=server.snapshot)])
+    server.bus.replace([SocketSink(settings, server.services)])
     assert server.bus.serving == (server.sink,)
     assert slow.read()["type"] in ("detection", "dropped")  # still served, whatever was dropped on the way
     assert "taken" in server.connect(greeted=False).read()["message"]
@@ -423,7 +424,7 @@ def test_a_socket_that_is_put_back_while_the_old_one_drains_goes_on(serve, make,
 def test_a_request_that_breaks_the_snapshot_ends_the_sink_with_its_error(serve, until):
     server = serve()
     server.snapshot = None
-    server.sink._snapshot = lambda: 1 / 0
+    server.sink._services = server.sink._services._replace(snapshot=lambda: 1 / 0)
     peer = server.connect()
     peer.send(b'{"get":"status"}\n')
     until(lambda: server.deaths)

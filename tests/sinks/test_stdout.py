@@ -66,7 +66,8 @@ def test_json_lines_as_the_events_say(pipe, make):
     rig.bus.stop()
     assert os.read(pipe[0], 65536).decode() == (
         '{"type":"detection","id":"5f2c9a1e7b3d-17","seq":17,"time":"2026-11-21T09:30:00.125Z","label":"größer",'
-        '"score":0.912,"audio_ms":52340,"latency_ms":31.4,"model":"kwsd-default","device":"USB Audio"}\n'
+        '"score":0.912,"audio_ms":52340,"latency_ms":31.4,"model":"kwsd-default","device":"USB Audio",'
+        '"listener":"default"}\n'
     )
 
 

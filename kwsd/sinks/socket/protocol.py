@@ -10,19 +10,41 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from kwsd.events import json_line
+from kwsd.sinks.sink import VERBS
 
 PROTOCOL = 1
 LINE_MAX_BYTES = 4096  # of a client's line, without its line end
 ERRORS_MAX = 16
 QUEUE_MAX_LINES = 256
 QUEUE_MAX_BYTES = 256 * 1024  # of the same queue; a ping may come back three times as long
-TYPES = ("detection", "status", "scores")
+TYPES = ("detection", "status", "scores", "peaks")
 DEFAULT_TYPES = frozenset({"detection", "status"})
 
 Answer = Callable[[], Mapping[str, Any]]
+
+
+class Responder(NamedTuple):
+    """What a conversation asks of the daemon.
+
+    Attributes:
+        hello: makes what the first line says beside its type and protocol; its ``labels`` are the known words.
+        snapshot: makes the answer to ``{"get":"status"}``.
+        status: makes the status event that tells the present state.
+        report: makes the answer to ``{"get":"report"}``.
+        control: carries out a request with one of VERBS and makes the answer; None where clients may not control.
+    """
+
+    hello: Answer
+    snapshot: Answer
+    status: Answer
+    report: Answer
+    control: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
+
+
+REQUESTS = frozenset({"subscribe", "get", "ping", *VERBS})
 
 
 class RequestError(ValueError):
@@ -33,9 +55,7 @@ class Conversation:
     """What one client asked for, and what waits to be sent to it.
 
     Args:
-        hello: makes what the first line says beside its type and protocol; its ``labels`` are the known words.
-        snapshot: makes the answer to ``{"get":"status"}``.
-        status: makes the status event that tells the present state.
+        responder: answers its requests.
 
     Attributes:
         labels: the words it wants; None for all.
@@ -47,8 +67,8 @@ class Conversation:
         closing: the connection is to end with what `outgoing` holds; nothing more is taken in.
     """
 
-    def __init__(self, hello: Answer, snapshot: Answer, status: Answer) -> None:
-        self._hello, self._snapshot, self._status = hello, snapshot, status
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
         self.labels: frozenset[str] | None = None
         self.types = DEFAULT_TYPES
         self.delivered = self.dropped = self.waiting = 0
@@ -59,12 +79,12 @@ class Conversation:
         self._bytes = 0  # of these
         self._begun, self._begun_is_event = b"", False  # the rest of a line that is sent in part
         self._missed = 0  # lines dropped since the client was last told
-        self._queue(json_line({"type": "hello", "protocol": PROTOCOL, **hello()}))
+        self._queue(json_line({"type": "hello", "protocol": PROTOCOL, **responder.hello()}))
 
     def offer(self, event_type: str, label: str | None, line: bytes) -> None:
-        """Queues the line of an event, if the client wants it; ``label`` is None for what is no detection."""
+        """Queues the line of an event, if the client wants it; ``label`` is None for what is about no word."""
         wanted = self.labels is None or label is None or label in self.labels
-        if wanted and event_type in self.types and not self.closing:
+        if wanted and (event_type in self.types or f"{event_type}s" in self.types) and not self.closing:
             self._queue(line, is_event=True)
 
     def receive(self, data: bytes, requests_max: int = sys.maxsize) -> None:
@@ -129,11 +149,23 @@ class Conversation:
             case {"ping": value}:
                 self._queue(json_line({"type": "pong", "ping": value}))
             case {"get": "status"}:
-                self._queue(json_line({"type": "snapshot", **self._snapshot()}))
+                self._queue(json_line({"type": "snapshot", **self._responder.snapshot()}))
+            case {"get": "report"}:
+                self._queue(json_line(self._responder.report()))
             case {"get": what}:
-                raise RequestError(f'only "status" can be got, not {_shown(what)}')
+                raise RequestError(f'"status" and "report" can be got, not {_shown(what)}')
             case {"subscribe": wishes}:
                 self._subscribe(wishes)
+            case _:
+                self._control(request)
+
+    def _control(self, request: Mapping[str, Any]) -> None:
+        if self._responder.control is None:
+            raise RequestError("this socket takes no control (control: false)")
+        answer = self._responder.control(request)
+        if answer["type"] == "error":
+            raise RequestError(answer["message"])
+        self._queue(json_line(answer))
 
     def _subscribe(self, wishes: Any) -> None:
         """Takes a subscription over whole, or not at all."""
@@ -141,12 +173,12 @@ class Conversation:
             raise RequestError(f'subscribe takes an object with "labels" and "types", not {_shown(wishes)}')
         labels = types = None
         if "labels" in wishes:
-            labels = _names("labels", wishes["labels"], self._hello()["labels"])
+            labels = _names("labels", wishes["labels"], self._responder.hello()["labels"])
         if "types" in wishes:
             types = _names("types", wishes["types"], TYPES)
         self.labels, self.types = labels, DEFAULT_TYPES if types is None else types
         if types is not None and "status" in types:  # who asks for it need not wait for the next change
-            self._queue(json_line(self._status()))
+            self._queue(json_line(self._responder.status()))
 
 
 def error_line(message: str) -> bytes:
@@ -155,7 +187,7 @@ def error_line(message: str) -> bytes:
 
 
 def parse(line: bytes) -> dict[str, Any]:
-    """One request, an object with one of the keys ``subscribe``, ``get``, ``ping``.
+    """One request, an object with one of the keys ``subscribe``, ``get``, ``ping``, or one of VERBS.
 
     Raises RequestError, and RecursionError for what is nested too deeply.
     """
@@ -165,8 +197,8 @@ def parse(line: bytes) -> dict[str, Any]:
         raise RequestError("this is not UTF-8") from error
     except ValueError as error:
         raise RequestError(f"this is not JSON: {error}") from error
-    if not isinstance(request, dict) or len(request) != 1 or not request.keys() <= {"subscribe", "get", "ping"}:
-        raise RequestError('a request is an object with one key: "subscribe", "get" or "ping"')
+    if not isinstance(request, dict) or len(request) != 1 or not request.keys() <= REQUESTS:
+        raise RequestError(f"a request is an object with one key, one of {', '.join(sorted(REQUESTS))}")
     return request
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from kwsd.sinks.settings import SinkSettings
 from kwsd.validation.keys import REQUIRED, key
-from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES, FilePath, Text, Whole
+from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES, Boolean, FilePath, Text, Whole
 
 _SOCKET_PATH = FilePath(f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes", max_bytes=SOCKET_PATH_MAX_BYTES)
 
@@ -27,6 +27,7 @@ class SocketSettings(SinkSettings):
 
     path: str = key(_SOCKET_PATH, REQUIRED, "The socket's file.")
     group: str | None = key(Text("a group's name"), None, "Its members may connect; only the owner when null.")
+    control: bool = key(Boolean(), True, "Whether its clients may pause kwsd and arm words.")
     max_clients: int = key(Whole(1, 4096), 256, "Further connections are refused.", unit="clients")
 
     @classmethod

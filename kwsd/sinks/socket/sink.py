@@ -14,15 +14,18 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from kwsd.events import DetectionEvent, Event, StatusEvent, json_line, rfc3339
+from kwsd.events import DetectionEvent, Event, PeakEvent, StatusEvent, json_line, rfc3339
 from kwsd.sinks.sink import Services, Sink
 from kwsd.sinks.socket import socket_file
-from kwsd.sinks.socket.protocol import Answer, Conversation, error_line
+from kwsd.sinks.socket.protocol import Conversation, Responder, error_line
 
 if TYPE_CHECKING:
     from kwsd.sinks.socket.settings import SocketSettings
 
 log = logging.getLogger(__name__)
+
+ON_DEMAND = {"scores": "scores", "peak": "peaks"}
+"""Events that are made only while somebody subscribes to them, and what that subscription is called."""
 
 RECEIVE_BYTES = 16_384
 ACCEPTS_A_TURN = 8
@@ -52,27 +55,26 @@ class SocketSink(Sink):
 
     Args:
         settings: ``path``, ``group``, ``max_clients``, ``only``.
-        hello: makes what a client is greeted with: ``version``, ``run``, ``model``, ``labels``, ``state``.
-        snapshot: makes the answer to ``{"get":"status"}``. Both are called in this sink's thread.
+        services: what answers the clients' requests; called in this sink's thread.
     """
 
     name = "socket"
-    types = frozenset({"detection", "status", "scores"})
+    types = frozenset({"detection", "status", "scores", "peak"})
 
-    def __init__(self, settings: "SocketSettings", hello: Answer, snapshot: Answer) -> None:
+    def __init__(self, settings: "SocketSettings", services: Services) -> None:
         super().__init__(settings, settings.only)
         self._path = str(settings.path)
-        self._hello, self._snapshot = hello, snapshot
+        self._services = services
         self._clients: dict[int, Client] = {}
         self._behind: set[int] = set()  # clients with requests that were not their turn yet
-        self._scores_wanted = False
+        self._subscribed: frozenset[str] = frozenset()  # to types that are made for subscribers alone
         self._unsent = 0  # lines of events in the clients' queues
         self._accept_failed = False
         self._crowded = False  # descriptors have run short; told once
 
     @classmethod
     def create(cls, settings: "SocketSettings", services: Services) -> Self:
-        return cls(settings, services.hello, services.snapshot)
+        return cls(settings, services)
 
     @property
     def clients(self) -> int:
@@ -80,7 +82,8 @@ class SocketSink(Sink):
         return len(self._clients)
 
     def wants(self, event_type: str) -> bool:
-        return self._scores_wanted if event_type == "scores" else event_type in self.types
+        topic = ON_DEMAND.get(event_type)
+        return event_type in self.types if topic is None else topic in self._subscribed
 
     def can_adopt(self, new: Sink) -> bool:
         if not isinstance(new, SocketSink) or new._path != self._path:
@@ -131,7 +134,7 @@ class SocketSink(Sink):
                 self._deliver()
         if newcomers or self._accept_failed:  # last, for a newcomer may get the number of one that has just gone
             self._accept()
-        self._scores_wanted = any("scores" in client.conversation.types for client in self._clients.values())
+        self._subscribed = frozenset().union(*(client.conversation.types for client in self._clients.values()))
         self._account()
 
     def _deliver(self) -> None:
@@ -175,14 +178,20 @@ class SocketSink(Sink):
             with connection, contextlib.suppress(OSError):  # one that is gone already need not be told
                 connection.send(error_line(f"{refusal}; closing"))
             return
-        self._clients[fd] = Client(connection, Conversation(self._hello, self._snapshot, self._status))
+        self._clients[fd] = Client(connection, Conversation(self._responder))
         self._poller.register(fd, select.POLLIN)
         log.debug("%s: a client has come; %d are connected", self._path, len(self._clients))
         self._flush(fd)
 
+    @property
+    def _responder(self) -> Responder:
+        services = self._services
+        control = services.control if self.settings.control else None
+        return Responder(services.hello, services.snapshot, self._status, services.report, control)
+
     def _status(self) -> dict[str, Any]:
         """The present state, as the event that told it."""
-        now = self._snapshot()
+        now = self._services.snapshot()
         return StatusEvent(rfc3339(time.time()), now["state"], now["reason"], now["since"]).to_dict()
 
     def _has_reserve(self, fd: int) -> bool:
@@ -221,7 +230,7 @@ class SocketSink(Sink):
         self._flush(fd)
 
     def _broadcast(self, event: Event) -> None:
-        label = event.label if isinstance(event, DetectionEvent) else None
+        label = event.label if isinstance(event, DetectionEvent | PeakEvent) else None
         line = json_line(event.to_dict())
         for fd, client in list(self._clients.items()):
             client.conversation.offer(event.type, label, line)

@@ -1,0 +1,27 @@
+"""``kwsd arm``: words that count for a while, such as "stop" while a timer rings."""
+
+import argparse
+
+from kwsd.cli.asking import add_for_argument, add_socket_argument, request
+from kwsd.cli.run import words
+
+HELP = "Arms words of a running kwsd: they are heard more easily for a while, and words of `on_demand` fire only then."
+EXAMPLE = "kwsd arm stop --for 60s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.config import flag
+
+    parser.add_argument("labels", type=words, metavar="LABEL[,LABEL]", help="the words")
+    add_socket_argument(parser)
+    add_for_argument(parser, "how long, 1 s to 7 days (default: until kwsd disarm)")
+    parser.add_argument(
+        "--threshold",
+        type=flag("recognize", "armed_threshold"),
+        metavar="0..1",
+        help="the score they need (default: the setting armed_threshold)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    return request(args, "arm", labels=list(args.labels), for_s=args.for_s, threshold=args.threshold)

@@ -1,0 +1,37 @@
+"""What the commands that talk to a running kwsd have in common."""
+
+import argparse
+import re
+
+from kwsd.client import Message, ask
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
+_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add_socket_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help="the socket of that kwsd (default: $RUNTIME_DIRECTORY/kwsd.sock, /run/kwsd/kwsd.sock, "
+        "$XDG_RUNTIME_DIR/kwsd/kwsd.sock, the first that answers)",
+    )
+
+
+def add_for_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help=f"{what}: 90 (seconds), 30m, 2h, 1d")
+
+
+def seconds(text: str) -> float:
+    """``90``, ``90s``, ``30m``, ``2h`` or ``1d`` in seconds."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed is a number of seconds, or one with s, m, h or d")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def request(args: argparse.Namespace, verb: str, **wishes: object) -> int:
+    """Has a running kwsd do something; the exit code."""
+    given: Message = {name: value for name, value in wishes.items() if value is not None}
+    ask(args.socket, {verb: given})
+    return 0

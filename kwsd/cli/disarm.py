@@ -1,0 +1,18 @@
+"""``kwsd disarm``: armed words before their time is over."""
+
+import argparse
+
+from kwsd.cli.asking import add_socket_argument, request
+from kwsd.cli.run import words
+
+HELP = "Disarms words of a running kwsd; without a word, all of them."
+EXAMPLE = "kwsd disarm stop"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("labels", type=words, nargs="?", metavar="LABEL[,LABEL]", help="the words (default: all)")
+    add_socket_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return request(args, "disarm", labels=None if args.labels is None else list(args.labels))

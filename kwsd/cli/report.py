@@ -1,0 +1,68 @@
+"""``kwsd report``: what fired, what nearly did, and what other thresholds would have done."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from kwsd.cli.asking import add_socket_argument
+from kwsd.client import ask
+from kwsd.report import NEAR, STEP, poisson_interval
+
+HELP = "Shows what a running kwsd heard and nearly heard, and what other thresholds would have done."
+EXAMPLE = "kwsd report"
+CANDIDATES = ("fired", "below_threshold", "speech")
+"""Outcomes that another threshold would change."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_socket_argument(parser)
+    parser.add_argument("--json", action="store_true", help="the counts as one JSON line (docs/socket.md)")
+    parser.description = (
+        f"{HELP}\n\nkwsd counts each rise of a word's score, for 30 days, without audio. In a time when nobody meant a"
+        "\nword, what fired is a false alarm. [..] are 95 % intervals: so much the same hours may differ by chance."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd.events import encode
+
+    report = ask(args.socket, {"get": "report"}, ("report",))
+    print(encode(report) if args.json else "\n".join(in_words(report)))
+    return 0
+
+
+def in_words(report: dict[str, Any]) -> Iterator[str]:
+    """The report as lines for people."""
+    hours = report["hours"]
+    yield f"listened for {hours:.2f} hours since {report['since']}" if hours else "nothing was heard yet"
+    for label, word in report["words"].items():
+        yield ""
+        fired = _count(word, ("fired",), 0.0)
+        near = _count(word, ("below_threshold", "speech"), word["threshold"] - NEAR)
+        yield f"{label}: threshold {word['threshold']:g}, fired {fired} ({_rate(fired, hours)}), {near} near misses"
+        for outcome, scores in word["peaks"].items():
+            yield f"  {outcome:16} " + "  ".join(f"{score}: {count}" for score, count in scores.items())
+        yield from _other_thresholds(word, hours)
+
+
+def _other_thresholds(word: dict[str, Any], hours: float) -> Iterator[str]:
+    first = max(round(0.3 / STEP), round(word["threshold"] / STEP) - 4)
+    for step in range(first, min(first + 9, round(1 / STEP))):
+        count = _count(word, CANDIDATES, step * STEP)
+        yield f"  at {step * STEP:.2f}: {count} times ({_rate(count, hours)})"
+
+
+def _count(word: dict[str, Any], outcomes: tuple[str, ...], least: float) -> int:
+    return sum(
+        count
+        for outcome in outcomes
+        for score, count in word["peaks"].get(outcome, {}).items()
+        if float(score) >= least - 1e-9
+    )
+
+
+def _rate(count: int, hours: float) -> str:
+    if not hours:
+        return "no hours yet"
+    low, high = (bound / hours for bound in poisson_interval(count))
+    return f"{count / hours:.2g} an hour [{low:.2g}..{high:.2g}]"

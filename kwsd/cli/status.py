@@ -1,0 +1,67 @@
+"""``kwsd status``: what a running kwsd is doing."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from kwsd.cli.asking import add_socket_argument
+from kwsd.client import Message, ask
+
+HELP = "Shows what a running kwsd listens to, since when, and what became of what it heard."
+EXAMPLE = "kwsd status"
+WELL = ("listening", "paused")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_socket_argument(parser)
+    parser.add_argument("--json", action="store_true", help="the snapshot as one JSON line (docs/socket.md)")
+    parser.description = f"{HELP}\n\nCode 0 when it listens or is paused, 1 when not, 69 when nobody answers."
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd.events import encode
+
+    snapshot = ask(args.socket, {"get": "status"}, ("snapshot",))
+    if args.json:
+        print(encode(snapshot))
+    else:
+        print("\n".join(in_words(snapshot)))
+    return 0 if snapshot["state"] in WELL else 1
+
+
+def in_words(snapshot: Message) -> Iterator[str]:
+    """The snapshot as lines for people."""
+    yield f"{snapshot['state']}: {snapshot['reason']}, since {_local(snapshot['since'])}"
+    yield f"model {snapshot['model']} on {snapshot['device']}"
+    yield (
+        f"up {_duration(snapshot['uptime_s'])}, heard {_duration(snapshot['audio_s'])} of audio, "
+        f"{snapshot['detections']} words; {snapshot['samples_lost']} samples lost"
+    )
+    if snapshot.get("paused_until"):
+        yield f"paused until {_local(snapshot['paused_until'])}"
+    for label, armed in snapshot.get("armed", {}).items():
+        until = f" until {_local(armed['until'])}" if armed["until"] else ""
+        yield f"armed: {label}{until}, threshold {armed['threshold']:g}"
+    for name, counts in snapshot["sinks"].items():
+        yield f"{name}: {_counts(counts)}"
+    yield f"CPU {_duration(snapshot['cpu_s'])}, memory {snapshot['rss_mb']:.0f} MB, {snapshot['clients']} clients"
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items())
+
+
+def _local(moment: str) -> str:
+    """A moment of RFC 3339 on this machine's clock."""
+    from datetime import datetime
+
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _duration(seconds: float) -> str:
+    """``2 d 3 h``, ``3 h 20 min``, ``20 min 5 s``, ``5.2 s``."""
+    units = (("d", 86_400), ("h", 3600), ("min", 60))
+    for (unit, size), (smaller, part) in zip(units, (*units[1:], ("s", 1)), strict=True):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} {seconds % size // part:.0f} {smaller}"
+    return f"{seconds:.1f} s"

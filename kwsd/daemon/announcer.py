@@ -1,0 +1,78 @@
+"""Says what kwsd is doing, each thing once: to the log, the service manager and the sinks."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from kwsd.events import Event, StatusEvent, rfc3339
+from kwsd.status import UNHEARD, State
+
+if TYPE_CHECKING:
+    from kwsd.daemon.listener import Listener
+    from kwsd.daemon.systemd import Notifier
+
+LOSSES_EVERY_S = 10.0  # a machine that is overloaded loses samples all the time
+CALM = (State.STARTING, State.LISTENING, State.STOPPING, State.PAUSED)
+
+logger = logging.getLogger("kwsd.daemon")
+
+
+class Announcer:
+    """Remembers what was said last.
+
+    Args:
+        notifier: the service manager.
+        publish: the sinks; set once there are any.
+
+    Attributes:
+        state: the last one said.
+    """
+
+    def __init__(self, notifier: "Notifier") -> None:
+        self.publish: Callable[[Event], None] = lambda event: None
+        self.state = status_event(State.STARTING, "starting", time.time())
+        self._notifier = notifier
+        self._lost_told = 0  # samples
+        self._next_losses_s = 0.0
+
+    def tell(self, state: State, reason: str, since_s: float, *, log: bool = True) -> None:
+        """Says a state, if it is new; ``since_s`` is Unix time."""
+        if (state, reason) == (self.state.state, self.state.reason):
+            return
+        if state == State.DEGRADED and self.state.state in UNHEARD:  # it hears again, and then there is a but
+            self.tell(State.LISTENING, "audio flows again", since_s)
+        self.state = status_event(state, reason, since_s)
+        if log:
+            logger.log(logging.INFO if state in CALM else logging.WARNING, "%s: %s", state, reason)
+        self._notifier.status(f"{state}: {reason}")
+        self.publish(self.state)
+
+    def tell_words(self, listener: "Listener", sinks: Iterable[str]) -> None:
+        """Says what is heard and where, and at level debug to which sinks it goes."""
+        model = listener.model
+        version = model.metadata.get("version", "")
+        words = ", ".join(label for label in model.labels if label in listener.only)
+        logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), listener.device, words)
+        logger.debug("events go to %s", ", ".join(sinks) or "nobody")
+
+    def tell_losses(self, listener: "Listener", now_s: float) -> None:
+        """Says what audio was lost since it was said last."""
+        lost = listener.samples_lost - self._lost_told
+        if lost == 0 or now_s < self._next_losses_s:
+            return
+        self._lost_told, self._next_losses_s = self._lost_told + lost, now_s + LOSSES_EVERY_S
+        logger.warning("%.2f s of audio lost; no word is joined across it", lost / listener.model.sample_rate_hz)
+
+    def tell_totals(self, audio_s: float, detections: int, counters: Mapping[str, Mapping[str, int]]) -> None:
+        """What was heard, and what became of every event."""
+        sinks = [
+            f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'nothing sent'}"
+            for name, counts in counters.items()
+        ]
+        logger.info("heard %.1f s of audio, %d detections; %s", audio_s, detections, "; ".join(sinks) or "no sinks")
+
+
+def status_event(state: State, reason: str, since_s: float) -> StatusEvent:
+    """What is said of a state that began at ``since_s``, Unix time."""
+    return StatusEvent(rfc3339(time.time()), state, reason, rfc3339(since_s))

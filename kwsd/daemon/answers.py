@@ -1,0 +1,89 @@
+"""What the daemon answers to those who ask it over a socket, a broker or a page."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from kwsd import __version__
+from kwsd.sinks.socket.protocol import PROTOCOL
+from kwsd.status import Snapshot, cpu_s, rss_mb
+from kwsd.validation.kinds import SPECIAL_LABELS
+
+if TYPE_CHECKING:
+    from kwsd.daemon.announcer import Announcer
+    from kwsd.daemon.control import Control
+    from kwsd.daemon.listener import Listener
+    from kwsd.daemon.spotter_thread import Run
+    from kwsd.report import PeakCounts
+    from kwsd.sinks.bus import Bus
+
+
+class Answers:
+    """Makes answers of what the daemon's parts say of themselves; any thread may ask.
+
+    Attributes:
+        listener, bus, control: set before anybody asks.
+    """
+
+    listener: "Listener"
+    bus: "Bus"
+    control: "Control"
+
+    def __init__(self, announcer: "Announcer", run: "Run", peaks: "PeakCounts") -> None:
+        self._announcer, self._run, self._peaks = announcer, run, peaks
+        self._started_s = time.monotonic()
+
+    def words(self) -> list[str]:
+        """The words of the model in use."""
+        return [label for label in self.listener.model.labels if label not in SPECIAL_LABELS]
+
+    def hello(self) -> dict[str, Any]:
+        """The first line of a socket."""
+        model = self.listener.model
+        return {
+            "type": "hello",
+            "protocol": PROTOCOL,
+            "version": __version__,
+            "run": self._run.id,
+            "model": model.name,
+            "labels": list(model.labels),
+            "state": self._announcer.state.state,
+        }
+
+    def report(self) -> dict[str, Any]:
+        """What `kwsd report` shows."""
+        return self._peaks.report(time.time())
+
+    def snapshot(self) -> dict[str, Any]:
+        """What `kwsd status` shows."""
+        listener, told, paused = self.listener, self._announcer.state, self.control.paused
+        capture_cpu_s, capture_rss_mb = listener.usage
+        return Snapshot(
+            state=told.state,
+            reason=told.reason,
+            since=told.since,
+            uptime_s=time.monotonic() - self._started_s,
+            audio_s=listener.audio_s,
+            samples_lost=listener.samples_lost,
+            overruns=listener.overruns,
+            strides=listener.strides,
+            stride_ms=listener.stride_ms,
+            cpu_s=cpu_s() + capture_cpu_s,
+            rss_mb=rss_mb() + capture_rss_mb,
+            detections=self._run.detections,
+            sinks=self.bus.counters,
+            clients=sum(getattr(sink, "clients", 0) for sink in self.bus.sinks),
+            device=listener.device,
+            model=listener.model.name,
+            paused_until=None if paused is None else paused.until,
+            armed=self._armed(),
+            recordings=[sink.keeps_recordings_in for sink in self.bus.sinks if sink.keeps_recordings_in is not None],
+            listeners={listener.name: listener.to_dict()},
+        ).to_dict()
+
+    def _armed(self) -> dict[str, dict[str, Any]]:
+        """The armed words, with the thresholds that hold."""
+        default = self.listener.armed_threshold
+        return {
+            label: {"until": word.term.until, "threshold": default if word.threshold is None else word.threshold}
+            for label, word in self.control.armed.items()
+        }

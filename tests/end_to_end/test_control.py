@@ -1,0 +1,155 @@
+"""Pause, armed words, status and report of a real kwsd, as a person asks for them at a shell."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+import kwsd
+from tests.helpers.kwsd_process import DEMO, ROOT, Kwsd, demo_words, in_order, running
+from tests.helpers.virtual_mic import VirtualMic
+
+
+def ask(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kwsd", *arguments, "--socket", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def status(path: Path) -> dict[str, Any]:
+    done = ask(path, "status", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+def outputs(microphone: VirtualMic) -> str:
+    """The programs that record from the sound server."""
+    env = {"PATH": "/usr/bin:/bin", **microphone.env}
+    return subprocess.run(["pactl", "list", "short", "source-outputs"], env=env, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    signal, rate_hz = soundfile.read(DEMO, dtype="int16")
+    soundfile.write(tmp_path / "demo.wav", signal, rate_hz)
+    return tmp_path / "demo.wav"
+
+
+def hears_the_demo(daemon: Kwsd, microphone: VirtualMic, recording: Path) -> None:
+    before = len(daemon.lines)
+    microphone.play(recording)
+    said = demo_words()
+    daemon.wait_for(lambda: in_order(daemon.words[before:], said) >= 0.8 * len(said), "the demo is heard", 10)
+
+
+def test_a_pause_closes_the_microphone_and_resume_opens_it(
+    microphone: VirtualMic, recording: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--socket", path, env=microphone.env) as daemon:
+        daemon.wait_for_log("listening: ")
+        watched = kwsd.watch(str(path), types=["status"])
+        assert next(watched)["state"] == "listening"
+        assert outputs(microphone)
+        assert ask(path, "pause").returncode == 0
+        assert next(watched)["state"] == "paused"
+        daemon.wait_for(lambda: not outputs(microphone), "the microphone is closed")
+        assert status(path)["state"] == "paused" and status(path)["paused_until"] is None
+        assert ask(path, "status").returncode == 0
+        heard = len(daemon.lines)
+        microphone.play(recording)
+        assert len(daemon.lines) == heard
+        assert ask(path, "resume").returncode == 0
+        daemon.wait_for(lambda: status(path)["state"] == "listening", "it listens again")
+        hears_the_demo(daemon, microphone, recording)
+        assert status(path)["samples_lost"] == 0
+        watched.close()
+        assert daemon.stop()[0] == 0
+
+
+def test_a_pause_with_a_time_ends_by_itself(microphone: VirtualMic, tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--socket", path, env=microphone.env) as daemon:
+        daemon.wait_for_log("listening: ")
+        assert ask(path, "pause", "--for", "1s").returncode == 0
+        daemon.wait_for(lambda: sum("listening: " in line for line in list(daemon.log)) == 2, "it listens again")
+        assert any("paused: until 2" in line for line in daemon.log)
+
+
+def test_a_word_on_demand_is_heard_while_armed(microphone: VirtualMic, recording: Path, tmp_path: Path) -> None:
+    path, config = tmp_path / "kwsd.sock", tmp_path / "kwsd.yaml"
+    config.write_text(
+        f"recognize: {{on_demand: [stop, go]}}\nsinks: [{{type: stdout}}, {{type: socket, path: {path}}}]\n"
+    )
+    with running("--config", config, env=microphone.env) as daemon:
+        daemon.wait_for_log("listening: ")
+        peaks: list[dict[str, Any]] = []
+        subscriber = kwsd.watch(str(path), types=["peaks", "status"], labels=["stop"])
+        assert next(subscriber)["type"] == "status"
+        threading.Thread(target=lambda: peaks.extend(subscriber), daemon=True).start()
+        microphone.play(recording)
+        daemon.wait_for(lambda: "not_armed" in [peak.get("outcome") for peak in peaks], "a peak is told", 10)
+        assert "stop" not in daemon.words
+        assert ask(path, "arm", "stop", "--for", "1m").returncode == 0
+        assert list(status(path)["armed"]) == ["stop"]
+        daemon.wait_for_log("armed: stop")
+        before = len(daemon.lines)
+        microphone.play(recording)
+        daemon.wait_for(lambda: "stop" in daemon.words[before:], "the armed word is heard", 10)
+        assert "go" not in daemon.words
+        assert ask(path, "disarm").returncode == 0
+        assert status(path)["armed"] == {}
+        report = json.loads(ask(path, "report", "--json").stdout)
+        assert set(report["words"]["stop"]["peaks"]) >= {"not_armed", "fired"}
+        assert "stop: threshold" in ask(path, "report").stdout
+
+
+def test_a_reload_during_a_pause_is_taken_and_does_not_end_it(microphone: VirtualMic, tmp_path: Path) -> None:
+    path, config = tmp_path / "kwsd.sock", tmp_path / "kwsd.yaml"
+    config.write_text(f"sinks: [{{type: stdout}}, {{type: socket, path: {path}}}]\n")
+    with running("--config", config, env=microphone.env) as daemon:
+        daemon.wait_for_log("listening: ")
+        ask(path, "pause")
+        daemon.wait_for_log("paused: ")
+        config.write_text(f"audio: {{gain_db: 6}}\n{config.read_text()}")
+        daemon.process.send_signal(1)
+        daemon.wait_for_log("settings read again")
+        assert status(path)["state"] == "paused"
+        assert not outputs(microphone)
+        ask(path, "resume")
+        daemon.wait_for(lambda: status(path)["state"] == "listening", "it listens again")
+
+
+WRONG = (
+    (("arm", "stpo"), 2, "the model has no word 'stpo'; the nearest is 'stop'"),
+    (("pause", "--for", "0"), 2, '"for_s" is a number of seconds from 1 to 604800'),
+    (("pause", "--for", "soon"), 2, "a number of seconds, or one with s, m, h or d"),
+    (("arm", "stop", "--threshold", "2"), 2, "a number from 0 to 1"),
+)
+
+
+def test_what_is_wrong_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--socket", path, "--source", "-", "--realtime", stdin=subprocess.PIPE) as daemon:
+        daemon.wait_for(path.exists, "the socket is there")
+        for arguments, code, message in WRONG:
+            done = ask(path, *arguments)
+            assert done.returncode == code
+            assert message in done.stderr and done.stderr.count("\n") == 1
+        daemon.process.stdin.close()
+
+
+@pytest.mark.parametrize("command", ["status", "pause", "resume", "disarm", "report"])
+def test_without_a_kwsd_it_ends_with_69(tmp_path: Path, command: str) -> None:
+    done = ask(tmp_path / "none.sock", command)
+    assert done.returncode == 69
+    assert done.stderr.count("\n") == 1
