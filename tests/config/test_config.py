@@ -73,7 +73,7 @@ def test_a_full_file():
         only=("stop", "go", "on", "off"),
         sinks=(
             StdoutSettings("text"),
-            SocketSettings("/run/kwsd/kwsd.sock", "kwsd", 16),
+            SocketSettings("/run/kwsd/kwsd.sock", "kwsd", max_clients=16),
             WebhookSettings(
                 Url.parse("https://example.org/hook"),
                 "/etc/kwsd/hook.secret",

@@ -86,6 +86,9 @@ def heard(samples, clock, scores_wanted=False):
         model=model.name,
         only=model.labels,
         tail=np.zeros(0, np.float32),
+        armed=dict,
+        tell_peak=lambda peak: None,
+        listener="default",
         scores_wanted=lambda: scores_wanted,
         wake=lambda: None,
     )
