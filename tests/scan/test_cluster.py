@@ -144,9 +144,12 @@ def test_a_scheduler_that_does_not_answer_is_69(recording):
     ]
 
 
-def test_the_cluster_of_the_page_works(tmp_path):
+PROGRAMS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=["plain", "tls"])
+def test_the_clusters_of_the_page_work(tmp_path, program):
     """The commands of docs/scale.md as they are, but for a free port and a folder that is not the repository."""
-    [program] = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     program = program.replace("8786", str(port)).replace("--output found", f"--output {tmp_path}/found")
