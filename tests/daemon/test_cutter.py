@@ -37,7 +37,7 @@ def test_each_event_has_one_recording_of_the_audio_around_it(before_ms, after_ms
             cutter.gap(count)
             segments.append([position + count, position + count])
         position += count
-        if event and what == "push":
+        if event and what == "push" and count:  # no word is heard twice at one moment
             events.append((heard_at(position), len(segments) - 1))
             cutter.publish(events[-1][0])
     cutter.finish()
