@@ -43,16 +43,17 @@ def microphone(model: str, block_ms: float, rate_hz: int) -> dict[str, float | N
     """Kwsd and the bare callback in turn, the medians of some rounds; each None where they cannot be measured."""
     if (why := _why_not()) is not None:
         print(f"bench: the cost of a microphone is not measured: {why}", file=sys.stderr)
-        return dict.fromkeys(_figures(Cost(0, 0, 0), Cost(1, 1, 1)))
+        return dict.fromkeys(figures(Cost(0, 0, 0), Cost(1, 1, 1)))
     frames = str(round(rate_hz * block_ms / 1000))
     with _virtual_microphone() as (folder, env):
         daemon = ["-m", "kwsd", "-q", "--model", model, "--no-stdout", "--socket", f"{folder}/kwsd.sock"]
         bare = ["-c", CALLBACK, str(rate_hz), frames]
         rounds = [(_cost(daemon, env), _cost(bare, env)) for _ in range(ROUNDS)]
-    return _figures(*(Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in zip(*rounds, strict=True)))
+    return figures(*(Cost(*map(statistics.median, zip(*costs, strict=True))) for costs in zip(*rounds, strict=True)))
 
 
-def _figures(ours: Cost, bare: Cost) -> dict[str, float]:
+def figures(ours: Cost, bare: Cost) -> dict[str, float]:
+    """The two as keys of the line that `make bench` prints."""
     return {
         "microphone_cpu_s_per_s": round(ours.cpu_s, 5),
         "microphone_capture_cpu_s_per_s": round(ours.cpu_s - ours.own_cpu_s, 5),
