@@ -93,11 +93,17 @@ class StatusEvent:
 
 @dataclass(frozen=True, slots=True)
 class ScoresEvent:
-    """The averaged scores of one moment and the level of the signal, for people who ask why nothing fires."""
+    """The averaged scores of one moment and the level of the signal, for people who ask why nothing fires.
+
+    Attributes:
+        rows: the feature rows that the model was given since the event before, shape (n, width), for the live page;
+            None where the model takes samples.
+    """
 
     audio_ms: int
     scores: Mapping[str, float]
     level_dbfs: float
+    rows: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
 
     type = "scores"
 

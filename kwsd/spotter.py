@@ -50,6 +50,7 @@ class Spotter:
         self._armed: dict[str, float | None] = {}
         self._recognizer = self._create_recognizer(settings)
         self._window = ClipWindow(model.frontend, model.clip_samples, settings.clip_stride_ms)
+        self._features: NDArray[np.float32] | None = None  # of the last clip
         self._position = 0
         self._origin = 0  # where the window began
         self._peaks: PeakTracker | None = None
@@ -73,6 +74,7 @@ class Spotter:
         self._position += len(signal)
         detections = []
         for features, end_sample in self._window.push(signal):
+            self._features = features
             scores = self.model.scores(features)
             if not math.isfinite(scores.dot(scores)):
                 raise KwsdError(f"model {self.model.name}", "its scores are not finite")
@@ -145,6 +147,17 @@ class Spotter:
     def idle_strides(self) -> int:
         """For so many strides nothing that comes can make a word fire."""
         return self._recognizer.idle_results
+
+    def newest_rows(self, strides: int) -> NDArray[np.float32] | None:
+        """The feature rows of the last clip that came with the last so many strides, shape (rows, width).
+
+        None where there is no clip yet, or the model takes samples. To be asked before more samples are pushed.
+        """
+        row_stride_ms = self.model.frontend.get("stride_ms")
+        if self._features is None or row_stride_ms is None:
+            return None
+        count = min(len(self._features), round(strides * self.clip_stride_ms / row_stride_ms))
+        return self._features[len(self._features) - count :].copy()
 
     @property
     def position_ms(self) -> int:

@@ -23,6 +23,7 @@ FLOORS = (
     {"log", "frontend", "recognize", "audio", "report"},
     {"model"},
     {"spotter", "sinks", "scan", "learn"},
+    {"servers"},
     {"client", "config"},
     {"daemon"},
     {"cli"},

@@ -7,8 +7,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from kwsd.config import Settings
+from kwsd.servers.settings import Address, ServerSettings
 from kwsd.sinks.settings import SinkSettings
 from kwsd.sinks.webhook.url import Url
+from kwsd.validation.yaml import Path
 
 HELP = "Checks a configuration and prints the settings in force, or every fault of it as FILE:LINE: what is wrong."
 EXAMPLE = "kwsd check-config /etc/kwsd/kwsd.yaml"
@@ -55,9 +57,11 @@ def faults_on_this_machine(settings: Settings) -> Sequence[str]:
 
 
 def sink_faults(settings: Settings) -> Sequence[str]:
-    """What a start would find wrong with the sinks on this machine, as this user: secrets, groups, folders."""
-    found = ((number, *fault) for number, sink in enumerate(settings.sinks or ()) for fault in sink.check())
-    return [settings.fault(("sinks", number, key), text) for number, key, text in found]
+    """What a start would find wrong with sinks and servers on this machine, as this user: secrets, groups, folders."""
+    asked: list[tuple[Path, SinkSettings | ServerSettings]] = [((server.type,), server) for server in settings.servers]
+    asked += [(("sinks", number), sink) for number, sink in enumerate(settings.sinks or ())]
+    found = [((*path, key), text) for path, each in asked for key, text in each.check()]
+    return [settings.fault(path, text) for path, text in found]
 
 
 def with_model(settings: Settings) -> Settings:
@@ -88,6 +92,7 @@ def to_yaml(settings: Settings) -> str:
         tree[name] = getattr(settings, name)
     tree["audio"] = asdict(settings.audio)
     tree["recognize"] = {name: value for name, value in asdict(settings.recognize).items() if value is not None}
+    tree |= {server.type: vars(server) for server in settings.servers}
     tree["log"] = asdict(settings.log)
     text = "".join(_block(tree, ""))
     if settings.sinks is None:
@@ -119,6 +124,8 @@ def _scalar(value: Any) -> str:
 
     from kwsd.validation.yaml import resolve
 
+    if isinstance(value, Address):
+        return _scalar(str(value))
     if isinstance(value, Url):
         return f"{_scalar(str(value))}  # no more of it is shown"
     if isinstance(value, tuple):

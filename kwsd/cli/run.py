@@ -136,7 +136,7 @@ def read_settings(args: argparse.Namespace) -> "Plan":
             webhook_urls=args.webhook,
         ),
     )
-    if args.no_stdout and not settings.sinks:
+    if args.no_stdout and not settings.sinks and not settings.servers:
         mend = "Add --socket or --webhook, or sinks to the configuration."
         raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
     return Plan(settings, flags)

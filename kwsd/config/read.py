@@ -14,6 +14,7 @@ from kwsd.config.settings import LogSettings, Settings
 from kwsd.errors import ConfigError
 from kwsd.recognize.settings import KEYS as RECOGNIZE_KEYS
 from kwsd.recognize.settings import RecognizeSettings
+from kwsd.servers import registry as servers
 from kwsd.sinks import registry
 from kwsd.sinks.settings import SinkSettings
 from kwsd.validation.keys import REQUIRED, Key, flag_reader, keys_of, read_section
@@ -22,14 +23,14 @@ from kwsd.validation.yaml import BROKEN, Faults, Node, described, lines, parse, 
 
 Check = Callable[[Settings], Iterable[str]]
 
-SECTIONS = ("audio", "recognize", "sinks", "log")
+SECTIONS = ("audio", "recognize", "sinks", *servers.KINDS, "log")
 KEYS: Mapping[str, tuple[Key, ...]] = {
     "": keys_of("", Settings),
     "audio": keys_of("audio", AudioSettings),
     "recognize": RECOGNIZE_KEYS,
     "log": keys_of("log", LogSettings),
 }
-"""The keys of each section; those of a kind of sink are had by `sink_keys`."""
+"""The keys of each section; those of a kind of sink or server are had by `sink_keys` and `server_keys`."""
 
 
 @cache
@@ -38,11 +39,18 @@ def sink_keys(kind: str) -> tuple[Key, ...]:
     return keys_of(f"sinks.{kind}", registry.settings_class(kind))
 
 
+@cache
+def server_keys(kind: str) -> tuple[Key, ...]:
+    """The keys of a server's section."""
+    return keys_of(kind, servers.settings_class(kind))
+
+
 def all_keys() -> tuple[Key, ...]:
-    """Every key that a configuration may have, as docs/config.md lists them; imports all kinds of sink."""
+    """Every key that a configuration may have, as docs/config.md lists them; imports all kinds of sink and server."""
     top, audio, recognize, log = KEYS.values()
     sinks = [key for kind in registry.KINDS for key in sink_keys(kind)]
-    return (*top, *audio, *recognize, *sinks, *log)
+    served = [key for kind in servers.KINDS for key in server_keys(kind)]
+    return (*top, *audio, *recognize, *sinks, *served, *log)
 
 
 def flag(section: str, name: str) -> Callable[[str], Any]:
@@ -74,6 +82,7 @@ def read(data: bytes, name: str, check: Check | None = None) -> Settings:
     audio, recognize, log = (_section(name, nodes.get(name), faults) for name in ("audio", "recognize", "log"))
     _check_strides(recognize, nodes.get("recognize"), faults)
     sinks = _sinks(nodes.get("sinks"), faults)
+    served = [(kind, _server(kind, nodes[kind], faults)) for kind in servers.KINDS if _is_wanted(nodes.get(kind))]
     common: dict[str, Any] = {"recognize": RecognizeSettings(**recognize), "source": faults.name, "lines": lines(root)}
     try:
         faults.check()
@@ -84,7 +93,8 @@ def read(data: bytes, name: str, check: Check | None = None) -> Settings:
         raise ConfigError(*sorted(found, key=lambda fault: _line(fault, faults.name))) from None
     audio_settings, log_settings = AudioSettings(**audio), LogSettings(**log)
     made = None if sinks is None else tuple(registry.settings_class(kind)(**values) for kind, values in sinks)
-    return Settings(**top, audio=audio_settings, sinks=made, log=log_settings, **common)
+    asked = tuple(servers.settings_class(kind)(**values) for kind, values in served)
+    return Settings(**top, audio=audio_settings, sinks=made, servers=asked, log=log_settings, **common)
 
 
 def _line(fault: str, name: str) -> float:
@@ -109,6 +119,21 @@ def _check_strides(recognize: Mapping[str, Any], node: Node | None, faults: Faul
     if node is not None and stride is not None and widest is not None and stride > widest:
         line = node.value["max_clip_stride_ms"].line
         faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed is at least the clip_stride_ms {stride:g}")
+
+
+# Servers: a section each; without the section, or where it is null, there is none.
+
+
+def _is_wanted(node: Node | None) -> bool:
+    return node is not None and node.value is not None and node.value is not BROKEN
+
+
+def _server(kind: str, node: Node, faults: Faults) -> dict[str, Any]:
+    values = read_section(server_keys(kind), node, faults, elsewhere=_elsewhere)
+    for name, fault in servers.settings_class(kind).faults(values):
+        at = node.value.get(name, node) if isinstance(node.value, dict) else node
+        faults.add(at.line, f"key {name!r}: {fault}")
+    return values
 
 
 # Sinks: a list of mappings, each with its type.

@@ -7,6 +7,7 @@ from typing import Any
 from kwsd.audio.settings import AudioSettings
 from kwsd.log import LEVELS
 from kwsd.recognize.settings import RecognizeSettings
+from kwsd.servers.settings import ServerSettings
 from kwsd.sinks.settings import SinkSettings
 from kwsd.validation.keys import key
 from kwsd.validation.kinds import Choice, FilePath, Words
@@ -28,6 +29,7 @@ class Settings:
     Attributes:
         recognize: what the file says of it; `kwsd.recognize.settings.layer_recognize` fills in the rest.
         sinks: None where the file says nothing of them, which is not the same as no sinks.
+        servers: those that the file has a section for.
         source: the file; like ``lines``, it does not count when Settings are compared.
         lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
     """
@@ -41,6 +43,7 @@ class Settings:
     audio: AudioSettings = field(default_factory=AudioSettings)
     recognize: RecognizeSettings = field(default_factory=RecognizeSettings)
     sinks: tuple[SinkSettings, ...] | None = None
+    servers: tuple[ServerSettings, ...] = ()
     log: LogSettings = field(default_factory=LogSettings)
     source: str | None = field(default=None, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)

@@ -30,6 +30,7 @@ from kwsd.errors import ConfigError, KwsdError, OutputError
 from kwsd.events import PeakEvent
 from kwsd.model import Model
 from kwsd.report import PeakCounts
+from kwsd.servers import registry as servers
 from kwsd.sinks import registry
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.sink import Services, Sink
@@ -265,7 +266,10 @@ class Daemon:
     def _make_sinks(self, plan: Plan) -> list[Sink]:
         answers = self._answers
         services = Services(answers.hello, answers.snapshot, self._output_broke, self._control.ask, answers.report)
-        return registry.create(plan.settings.sinks or (), services)
+        return [
+            *registry.create(plan.settings.sinks or (), services),
+            *servers.create(plan.settings.servers, services),
+        ]
 
     # How it ends.
 

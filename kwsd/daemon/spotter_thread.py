@@ -165,6 +165,7 @@ class SpotterThread:
 
     def _use(self, spotter: Spotter) -> None:
         self.spotter = spotter
+        self._strides_told = spotter.strides  # with the last `scores`
         self._arming: Mapping[str, float | None] | None = None  # as the spotter knows it
         spotter.tell_peaks(self._peak)
 
@@ -311,7 +312,9 @@ class SpotterThread:
             return
         self._next_scores_s = now + SCORES_EVERY_S
         scores = dict(zip(self.spotter.labels, averages.tolist(), strict=True))
-        self._publish(ScoresEvent(self.spotter.position_ms, scores, self.level_dbfs))
+        rows = self.spotter.newest_rows(self.spotter.strides - self._strides_told)
+        self._strides_told = self.spotter.strides
+        self._publish(ScoresEvent(self.spotter.position_ms, scores, self.level_dbfs, rows))
 
     @property
     def level_dbfs(self) -> float:

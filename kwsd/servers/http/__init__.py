@@ -1,0 +1,1 @@
+"""One HTTP server: the live page, metrics for Prometheus, and health."""

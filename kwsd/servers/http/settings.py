@@ -1,0 +1,41 @@
+"""What can be set of the HTTP server."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from kwsd.servers.settings import Address, Listen, ServerSettings
+from kwsd.validation.keys import key
+from kwsd.validation.kinds import Boolean, FilePath
+
+DEFAULT = Address("127.0.0.1", 8077)
+
+
+@dataclass(frozen=True)
+class HttpSettings(ServerSettings):
+    """The section ``http``."""
+
+    type: ClassVar[str] = "http"
+
+    listen: Address = key(Listen(), DEFAULT, "Where it answers; beyond this machine only with a token.")
+    page: bool = key(Boolean(), True, "Whether there is the live page, which may pause kwsd and arm words.")
+    metrics: bool = key(Boolean(), True, "Whether there is `/metrics` for Prometheus.")
+    token_file: str | None = key(
+        FilePath("a file's path", secret=True), None, "Holds what whoever asks has to know; at least 16 characters."
+    )
+
+    @classmethod
+    def faults(cls, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        listen = values.get("listen") or DEFAULT
+        if not listen.is_loopback and values.get("token_file") is None:
+            yield "listen", f"got {listen}, which other machines reach; that needs a token_file"
+
+    def check(self) -> Iterable[tuple[str, str]]:
+        from kwsd.errors import ConfigError
+        from kwsd.servers.http.access import read_token
+
+        try:
+            read_token(self.token_file)
+        except ConfigError as error:
+            return [("token_file", fault) for fault in error.faults]
+        return ()

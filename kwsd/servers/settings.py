@@ -1,0 +1,74 @@
+"""What the settings of all servers have in common, and the address that a server listens at."""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from kwsd.validation.kinds import Kind
+
+_ADDRESS = re.compile(r"(?P<scheme>[a-z]+://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+|localhost):(?P<port>\d{1,5})")
+
+
+class Address(NamedTuple):
+    """An IP address and a port, as ``scheme`` writes them."""
+
+    host: str
+    port: int
+    scheme: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine gets there."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}{host}:{self.port}"
+
+
+class Listen(Kind):
+    """An address to listen at.
+
+    Args:
+        scheme: what it begins with, such as ``tcp://``; may be empty.
+    """
+
+    def __init__(self, scheme: str = "") -> None:
+        self._scheme = scheme
+
+    @property
+    def allowed(self) -> str:
+        return f"{self._scheme}ADDRESS:PORT, with an IP address, such as {self._scheme}127.0.0.1:8077"
+
+    def accept(self, value: Any) -> Address:
+        match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+        if match is None or (match["scheme"] or "") != self._scheme:
+            raise ValueError
+        host = "127.0.0.1" if match["host"] == "localhost" else match["host"].strip("[]")
+        port = int(match["port"])
+        ipaddress.ip_address(host)
+        if not 1 <= port <= 65_535:
+            raise ValueError(f"there is no port {port}")
+        return Address(host, port, self._scheme)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """A section of a configuration that asks for a server. Each kind has a subclass, named in `kwsd.servers.registry`.
+
+    Attributes:
+        type: the section's name.
+    """
+
+    type: ClassVar[str] = ""
+
+    @classmethod
+    def faults(cls, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """What is wrong with values that are right by themselves: pairs of a key and its fault."""
+        return ()
+
+    def check(self) -> Iterable[tuple[str, str]]:
+        """What a start would find wrong on this machine, as this user: pairs of a key and its fault."""
+        return ()
