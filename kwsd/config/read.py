@@ -23,7 +23,7 @@ from kwsd.validation.yaml import BROKEN, Faults, Node, described, lines, parse, 
 
 Check = Callable[[Settings], Iterable[str]]
 
-SECTIONS = ("audio", "recognize", "sinks", *servers.KINDS, "log")
+SECTIONS = ("audio", "recognize", "sinks", "log", *servers.KINDS)
 KEYS: Mapping[str, tuple[Key, ...]] = {
     "": keys_of("", Settings),
     "audio": keys_of("audio", AudioSettings),

@@ -60,7 +60,8 @@ class Page:
         self._answers: dict[int, dict[str, Any]] = {}
         self._changed = threading.Condition()
         self.errors: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         targets = self._send("Target.getTargets")["targetInfos"]
         target = next(each["targetId"] for each in targets if each["type"] == "page")
         self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -140,6 +141,8 @@ class Page:
             self._process.kill()
             self._process.wait(10)
         os.close(self._to)
+        self._reader.join(10)
+        self._from.close()
 
 
 @contextlib.contextmanager

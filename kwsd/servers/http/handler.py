@@ -6,14 +6,18 @@ import socket
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from kwsd.events import encode, json_line
 from kwsd.status import State
 
 if TYPE_CHECKING:
-    from kwsd.servers.http.server import HttpServer
+    from kwsd.servers.http.access import Access
+    from kwsd.servers.http.metrics import Metrics
+    from kwsd.servers.http.settings import HttpSettings
+    from kwsd.servers.http.stream import Stream
+    from kwsd.sinks.sink import Services
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +44,27 @@ HEADERS = {
 }
 
 
+class Owner(Protocol):
+    """What a handler needs of the server; `HttpServer` is one."""
+
+    settings: "HttpSettings"
+    services: "Services"
+    access: "Access"
+    metrics: "Metrics | None"
+
+    def expect(self, connection: socket.socket) -> None: ...
+    def received(self, connection: socket.socket) -> None: ...
+    def open_stream(self) -> "Stream | None": ...
+    def close_stream(self, stream: "Stream") -> None: ...
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection, one after the other."""
 
     protocol_version = "HTTP/1.1"
-    server: "HttpServer"  # type: ignore[assignment]
+    server: Owner  # type: ignore[assignment]
 
-    def __init__(self, connection: socket.socket, address: Any, server: "HttpServer") -> None:
+    def __init__(self, connection: socket.socket, address: Any, server: Owner) -> None:
         super().__init__(connection, address, server)  # type: ignore[arg-type]
 
     def handle_one_request(self) -> None:
