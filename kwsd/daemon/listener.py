@@ -87,7 +87,7 @@ class Listener:
 
         self.name = name
         self.model = plan.model
-        self.armed_threshold = plan.recognize.armed_threshold
+        self.recognize = plan.recognize
         self._thread = SpotterThread(
             source,
             new_spotter(plan),
@@ -168,7 +168,7 @@ class Listener:
         if source is not None:
             self._spare = [thread.source, source]
         self.model = plan.model
-        self.armed_threshold = plan.recognize.armed_threshold
+        self.recognize = plan.recognize
         if thread.between_blocks(carry_out):
             self._close_spare()
 
@@ -300,8 +300,14 @@ class Listener:
             return self._looks
         return self._microphone.steps if self._microphone is not None else 0
 
+    @property
+    def armed_threshold(self) -> float:
+        """What an armed word needs, unless whoever armed it said otherwise."""
+        return self.recognize.armed_threshold
+
     def to_dict(self) -> dict[str, Any]:
         """What a snapshot says of it."""
+        needed = {**dict.fromkeys(sorted(self.only), self.recognize.detection_threshold), **self.recognize.thresholds}
         state, reason, since_s = self.state or (State.STARTING, "starting", self._began_s)
         return {
             "state": state,
@@ -310,6 +316,8 @@ class Listener:
             "device": self.device,
             "models": [self.model.name],
             "level_dbfs": round(self.level_dbfs, 1),
+            "thresholds": {word: round(score, 4) for word, score in needed.items()},
+            "on_demand": list(self.recognize.on_demand or ()),
             "samples_lost": self.samples_lost,
             "strides": self.strides,
         }

@@ -67,6 +67,30 @@ def test_a_daemon_that_is_killed_is_offline_at_once(served: Broker, tmp_path: Pa
             assert json.loads(late.last("kwsd/attic/state") or b"")["state"] == "listening"
 
 
+@needs_broker
+def test_a_daemon_is_paused_and_words_are_armed_through_the_broker(served: Broker, tmp_path: Path) -> None:
+    path = configuration(tmp_path, served, "desk")
+    path.write_text(path.read_text() + "recognize: {on_demand: [stop]}\n")
+
+    def state() -> str:
+        return json.loads(watcher.last("kwsd/desk/state") or b"{}").get("state", "")
+
+    with watching(served.port) as watcher, running("--config", path, "--source", DEMO, "--realtime"):
+        wait_until(lambda: state() == "listening", "it listens")
+        switches = json.loads(watcher.last("homeassistant/device/kwsd_desk/config") or b"")["components"]
+        watcher.publish(switches["armed_stop"]["command_topic"], switches["armed_stop"]["payload_on"])
+        wait_until(lambda: b'"stop"' in (watcher.last("kwsd/desk/armed") or b""), "it is armed")
+        watcher.publish(switches["armed_stop"]["command_topic"], switches["armed_stop"]["payload_off"])
+        wait_until(lambda: watcher.last("kwsd/desk/armed") == b"{}", "it is not any more")
+        watcher.publish(switches["listening"]["command_topic"], switches["listening"]["payload_off"])
+        wait_until(lambda: state() == "paused", "it pauses")
+        watcher.publish(switches["listening"]["command_topic"], switches["listening"]["payload_on"])
+        wait_until(lambda: state() == "listening", "it goes on")
+
+
+UNWANTED = ("paho", "prometheus_client", "wyoming", "asyncio")
+
+
 def test_without_such_a_sink_nothing_of_it_is_imported() -> None:
     program = (
         "import sys; from kwsd.cli.main import main\n"
@@ -76,7 +100,11 @@ def test_without_such_a_sink_nothing_of_it_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     modules = done.stdout.split()
     assert "kwsd.sinks.webhook.sink" in modules, done.stderr
-    assert not [name for name in modules if name.split(".")[0] in ("paho", "asyncio") or "sinks.mqtt" in name]
+    assert not [
+        name
+        for name in modules
+        if name.split(".")[0] in UNWANTED or "sinks.mqtt" in name or name in ("http.server", "kwsd.servers.http.server")
+    ]
 
 
 # docs/home-assistant.md

@@ -23,7 +23,7 @@ class Daemon:
     def __init__(self) -> None:
         self.asked: list[Mapping[str, Any]] = []
         self.state = "listening"
-        self.services = Services(self.hello, self.snapshot, lambda *_: None)._replace(control=self.control)
+        self.services = Services(self.hello, self.snapshot, lambda *_: None, self.control, dict)
 
     def hello(self) -> dict[str, Any]:
         return {"protocol": 1, "run": "5f2c9a1e7b3d", "model": "kwsd-default", "labels": LABELS, "state": self.state}
@@ -48,7 +48,7 @@ class Daemon:
             "model": "kwsd-default",
             "paused_until": None,
             "armed": {"stop": {"until": None, "threshold": 0.5}},
-            "listeners": {"default": {"level_dbfs": -41.5}},
+            "listeners": {"default": {"level_dbfs": -41.5, "thresholds": {"stop": 0.6}, "on_demand": ["stop"]}},
         }
 
     def control(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
 def daemon(tmp_path: Path, *arguments: str | Path, **how: object) -> Iterator[tuple[Kwsd, str]]:
     port = free_port()
     path = tmp_path / "kwsd.yaml"
-    path.write_text(f"http: {{listen: '127.0.0.1:{port}'}}\n")
+    path.write_text(f"http: {{listen: '127.0.0.1:{port}'}}\nrecognize: {{on_demand: [off]}}\n")
     with running("--config", path, *arguments, **how) as kwsd:  # type: ignore[arg-type]
         kwsd.wait_for_log("is served")
         yield kwsd, f"http://127.0.0.1:{port}/"
@@ -70,6 +70,15 @@ def test_it_shows_what_is_heard_and_pauses_it(microphone: VirtualMic, speech: Pa
             pictures(page)
         counted = "document.getElementById('counters').textContent"
         page.wait_for(f"{counted}.includes('words heard')")
+        page.press("p")
+        page.wait_for(f"{STATE} === 'paused'")
+        assert page.value("document.getElementById('pause').textContent") == "Resume"
+        page.value("document.getElementById('pause').click()")
+        page.wait_for(f"{STATE} === 'listening'")
+        arm = "[...document.querySelectorAll('#words li')].find(each => each.textContent.startsWith('off'))"
+        page.wait_for(f"!{arm}.querySelector('button').hidden")
+        page.value(f"{arm}.querySelector('button').click()")
+        page.wait_for(f"{arm}.querySelector('button').textContent === 'Armed'")
         kwsd.stop()
         page.wait_for(f"{STATE} === 'gone'")
         page.errors.clear()  # the browser tells that it cannot connect

@@ -42,8 +42,7 @@ class House:
             "detections": 3,
             "samples_lost": 0,
             "armed": {},
-            "on_demand": ["stop"],
-            "listeners": {"default": {"level_dbfs": -41.5}},
+            "listeners": {"default": {"level_dbfs": -41.5, "on_demand": ["stop"]}},
         }
         self.services = Services(self.hello, lambda: self.snapshot, lambda *_: None, self.control, dict)
 

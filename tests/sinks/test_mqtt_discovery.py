@@ -119,7 +119,6 @@ def test_the_sensors_show_the_snapshot() -> None:
     values = discovery.sensors(house.snapshot)
     shown = [rendered(components[name]["value_template"], values) for name in ("level", "detections", "samples_lost")]
     assert shown == ["-41.5", "3", "0"]
-    assert discovery.sensors({"detections": 0, "samples_lost": 0})["level_dbfs"] is None
     assert components["level"]["expire_after"] > 2 * discovery.SENSORS_EVERY_S
 
 
@@ -138,7 +137,7 @@ def test_it_is_told_at_each_connect_when_home_assistant_starts_and_when_the_word
         watcher.publish("homeassistant/status", "online")
         wait_until(lambda: len(watcher.of(topic)) == 2, "when Home Assistant starts")
         assert watcher.of(topic)[0].payload == watcher.of(topic)[1].payload
-        house.snapshot["on_demand"] = ["go"]
+        house.snapshot["listeners"]["default"]["on_demand"] = ["go"]
         sink.put(LISTENING)
         wait_until(lambda: len(watcher.of(topic)) == 3, "when a reload makes another word one on demand")
         assert "armed_go" in watcher.of(topic)[2].json["components"]

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 BODY_MAX_BYTES = 4096
 KEEPALIVE_S = 15.0
-WELL = frozenset({State.LISTENING, State.DEGRADED, "paused"})
+WELL = frozenset({State.LISTENING, State.DEGRADED, State.PAUSED})
 """The states in which `/health` is 200."""
 
 FILES = {

@@ -108,10 +108,8 @@ def _gauges(now: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
     yield "kwsd_stride_seconds", "From one scored clip to the next.", now["stride_ms"] / 1000
     yield "kwsd_resident_memory_bytes", "Of kwsd and the process that captures.", now["rss_mb"] * 2**20
     yield "kwsd_socket_clients", "Subscribers of the socket, and open pages.", now["clients"]
-    yield "kwsd_armed_words", "Words that are armed.", len(now.get("armed", ()))
-    levels = [each.get("level_dbfs") for each in now.get("listeners", {}).values()]
-    if heard := [level for level in levels if level is not None]:
-        yield "kwsd_level_dbfs", "The signal's level.", max(heard)
+    yield "kwsd_armed_words", "Words that are armed.", len(now["armed"])
+    yield "kwsd_level_dbfs", "The signal's level.", max(each["level_dbfs"] for each in now["listeners"].values())
 
 
 def _counters(now: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:

@@ -69,10 +69,8 @@ def message(node: str, model: str, words: Sequence[str], on_demand: Sequence[str
 
 def sensors(snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """What the diagnostic sensors show of a snapshot."""
-    levels = [each.get("level_dbfs") for each in snapshot.get("listeners", {}).values()]
-    heard = [level for level in levels if level is not None]
     return {
-        "level_dbfs": max(heard) if heard else None,
+        "level_dbfs": max(each["level_dbfs"] for each in snapshot["listeners"].values()),
         "detections": snapshot["detections"],
         "samples_lost": snapshot["samples_lost"],
     }

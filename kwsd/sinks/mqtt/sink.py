@@ -266,7 +266,7 @@ class MqttSink(Sink):
         snapshot = self._services.snapshot()
         if (state := self._state) is not None:
             self._board.hold(self._topics.state, _payload(state.to_dict()))
-        self._board.hold(self._topics.armed, _payload(snapshot.get("armed", {})))
+        self._board.hold(self._topics.armed, _payload(snapshot["armed"]))
         where = discovery.topic(self.settings.discovery_prefix, self.settings.node_in_force)
         if self._announced and (self._announced != where or not self.settings.discovery):
             self._board.clear(self._announced)
@@ -279,7 +279,8 @@ class MqttSink(Sink):
         hello = self._services.hello()
         taken = hello["labels"] if self.only is None else self.only.intersection(hello["labels"])
         words = [word for word in hello["labels"] if word in taken and word not in SPECIAL_LABELS]
-        on_demand = [word for word in words if word in snapshot.get("on_demand", ())]
+        armed_first = {word for each in snapshot["listeners"].values() for word in each["on_demand"]}
+        on_demand = [word for word in words if word in armed_first]
         node, control = self.settings.node_in_force, self.settings.control
         return discovery.message(node, hello["model"], words, on_demand, control=control)
 

@@ -172,6 +172,7 @@ async function look() {
     row.arm.textContent = armed ? "Armed" : "Arm";
     row.arm.setAttribute("aria-pressed", String(armed));
   }
+  $("words").classList.toggle("arming", [...rows.values()].some((row) => !row.arm.hidden));
   showCounters(snapshot);
 }
 
