@@ -11,6 +11,8 @@ model's own recogniser, as the daemon would:
     an hour        events of the word in running speech of the validation set, in its half of the readers
     old words      clips of the words that the model knows, named right before and after
 
+and, where asked for, takes by a synthesiser, tried on clips by people.
+
 `--part choose` takes the first half of the people and of the readers, and clips of the validation set: by it settings
 were chosen. `--part report` takes the other half, and clips of the testing set. --template tells the same of the
 nearest template by dynamic time warping over frames (Raven works so), at the lowest threshold that keeps to one event
@@ -35,7 +37,8 @@ from kwsd_train.data import which_set
 from kwsd.audio.signal import fit, word_extent, word_power
 from kwsd.frontend import create
 from kwsd.learn import embedding
-from kwsd.learn.lesson import STREAM_STRIDE_MS, expect, joined, take_of
+from kwsd.learn.lesson import STREAM_STRIDE_MS, Take, expect, joined, take_of
+from kwsd.learn.sources import VOICES, synthesized
 from kwsd.learn.student import Student, choose_threshold
 from kwsd.learn.windows import coloured_noise
 from kwsd.recognize.recognize_commands import RecognizeCommands
@@ -259,11 +262,10 @@ class Table:
 HEAD = "| takes | cases | heard | at 10 dB | other words | an hour | old words % | threshold | expected |"
 
 
-def case(corpus: Corpus, word: str, takes: list[Path], tests: list[Path], others: list[Path], table: Table) -> None:
+def case(corpus: Corpus, word: str, taken: list[Take], tests: list[Path], others: list[Path], table: Table) -> None:
     student = corpus.student
     kept = student.model.labels
     lesson = student.lesson(word, kept)
-    taken = [corpus.take(path) for path in takes]
     row = lesson.row(joined([take.examples for take in taken]))
     expectation = expect(lesson, taken)
     threshold = choose_threshold(expectation, student.model.recognize)
@@ -276,7 +278,7 @@ def case(corpus: Corpus, word: str, takes: list[Path], tests: list[Path], others
     table.hour.append(sum(map(heard.events, speech)) / hours)
     table.old.append(heard.right(*corpus.old_words()))
     table.thresholds.append(threshold)
-    table.expected.append(expectation.heard(threshold) / len(takes))
+    table.expected.append(expectation.heard(threshold) / len(taken))
 
 
 def one_person(corpus: Corpus, word: str, takes: int, people: int) -> list[tuple[list[Path], list[Path], list[Path]]]:
@@ -310,6 +312,7 @@ def main() -> int:
     add("--words", default="zero,eight,five,one", metavar="W,...")
     add("--one", default="2,4", metavar="N,...", help="takes by one person; nobody has more than 5 (default: 2,4)")
     add("--several", default="5,10,20", metavar="N,...", help="takes by as many people (default: 5,10,20)")
+    add("--synthesized", action="store_true", help="takes by espeak-ng and flite, too")
     add("--template", action="store_true", help="measure the nearest template instead")
     add("--people", type=int, default=PEOPLE, metavar="N", help="people of a word, one after another (default: 12)")
     add("--part", choices=("choose", "report"), default="report")
@@ -325,8 +328,15 @@ def main() -> int:
                     if args.template:
                         nearest_case(corpus, takes, tests, others, table)
                     else:
-                        case(corpus, word, takes, tests, others, table)
+                        case(corpus, word, [corpus.take(path) for path in takes], tests, others, table)
             print(table.row(f"{count}, {title}"), flush=True)
+    if args.synthesized:
+        table = Table()
+        for word in args.words.split(","):
+            spoken = synthesized(word, VOICES, corpus.model.sample_rate_hz, corpus.model.clip_samples)
+            taken = [take_of(corpus.model, signal, number) for number, signal in enumerate(spoken)]
+            case(corpus, word, taken, several(corpus, word, 1, 1)[0][1], [], table)
+        print(table.row(f"{VOICES}, synthesized"), flush=True)
     return 0
 
 

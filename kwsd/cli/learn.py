@@ -182,7 +182,7 @@ def _takes_of(args: argparse.Namespace, student: "Student") -> "tuple[list[str],
 
     model = student.model
     if args.synthesize:
-        spoken = sources.synthesized(args.say or args.word, VOICES, model.sample_rate_hz, model.clip_samples)
+        spoken = sources.synthesized(args.say or args.word, sources.VOICES, model.sample_rate_hz, model.clip_samples)
         return [f"voice {number}" for number in range(1, len(spoken) + 1)], spoken
     if args.folder is None:
         recorded = _record(args, student)
@@ -193,9 +193,6 @@ def _takes_of(args: argparse.Namespace, student: "Student") -> "tuple[list[str],
         why = f"{len(found)} of {len(paths)} takes are of use, and {TAKES_LEAST} are required"
         raise InputError(str(args.folder), why, "Record more.")
     return [path.name for path, _ in found], [signal for _, signal in found]
-
-
-VOICES = 20
 
 
 def _record(args: argparse.Namespace, student: "Student") -> "list[Signal]":

@@ -15,6 +15,9 @@ from kwsd.learn import speech_engines
 LONGEST_CLIPS = 4
 """A recording of a take is at most so many clips long."""
 
+VOICES = 20
+"""Takes by a synthesiser, each by another voice."""
+
 TEMPOS, PITCHES = (0.85, 1.0, 1.15), (0.9, 1.0, 1.1)
 ENGINES = ("espeak-ng", "flite")
 SPOKEN_BELOW_PEAK_DB = 40.0

@@ -28,6 +28,7 @@ from kwsd.config.read import all_keys
 from kwsd.daemon.control import Control
 from kwsd.errors import ConfigError, InputError, KwsdError, ModelError
 from kwsd.events import DetectionEvent, json_line
+from kwsd.learn import examples
 from kwsd.model import metadata
 from kwsd.model.description import describe
 from kwsd.model.tflite import cost, graph
@@ -49,6 +50,7 @@ from kwsd.validation import yaml as yaml_strict
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS = ROOT / "tests" / "data" / "clips"
 RATE_HZ = 16_000
+FEATURES = 4  # of a model that learns
 FED_BYTES = 60_000  # of one input: less than a pipe or a socket takes without a reader
 SAMPLES_MAX = 50 * FED_BYTES  # of one input, at any rate that is not absurd
 
@@ -129,6 +131,16 @@ def run_metadata(data: bytes) -> None:
         one_line(error)
     else:
         json_line(found)
+
+
+def run_examples(data: bytes) -> None:
+    """What a learned model remembers of its words; a bank of negatives is read the same way."""
+    try:
+        found = examples.unpack(data, FEATURES, "x.tflite")
+    except ModelError as error:
+        one_line(error)
+    else:
+        assert all(part.word.shape[1] == part.others.shape[1] == FEATURES for part in found.words.values())
 
 
 # Recordings.
@@ -406,6 +418,12 @@ def _metadata() -> list[bytes]:
     return [bytes(found.metadata["KWSD"]) for found in map(graph.read, _models()) if "KWSD" in found.metadata]
 
 
+def _examples() -> list[bytes]:
+    part = np.linspace(0, 1, 6 * FEATURES).reshape(6, FEATURES)
+    words = {"lumos": examples.Examples(part, part[:2]), "größer": examples.Examples(part[:1], part[:0])}
+    return [examples.pack(examples.Memory("tiny", "0" * 64, memory)) for memory in ({}, words)]
+
+
 def _configs() -> list[bytes]:
     return [(ROOT / "examples" / "kwsd.yaml").read_bytes(), b"only: [stop, go]\nsinks:\n- {type: stdout}\n"]
 
@@ -476,6 +494,7 @@ TARGETS = {
     "labels": Target(run_labels, lambda: [b"_silence_\n_unknown_\nyes\nno\n", "größer\r\n".encode("utf-8-sig")]),
     "model": Target(run_model, _models, (b"TFL3", b"PK\3\4", b"PK\5\6", struct.pack("<i", -4))),
     "metadata": Target(run_metadata, _metadata, (*_JSON, b'"frontend"', b'"recognize"', b'"thresholds"', b'"labels"')),
+    "examples": Target(run_examples, _examples, (b"PK\3\4", b"PK\1\2", b"\x93NUMPY", b"'descr': '|u1'", b"'shape': (")),
     "pipe": Target(
         run_pipe,
         lambda: [bytes([way, way & 1]) + wav for way in (0, 255) for wav in _wavs()] + [b"\x05\x01" + bytes(99)],
