@@ -13,6 +13,7 @@ from kwsd_train import cli as training
 from kwsd.client import Connection
 from tests.faults.test_sinks_together import audio, feed
 from tests.helpers.kwsd_process import DEMO, LIMIT_S, demo_words, in_order, run, running
+from tests.learn.conftest import CLIPS, takes_of
 
 
 def configured(folder: Path, **settings: int) -> Path:
@@ -113,3 +114,32 @@ def test_the_folder_sorted_by_a_person_is_one_that_kwsd_train_takes(tmp_path, ca
     assert training.main(["check-data", *flags, "--testing_percentage", "0"]) == 0
     said = capsys.readouterr().out
     assert "fail" not in said, said
+
+
+def test_from_a_false_alarm_to_a_model_that_does_not_fire_at_it(tmp_path):
+    """The end of "zero" alone, as in "hero", fires; its recording is held against it, and "zero" is heard as before."""
+    (tmp_path / "takes").mkdir()
+    for number, take in enumerate(takes_of("zero", 6)):
+        soundfile.write(tmp_path / "takes" / f"{number}.wav", take, 16_000)
+    model = str(tmp_path / "zero.tflite")
+
+    def learn(*arguments: str) -> None:
+        command = [sys.executable, "-m", "kwsd", "learn", *arguments]
+        subprocess.run(command, check=True, capture_output=True, timeout=3 * LIMIT_S)
+
+    def heard(said: list[np.ndarray]) -> int:
+        silence = np.random.default_rng(9).normal(0, 1e-4, 32_000)
+        pieces = [piece for take in said for piece in (silence, take)]
+        soundfile.write(tmp_path / "evening.wav", np.concatenate([*pieces, silence]), 16_000)
+        listening = ("--config", configured(tmp_path), "--model", model, "--source", tmp_path / "evening.wav")
+        return run(*listening).words.count("zero")
+
+    whole, _ = soundfile.read(min(CLIPS.glob("zero/*.flac")))
+    end_of_it = whole * (np.arange(len(whole)) > 7000)
+    learn("zero", "--from", str(tmp_path / "takes"), "--output", model)
+    assert heard([end_of_it]) == 1
+    [false_alarm] = recordings(tmp_path)
+    assert false_alarm.parent.name == "zero"
+    learn("--model", model, "--not", str(false_alarm))
+    assert heard([end_of_it]) == 0
+    assert heard(takes_of("zero", 4, seed=7)) == 4
