@@ -116,27 +116,6 @@ class ScoresEvent:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RecordingEvent:
-    """The audio around a detection, for sinks of this process that keep it.
-
-    Attributes:
-        of: what was heard.
-        samples: int16, shape (n,), at ``rate_hz``; shorter than wanted where the stream had a gap or an end.
-        start: position of the first sample in the stream, lost samples counted in.
-    """
-
-    of: DetectionEvent
-    samples: "NDArray[np.int16]"
-    rate_hz: int
-    start: int
-
-    type = "recording"
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"type": self.type, "id": self.of.id, "rate_hz": self.rate_hz, "start": self.start}
-
-
 @dataclass(frozen=True, slots=True)
 class PeakEvent:
     """A rise of a word's averaged score, and what became of it; keys as in docs/events.md.
@@ -168,6 +147,27 @@ class PeakEvent:
             "model": self.model,
             "listener": self.listener,
         }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingEvent:
+    """The audio around a detection or a near miss, for sinks of this process that keep it.
+
+    Attributes:
+        of: what was heard, or nearly.
+        samples: int16, shape (n,), at ``rate_hz``; shorter than wanted where the stream had a gap or an end.
+        start: position of the first sample in the stream, lost samples counted in.
+    """
+
+    of: DetectionEvent | PeakEvent
+    samples: "NDArray[np.int16]"
+    rate_hz: int
+    start: int
+
+    type = "recording"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"type": self.type, "label": self.of.label, "rate_hz": self.rate_hz, "start": self.start}
 
 
 Event = DetectionEvent | StatusEvent | ScoresEvent | PeakEvent | RecordingEvent

@@ -42,6 +42,8 @@ def in_words(snapshot: Message) -> Iterator[str]:
     for label, armed in snapshot.get("armed", {}).items():
         until = f" until {_local(armed['until'])}" if armed["until"] else ""
         yield f"armed: {label}{until}, threshold {armed['threshold']:g}"
+    for folder in snapshot.get("recordings", ()):
+        yield f"recordings are kept in {folder}"
     for name, counts in snapshot["sinks"].items():
         yield f"{name}: {_counts(counts)}"
     yield f"CPU {_duration(snapshot['cpu_s'])}, memory {snapshot['rss_mb']:.0f} MB, {snapshot['clients']} clients"

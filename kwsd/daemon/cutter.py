@@ -6,14 +6,17 @@ from typing import NamedTuple
 import numpy as np
 
 from kwsd.audio.recent import RecentAudio, Samples, span_ms
-from kwsd.events import DetectionEvent, Event, RecordingEvent
+from kwsd.events import DetectionEvent, Event, PeakEvent, RecordingEvent
 
 HINDSIGHT_MS = 5000
-"""An event may be about something that long ago, and a file is read a tenth of a second at a time."""
+"""A peak is told when it is over, up to 3 s after its height; blocks of audio gather, or come from a file at once."""
+
+NEAR_MISSES = ("below_threshold", "speech")
+"""Outcomes of peaks that were nearly words."""
 
 
 class _Wish(NamedTuple):
-    event: DetectionEvent
+    event: DetectionEvent | PeakEvent
     start: int
     end: int
 
@@ -42,7 +45,16 @@ class Cutter:
     def publish(self, event: Event) -> None:
         """Hands an event on, and remembers that its audio is wanted."""
         self._publish(event)
-        if self._kept_ms is not None and isinstance(event, DetectionEvent):
+        if isinstance(event, DetectionEvent):
+            self._wish(event)
+
+    def remember(self, peak: PeakEvent) -> None:
+        """Remembers that the audio of a near miss is wanted; other peaks are told as what they came to."""
+        if peak.outcome in NEAR_MISSES:
+            self._wish(peak)
+
+    def _wish(self, event: DetectionEvent | PeakEvent) -> None:
+        if self._kept_ms is not None:
             start_ms, end_ms = span_ms(event.audio_ms, *self._kept_ms)
             self._wishes.append(_Wish(event, self._samples(start_ms), self._samples(end_ms)))
 

@@ -293,18 +293,19 @@ class SpotterThread:
 
     def _peak(self, peak: Peak) -> None:
         wanted = peak.label in self.only or peak.verdict is not Verdict.FIRED
-        self._tell_peak(
-            PeakEvent(
-                label=peak.label,
-                score=peak.score,
-                threshold=peak.threshold,
-                outcome=peak.verdict.value if wanted else "not_wanted",
-                audio_ms=peak.audio_ms,
-                time=rfc3339(self._moment_s(peak.audio_ms)),
-                model=self._model,
-                listener=self._listener,
-            )
+        event = PeakEvent(
+            label=peak.label,
+            score=peak.score,
+            threshold=peak.threshold,
+            outcome=peak.verdict.value if wanted else "not_wanted",
+            audio_ms=peak.audio_ms,
+            time=rfc3339(self._moment_s(peak.audio_ms)),
+            model=self._model,
+            listener=self._listener,
         )
+        self._tell_peak(event)
+        if peak.label in self.only:
+            self._cutter.remember(event)
 
     def _tell_scores(self) -> None:
         now, averages = time.monotonic(), self.spotter.averages

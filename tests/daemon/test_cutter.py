@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kwsd.audio.recent import span_ms
 from kwsd.daemon.cutter import HINDSIGHT_MS, Cutter
-from kwsd.events import RecordingEvent
+from kwsd.events import PeakEvent, RecordingEvent
 from tests.sinks.conftest import detection
 
 RATE_HZ = 1000  # a sample a millisecond, each of them its position
@@ -51,6 +51,19 @@ def test_each_event_has_one_recording_of_the_audio_around_it(before_ms, after_ms
         recording = recordings.get(event.seq)
         assert (recording.samples.tolist() if recording else []) == expected
         assert recording is None or (recording.start, recording.rate_hz) == (expected[0], RATE_HZ)
+
+
+def test_near_misses_are_cut_and_other_peaks_are_what_they_came_to():
+    published = []
+    cutter = Cutter(published.append, lambda: (700, 300), RATE_HZ)
+    cutter.push(np.zeros(6000, np.float32))
+    outcomes = ("below_threshold", "speech", "fired", "held", "suppressed", "not_armed", "not_wanted")
+    peaks = [PeakEvent("stop", 0.5, 0.6, outcome, 3000, "t", "m") for outcome in outcomes]
+    for peak in peaks:
+        cutter.remember(peak)
+    cutter.finish()
+    assert [event.of for event in published] == peaks[:2], "the peaks themselves are told by others"
+    assert [(event.start, len(event.samples)) for event in published] == [(2000, 1000)] * 2
 
 
 def test_it_waits_for_the_audio_after_a_word_and_no_longer():

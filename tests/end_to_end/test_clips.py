@@ -16,7 +16,7 @@ from tests.helpers.kwsd_process import DEMO, LIMIT_S, demo_words, in_order, run,
 from tests.learn.conftest import CLIPS, takes_of
 
 
-def configured(folder: Path, **settings: int) -> Path:
+def configured(folder: Path, **settings: int | str) -> Path:
     path = folder / "kwsd.yaml"
     more = "".join(f", {name}: {value}" for name, value in settings.items())
     path.write_text(f"sinks:\n- {{type: stdout}}\n- {{type: clips, folder: {folder}/clips{more}}}\n")
@@ -71,10 +71,26 @@ def test_a_running_one_says_so_and_its_end_keeps_what_it_has(tmp_path):
             while (message := asking.receive(LIMIT_S))["type"] != "snapshot":
                 pass
         assert message["recordings"] == [f"{tmp_path}/clips"]
+        command = [sys.executable, "-m", "kwsd", "status", "--socket", str(tmp_path / "s")]
+        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT_S).stdout
+        assert f"recordings are kept in {tmp_path}/clips\n" in told
         code, _ = kwsd.stop()
         kwsd.process.stdin.close()
     assert code == 0
     assert len(recordings(tmp_path)) == len(kwsd.lines)
+
+
+def test_near_misses_are_kept_apart_and_named_by_the_model(tmp_path):
+    """With thresholds that hardly anything passes, every word of the demo nearly fires."""
+    path = configured(tmp_path, peaks="true")
+    path.write_text(path.read_text() + "recognize: {detection_threshold: 0.99}\n")
+    kwsd = run("--config", path, "--source", DEMO)
+    near = sorted((tmp_path / "clips").glob("_peak_/*/*.flac"), key=lambda each: each.name)
+    assert kwsd.words == [] and in_order([each.parent.name for each in near], demo_words()) >= 12
+    command = [sys.executable, "-m", "kwsd", "label", "default", "--json", *map(str, near)]
+    lines = subprocess.run(command, check=True, capture_output=True, timeout=LIMIT_S).stdout.splitlines()
+    named = [json.loads(line)["label"] for line in lines]
+    assert sum(label == each.parent.name for label, each in zip(named, near, strict=True)) >= 12
 
 
 def test_a_reload_turns_it_on_and_off(tmp_path):

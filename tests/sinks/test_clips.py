@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kwsd import config
 from kwsd.cli.check_config import sink_faults
 from kwsd.errors import ConfigError
-from kwsd.events import RecordingEvent
+from kwsd.events import PeakEvent, RecordingEvent
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.clips.settings import ClipsSettings
 from kwsd.sinks.clips.shelf import Shelf, _folder_name
@@ -83,6 +83,15 @@ def test_events_alone_and_words_that_are_not_wanted_are_not_kept(serve, tmp_path
     bus.publish(recording(label="stop"))
     assert drained(bus) == (0, 0, 0)
     assert files(tmp_path / "clips") == []
+
+
+@pytest.mark.parametrize("peaks", [False, True])
+def test_near_misses_are_kept_where_they_are_wanted(serve, tmp_path, peaks):
+    bus = serve(peaks=peaks)
+    near_miss = PeakEvent("stop", 0.5, 0.6, "below_threshold", 52_340, "2026-11-21T09:30:00.125Z", "m")
+    bus.publish(RecordingEvent(near_miss, recording().samples, 16_000, recording().start))
+    assert drained(bus) == (0, int(peaks), 0)
+    assert files(tmp_path / "clips") == ["_peak_/stop/20261121-09_nohash_3000125.flac"] * peaks
 
 
 def test_a_sink_takes_its_part_of_what_others_wanted_more_of(serve, tmp_path):

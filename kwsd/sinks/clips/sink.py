@@ -7,7 +7,7 @@ from typing import Self
 
 from kwsd.audio.recent import span_ms
 from kwsd.errors import ConfigError, UnavailableError
-from kwsd.events import Event, RecordingEvent
+from kwsd.events import Event, PeakEvent, RecordingEvent
 from kwsd.sinks.clips.settings import ClipsSettings
 from kwsd.sinks.clips.shelf import Shelf
 from kwsd.sinks.sink import Services, Sink
@@ -19,7 +19,7 @@ QUEUE_BYTES = 16 * 2**20  # of samples at 16 kHz
 
 
 class ClipsSink(Sink):
-    """Writes the audio around each detection as FLAC into a folder of words.
+    """Writes the audio around each detection, and each near miss, as FLAC into a folder of words.
 
     Where a file cannot be written, that is told once, each recording that is lost is counted as dropped, and the next
     one is tried again.
@@ -58,7 +58,9 @@ class ClipsSink(Sink):
         )
 
     def put(self, event: Event) -> None:
-        if isinstance(event, RecordingEvent) and (self.only is None or event.of.label in self.only):
+        if not isinstance(event, RecordingEvent) or (self.only is not None and event.of.label not in self.only):
+            return
+        if self.settings.peaks or not isinstance(event.of, PeakEvent):
             super().put(event)
 
     def run(self) -> None:
@@ -78,7 +80,9 @@ class ClipsSink(Sink):
         if data is None:
             return False
         try:
-            path = self._shelf.keep(event.of.label, False, datetime.fromisoformat(event.of.time), data)
+            path = self._shelf.keep(
+                event.of.label, isinstance(event.of, PeakEvent), datetime.fromisoformat(event.of.time), data
+            )
         except OSError as error:
             self._tell(error)
             return False
