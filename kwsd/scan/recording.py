@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kwsd.audio.file import FileSource, SoundFileDecoder, open_source
+from kwsd.audio.file import Decoder, FileSource, SoundFileDecoder
+from kwsd.audio.pipe import PipeDecoder
 from kwsd.audio.source import Block, End
 from kwsd.errors import InputError
 from kwsd.scan.chunks import Samples
@@ -80,27 +81,28 @@ def read_all(path: str, name: str, rate_hz: int, channel: int, gain_db: float) -
 
 
 def _open(path: str, name: str, rate_hz: int, channel: int, gain_db: float) -> FileSource:
-    """As ``--source`` opens it; then whatever else libsndfile reads (MP3, AIFF, CAF, ...); then through ffmpeg."""
-    from kwsd.scan import ffmpeg
+    """As ``--source`` opens it, what else libsndfile reads (MP3, AIFF, CAF, ...) too, the rest through ffmpeg."""
+    return FileSource(name, _any_decoder(path, name, rate_hz, channel), rate_hz, realtime=False, gain_db=gain_db)
 
+
+def _any_decoder(path: str, name: str, rate_hz: int, channel: int) -> Decoder:
     if not Path(path).is_file():
-        raise InputError(name, "this is a directory" if Path(path).is_dir() else _why_not(path))
+        raise InputError(name, "it is not a file")
     try:
-        return open_source(path, rate_hz, channel=channel, gain_db=gain_db, decode_ms=DECODE_MS)
+        first = _decoder(path, name, 0)
     except InputError as fault:
-        if Path(path).stat().st_size == 0 or "channel" in fault.why:
-            raise InputError(name, fault.why, fault.mend) from fault
-        reason = fault
-    try:
-        decoder = _decoder(path, name, channel)
-    except InputError as fault:
-        if "channel" in fault.why:
+        if version(path, name).bytes == 0:
             raise
-        return FileSource(name, ffmpeg.Decoder(path, name, channel, reason), rate_hz, realtime=False, gain_db=gain_db)
-    if not decoder.frames:
-        decoder.close()
+        from kwsd.scan import ffmpeg
+
+        return ffmpeg.Decoder(path, name, channel, fault)
+    first.close()
+    if first.frames:
+        return _decoder(path, name, channel)
+    if first.container != "WAV":
         raise InputError(name, "it holds no samples")
-    return FileSource(name, decoder, rate_hz, realtime=False, gain_db=gain_db)
+    # A WAV whose writer never came back to fill in its sizes, which libsndfile does not read.
+    return PipeDecoder(name, os.open(path, os.O_RDONLY), rate_hz, 1, channel)
 
 
 def _decoder(path: str, name: str, channel: int) -> SoundFileDecoder:
@@ -113,10 +115,6 @@ def _decoder(path: str, name: str, channel: int) -> SoundFileDecoder:
     except BaseException:
         file.close()
         raise
-
-
-def _why_not(path: str) -> str:
-    return "it is not a file" if os.path.lexists(path) and Path(path).exists() else "No such file or directory"
 
 
 def _blocks(source: FileSource) -> Iterator[Samples]:

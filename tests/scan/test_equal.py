@@ -65,6 +65,16 @@ def test_other_rates_codecs_and_channels_give_what_source_hears(recording, name,
     assert found == heard_by_the_daemon(scorer.model, path, channels - 1)
 
 
+def test_a_wav_whose_sizes_were_never_filled_in(recording):
+    path = recording(samples=8 * 16000)
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = bytes(4)
+    path.write_bytes(data)
+    hearing, scorer = hearing_of("tiny", 50)
+    found, outcome = scanned(path, hearing, scorer, HerePool())
+    assert found == heard_by_the_daemon(scorer.model, path) and outcome.duration_ms == 8000
+
+
 @pytest.mark.parametrize("rate_hz", [16000, 44100])
 def test_there_is_something_to_find(recording, rate_hz):
     hearing, scorer = hearing_of("default", 100)
