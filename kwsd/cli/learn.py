@@ -97,10 +97,10 @@ def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
     learned = student.learn(args.word, takes, wrong, output.stem, only_new=args.only_new)
     _write(output, learned.content)
     if args.json:
-        told = {"output": str(output), **report.to_dict(args.word, learned.expectation, learned.threshold)}
+        told = {"output": str(output), **report.to_dict(args.word, learned)}
         print(encode(told))
         return 0
-    for line in report.lines(args.word, learned.expectation, learned.threshold, names):
+    for line in report.lines(args.word, learned, names):
         print(line)
     print(f"written: {output}. Hear it: kwsd --model {output}")
     return 0

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kwsd.learn.lesson import Expectation
+
+if TYPE_CHECKING:
+    from kwsd.learn.student import Learned
 
 RESEMBLES_SHARE = 0.05
 RESEMBLES_LEAST = 2
@@ -30,23 +33,26 @@ def strangers(expectation: Expectation, threshold: float) -> list[int]:
     return [number for number, score in enumerate(expectation.takes, 1) if score <= threshold]
 
 
-def to_dict(word: str, expectation: Expectation, threshold: float) -> dict[str, Any]:
+def to_dict(word: str, learned: "Learned") -> dict[str, Any]:
+    expectation, threshold = learned.expectation, learned.threshold
     return {
         "word": word,
         "takes": len(expectation.takes),
         "heard": expectation.heard(threshold),
         "threshold": threshold,
-        "false_alarms_per_hour": round(expectation.false_alarms_per_hour(threshold), 2),
+        "speech_threshold": learned.speech_threshold,
+        "false_alarms_per_hour": round(expectation.false_alarms_per_hour(learned.speech_threshold), 2),
         "speech_hours": round(expectation.hours, 3),
         "resembles": {label: round(share, 3) for label, share in resembles(expectation, threshold).items()},
         "take_scores": [round(score, 3) for score in expectation.takes],
     }
 
 
-def lines(word: str, expectation: Expectation, threshold: float, names: Sequence[str]) -> list[str]:
+def lines(word: str, learned: "Learned", names: Sequence[str]) -> list[str]:
     """For people. ``names`` are what the takes are called."""
+    expectation, threshold = learned.expectation, learned.threshold
     count, heard = len(expectation.takes), expectation.heard(threshold)
-    an_hour = expectation.false_alarms_per_hour(threshold)
+    an_hour = expectation.false_alarms_per_hour(learned.speech_threshold)
     told = [
         f"{word}: {heard} of {count} takes heard, each by what the others taught; threshold {threshold:g}",
         f"false alarms: {an_hour:.1f} an hour of running speech ({expectation.hours:.2f} h of it come with the model)",

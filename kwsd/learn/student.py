@@ -43,11 +43,13 @@ class Learned:
     Attributes:
         content: the .tflite file.
         threshold: what the word's averaged score has to be above.
+        speech_threshold: the same in running speech.
         expectation: by leave-one-out.
     """
 
     content: bytes
     threshold: float
+    speech_threshold: float
     expectation: Expectation
 
 
@@ -102,15 +104,16 @@ class Student:
         row = lesson.row(found)
         expectation = expect(lesson, taken)
         threshold = choose_threshold(expectation, self.model.recognize)
+        in_speech = max(threshold, surer_in_speech(self.model.recognize))
         facts = {
             "takes": len(takes),
             "heard": expectation.heard(threshold),
-            "false_alarms_per_hour": round(expectation.false_alarms_per_hour(threshold), 2),
+            "false_alarms_per_hour": round(expectation.false_alarms_per_hour(in_speech), 2),
         }
         rows = {**{label: self._row(label) for label in kept}, word: row}
         words = {label: value for label, value in self._memory.words.items() if label in kept} | {word: found}
         content = self._written(rows, words, {word: threshold}, {word: facts}, name)
-        return Learned(content, threshold, expectation)
+        return Learned(content, threshold, in_speech, expectation)
 
     def check_word(self, word: str) -> None:
         """UsageError for a word that cannot be learned: a name that is none, or one that the model came with."""
@@ -207,11 +210,16 @@ def _with_counterexamples(examples: Examples, wrong: Doubles) -> Examples:
     return Examples(examples.word, np.concatenate([examples.others, *COUNTEREXAMPLE_WEIGHT * [wrong]]))
 
 
+def surer_in_speech(recognize: Mapping[str, Any]) -> float:
+    """What a word's score has to be above, too, in running speech, by a model's settings; 0 where they do not say."""
+    return float(recognize.get("speech_threshold", 0.0)) if recognize.get("mode") == "repeat" else 0.0
+
+
 def choose_threshold(expectation: Expectation, recognize: Mapping[str, Any]) -> float:
     """The lowest threshold that keeps to FALSE_ALARMS_PER_HOUR in the bank's running speech, by the model's own rule
     for it, and to RAW_FALSE_ALARMS_PER_HOUR without.
     """
-    surer = float(recognize.get("speech_threshold", 0.0)) if recognize.get("mode") == "repeat" else 0.0
+    surer = surer_in_speech(recognize)
     steps = round((THRESHOLD_MOST - THRESHOLD_LEAST) / THRESHOLD_STEP)
     for step in range(steps):
         threshold = round(THRESHOLD_LEAST + step * THRESHOLD_STEP, 2)

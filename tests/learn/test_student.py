@@ -48,6 +48,7 @@ def test_the_word_is_heard_and_takes_were_expected_to_be(learned):
     assert found.expectation.heard(found.threshold) >= 5, found.expectation.takes
     assert model.recognize["thresholds"]["zero"] == found.threshold
     assert found.expectation.false_alarms_per_hour(found.threshold) <= 3
+    assert found.expectation.false_alarms_per_hour(found.speech_threshold) <= 1
 
 
 def test_old_words_are_heard_as_before(learned):

@@ -23,9 +23,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_the_models_with_their_weights(wheel: Path) -> None:
     """Every model of models/ is in it, so that `kwsd --model default` works without the source tree."""
     inside = set(zipfile.ZipFile(wheel).namelist())
-    shipped = {path.name for path in (ROOT / "models").glob("*.tflite")} | {
-        path.name for path in (ROOT / "models").glob("*.weights.h5")
-    }
+    endings = (".tflite", ".weights.h5", ".negatives.npz")
+    shipped = {path.name for path in (ROOT / "models").iterdir() if path.name.endswith(endings)}
     assert "default.tflite" in shipped
     assert {f"kwsd/data/models/{name}" for name in shipped} <= inside
     assert {"kwsd/daemon/daemon.py", "kwsd_train/cli.py"} <= inside
