@@ -165,7 +165,7 @@ def share(flags: Sequence[bool]) -> str:
 class Nearest:
     """The nearest template: takes against streams, frame by frame, by dynamic time warping.
 
-    Frames are cepstra (2 to 13) of the model's own log-mel rows, less their mean, of length 1, so that a product is a
+    Frames are cepstra (2 to 13) of the model's own log-mel rows, of length 1, so that a product is a
     cosine. A path takes 1:1, 1:2 or 2:1 frames, so that speech may be half or twice as fast, and may begin at any frame
     of the stream. The score is the mean cosine along the best path that ends now, of the best take.
     """
@@ -182,7 +182,6 @@ class Nearest:
         rows = self._front.compute(fit(signal, max(len(signal), TEMPLATE_SAMPLES_LEAST)))
         bands = np.arange(rows.shape[1]) + 0.5
         cepstra = rows @ np.cos(np.pi * np.outer(bands, np.arange(1, CEPSTRA + 1)) / len(bands))
-        cepstra -= cepstra.mean(0)
         return cepstra / np.maximum(np.linalg.norm(cepstra, axis=1, keepdims=True), 1e-6)
 
     def highest(self, signals: Sequence[Any]) -> Any:
