@@ -117,7 +117,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_kind_of_sink_is_one_file_and_one_line(toys: None) -> None:
     assert len(TOY.splitlines()) < 40
     settings = config.read(b"sinks: [{type: toy, shelf: top, only: [stop]}]", "x.yaml")
-    bus = Bus(registry.create(settings.sinks or (), Services(dict, dict, print, dict, dict)), print)
+    bus = Bus(registry.create(settings.sinks or (), Services(dict, dict, print, dict, dict, dict)), print)
     bus.start()
     bus.publish(DetectionEvent("r-1", 1, "", "stop", 0.9, 0, None, "m", "d", 0.0))
     assert bus.drain(float("inf"))

@@ -22,6 +22,7 @@ from kwsd.daemon.answers import Answers
 from kwsd.daemon.background_call import BackgroundCall
 from kwsd.daemon.control import Control
 from kwsd.daemon.listener import Listener
+from kwsd.daemon.pipelines import Pipelines
 from kwsd.daemon.reload import Checked, Reload
 from kwsd.daemon.signals import Signals
 from kwsd.daemon.spotter_thread import Run
@@ -114,7 +115,8 @@ class Daemon:
         return self._checked(plan)
 
     def _checked(self, plan: Plan, keep: Model | None = None) -> Checked:
-        return Checked(plan, effective(plan, keep), self._make_sinks(plan))
+        hearing = effective(plan, keep)
+        return Checked(plan, hearing, self._make_sinks(plan, hearing))
 
     def _listen(self) -> tuple[int, tuple[str, ...]]:
         """From the start of the threads to their end; the exit code, and what to say about it last."""
@@ -263,9 +265,16 @@ class Daemon:
     def _open_source(self, plan: Plan, hearing: Effective, options: SourceOptions) -> Source:
         return open_source(plan.settings.audio, options, hearing.model.sample_rate_hz, hearing.recognize.clip_stride_ms)
 
-    def _make_sinks(self, plan: Plan) -> list[Sink]:
-        answers = self._answers
-        services = Services(answers.hello, answers.snapshot, self._output_broke, self._control.ask, answers.report)
+    def _make_sinks(self, plan: Plan, hearing: Effective) -> list[Sink]:
+        answers, control = self._answers, self._control
+        services = Services(
+            answers.hello,
+            answers.snapshot,
+            self._output_broke,
+            control.ask,
+            answers.report,
+            Pipelines(plan.settings, hearing),
+        )
         return [
             *registry.create(plan.settings.sinks or (), services),
             *servers.create(plan.settings.servers, services),

@@ -307,7 +307,7 @@ class Listener:
 
     def to_dict(self) -> dict[str, Any]:
         """What a snapshot says of it."""
-        needed = {**dict.fromkeys(sorted(self.only), self.recognize.detection_threshold), **self.recognize.thresholds}
+        own, others = self.recognize.thresholds, self.recognize.detection_threshold
         state, reason, since_s = self.state or (State.STARTING, "starting", self._began_s)
         return {
             "state": state,
@@ -316,7 +316,7 @@ class Listener:
             "device": self.device,
             "models": [self.model.name],
             "level_dbfs": round(self.level_dbfs, 1),
-            "thresholds": {word: round(score, 4) for word, score in needed.items()},
+            "thresholds": {word: round(own.get(word, others), 4) for word in sorted(self.only)},
             "on_demand": list(self.recognize.on_demand or ()),
             "samples_lost": self.samples_lost,
             "strides": self.strides,

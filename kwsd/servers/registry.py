@@ -21,6 +21,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "http": Kind("kwsd.servers.http.settings:HttpSettings", "kwsd.servers.http.server:HttpServer"),
+    "wyoming": Kind("kwsd.servers.wyoming.settings:WyomingSettings", "kwsd.servers.wyoming.server:WyomingServer"),
 }
 """By the name of the section."""
 

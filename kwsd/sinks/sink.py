@@ -31,6 +31,7 @@ class Services(NamedTuple):
         on_broken: told when standard output is the only sink and cannot be written.
         control: carries out a request such as ``{"pause":{}}``, from any thread, and gives the answer.
         report: the answer to a client that asks for the report.
+        new_spotter: makes a pipeline (`kwsd.Spotter`) for audio that somebody else brings. Raises KwsdError.
     """
 
     hello: Callable[[], dict[str, Any]]
@@ -38,6 +39,7 @@ class Services(NamedTuple):
     on_broken: Callable[["Sink", OSError], None]
     control: Callable[[Mapping[str, Any]], dict[str, Any]]
     report: Callable[[], dict[str, Any]]
+    new_spotter: Callable[[], Any]
 
 
 class Sink:

@@ -27,12 +27,14 @@ from kwsd.client import Connection
 from kwsd.config.read import all_keys
 from kwsd.daemon.control import Control
 from kwsd.errors import ConfigError, InputError, KwsdError, ModelError
-from kwsd.events import DetectionEvent, json_line
+from kwsd.events import Detection, DetectionEvent, json_line
 from kwsd.learn import examples
 from kwsd.model import metadata
 from kwsd.model.description import describe
 from kwsd.model.tflite import cost, graph
 from kwsd.model.tflite.flatbuffer import MalformedError
+from kwsd.servers.wyoming.frames import Frame, FrameError, FrameReader
+from kwsd.servers.wyoming.session import Session, SessionError
 from kwsd.sinks.socket.protocol import (
     ERRORS_MAX,
     LINE_MAX_BYTES,
@@ -488,6 +490,45 @@ _YAML = (
 )
 _JSON = (b'{"', b'":', b"[[", b"null", b"true", b"1e400", b'"\\ud800"', b"NaN", b"\\u0000")
 
+
+class _Deaf:
+    """A pipeline that hears nothing, but that samples are what they have to be."""
+
+    sample_rate_hz, clip_samples = RATE_HZ, 160
+
+    def __init__(self) -> None:
+        self.model = self
+
+    def push(self, samples: np.ndarray) -> list[Detection]:
+        assert samples.dtype == np.float32 and samples.ndim == 1 and np.isfinite(samples).all()
+        return []
+
+
+WYOMING = b"".join(
+    frame.encode()
+    for frame in (
+        Frame("describe"),
+        Frame("detect", {"names": ["stop"]}),
+        Frame("audio-start", {"rate": RATE_HZ, "width": 2, "channels": 1}),
+        Frame("audio-chunk", {"rate": 48_000, "width": 2, "channels": 2, "timestamp": 1}, bytes(64)),
+        Frame("audio-stop"),
+    )
+)
+
+
+def run_wyoming(data: bytes) -> None:
+    """What a client of the Wyoming server sends; the first byte says in pieces of which size."""
+    size, sent = 1 + int.from_bytes(data[:1]), data[1:]
+    reader, session = FrameReader(), Session(["stop"], "m", _Deaf)
+    try:
+        for at in range(0, len(sent), size):
+            for frame in reader.push(sent[at : at + size]):
+                for answer in session.receive(frame):
+                    assert list(FrameReader().push(answer.encode())) == [answer]
+    except (FrameError, SessionError) as error:
+        assert str(error)
+
+
 TARGETS = {
     "config": Target(run_config, _configs, (*_KEYS, *_YAML, b"webhook", b"socket", b"stdout", b"http://u:p@h/?q")),
     "frontend": Target(run_frontend, lambda: [FRONTEND], (*_YAML, b"micro", b"log_mel", b"psf_mfcc", b"waveform")),
@@ -506,6 +547,11 @@ TARGETS = {
         (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"OpusHead", b"\x01vorbis", b"WAVE", b"fmt ", b"data", b"fact"),
     ),
     "requests": Target(run_requests, lambda: [REQUESTS], (*_JSON, b'"subscribe"', b'"ping"', b'"get"', b'"status"')),
+    "wyoming": Target(
+        run_wyoming,
+        lambda: [bytes([size]) + WYOMING for size in (0, 40, 255)],
+        (*_JSON, b'"audio-start"', b'"audio-chunk"', b'"payload_length"', b'"data_length"', b'"rate"', b"\n"),
+    ),
     "messages": Target(run_messages, lambda: [MESSAGES], (*_JSON, b'"hello"', b'"protocol"', b'"labels"')),
     "answer": Target(
         run_answer,

@@ -23,7 +23,7 @@ class Daemon:
     def __init__(self) -> None:
         self.asked: list[Mapping[str, Any]] = []
         self.state = "listening"
-        self.services = Services(self.hello, self.snapshot, lambda *_: None, self.control, dict)
+        self.services = Services(self.hello, self.snapshot, lambda *_: None, self.control, dict, dict)
 
     def hello(self) -> dict[str, Any]:
         return {"protocol": 1, "run": "5f2c9a1e7b3d", "model": "kwsd-default", "labels": LABELS, "state": self.state}

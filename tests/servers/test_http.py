@@ -16,8 +16,7 @@ from kwsd import config
 from kwsd.cli.check_config import sink_faults, to_yaml
 from kwsd.errors import ConfigError
 from kwsd.events import DetectionEvent, ScoresEvent
-from kwsd.servers.http import server as http_server
-from kwsd.servers.http.server import CONNECTIONS_MAX, PAGES_MAX, HttpServer
+from kwsd.servers.http.server import PAGES_MAX, HttpServer
 from kwsd.servers.http.settings import HttpSettings
 from kwsd.servers.http.stream import QUEUE_MAX, Stream
 from kwsd.servers.settings import Address
@@ -253,9 +252,9 @@ def test_the_oldest_go_and_the_page_is_told_how_many() -> None:
 def test_connections_are_few_and_the_next_is_told(serve: Serve) -> None:
     served = serve()
     with contextlib.ExitStack() as stack:
-        for _ in range(CONNECTIONS_MAX):
+        for _ in range(HttpServer.connections_max):
             stack.enter_context(socket.create_connection(("127.0.0.1", served.port), LIMIT_S))
-        wait_until(lambda: len(served.server._deadlines) == CONNECTIONS_MAX, "all are in")
+        wait_until(lambda: len(served.server._deadlines) == HttpServer.connections_max, "all are in")
         with socket.create_connection(("127.0.0.1", served.port), LIMIT_S) as further:
             assert further.recv(100).startswith(b"HTTP/1.1 503 ")
     wait_until(lambda: not served.server._deadlines, "they are gone")
@@ -277,7 +276,7 @@ def test_pages_leave_room_for_scrapers(serve: Serve) -> None:
 def test_a_request_that_drips_is_ended_as_a_whole(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
-    monkeypatch.setattr(http_server, "REQUEST_LIMIT_S", 0.5)
+    monkeypatch.setattr(HttpServer, "limit_s", 0.5)
     served = serve()
     with socket.create_connection(("127.0.0.1", served.port), LIMIT_S) as slow:
         slow.sendall(beginning)

@@ -91,7 +91,7 @@ class Server:
 
     @property
     def services(self) -> Services:
-        return Services(self.hello, self.snapshot, lambda sink, error: None, self.control, self.report)
+        return Services(self.hello, self.snapshot, lambda sink, error: None, self.control, self.report, dict)
 
     def control(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.asked.append(request)

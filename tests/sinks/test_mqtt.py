@@ -44,7 +44,7 @@ class House:
             "armed": {},
             "listeners": {"default": {"level_dbfs": -41.5, "on_demand": ["stop"]}},
         }
-        self.services = Services(self.hello, lambda: self.snapshot, lambda *_: None, self.control, dict)
+        self.services = Services(self.hello, lambda: self.snapshot, lambda *_: None, self.control, dict, dict)
 
     def hello(self) -> dict[str, Any]:
         return {"model": "kwsd-default", "labels": ["_silence_", "_unknown_", "stop", "go", "größer"]}

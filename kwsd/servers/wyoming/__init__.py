@@ -1,0 +1,1 @@
+"""A Wyoming wake service: others send audio, and are told which word was in it."""
