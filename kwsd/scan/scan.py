@@ -17,7 +17,9 @@ from kwsd.scan.words import Recognition, Word
 
 WAIT_S = 1.0
 AHEAD = 4
-"""Times the pool's capacity: how many recordings may wait for one before them, and chunks for one before them."""
+"""Times the pool's capacity: so many chunks of a recording may wait for one before them."""
+WAITING_MAX = 100_000
+"""So many recordings may wait for one before them that takes longer; all that is kept of them are their words."""
 
 
 @dataclass
@@ -57,6 +59,11 @@ class _Open:
     heard: Outcome | None = None
     outcome: Outcome | None = None
 
+    @property
+    def has_chunks(self) -> bool:
+        """Whether there are some to hand out."""
+        return self.long is not None and self.outcome is None and self.long.next_clip < self.long.clips
+
 
 class Scan:
     """Hears recordings with the help of a pool.
@@ -80,6 +87,7 @@ class Scan:
         self._hearing, self._scorer, self._pool = hearing, scorer, pool
         self._progressed, self._keep = progressed, keep
         self._open: deque[_Open] = deque()
+        self._long: list[_Open] = []  # those with chunks to hand out
         self._jobs: dict[Job, tuple[_Open, Any]] = {}
 
     def run(self, recordings: Iterable[Recording]) -> Iterator[Outcome]:
@@ -97,10 +105,11 @@ class Scan:
     def _hand_out(self, left: deque[Recording]) -> None:
         """Keeps everybody busy."""
         capacity = self._pool.capacity
-        for each in self._open:
+        for each in self._long:
             while len(self._jobs) < capacity and self._submit_chunk(each, AHEAD * capacity):
                 pass
-        while left and len(self._jobs) < capacity and len(self._open) < AHEAD * capacity:
+        self._long = [each for each in self._long if each.has_chunks]
+        while left and len(self._jobs) < capacity and len(self._open) < WAITING_MAX:
             # With so many recordings left nobody will be idle, and one that is not cut costs this process nothing.
             whole = len(left) > AHEAD * capacity
             each = _Open(left.popleft())
@@ -115,7 +124,7 @@ class Scan:
     def _submit_chunk(self, each: _Open, ahead: int) -> bool:
         """Whether a long recording had one to give."""
         long = each.long
-        if long is None or each.outcome is not None or long.next_clip >= long.clips or len(long.waiting) > ahead:
+        if long is None or not each.has_chunks or len(long.waiting) > ahead:
             return False
         first, count = long.next_clip, min(self._hearing.clips_at_once, long.clips - long.next_clip)
         long.next_clip += count
@@ -137,6 +146,7 @@ class Scan:
             case work.Long(samples):
                 found = work.recognition(self._hearing, self._scorer)
                 each.long = _Long(found, result, self._scorer.grid.clips(samples))
+                self._long.append(each)
             case work.Shorter():
                 if each.long is not None:
                     each.long = None

@@ -65,6 +65,9 @@ def test_a_configuration_means_what_it_means_to_the_daemon(tmp_path):
 
 
 def test_everything_that_can_be_written(tmp_path, archive):
+    parquet = pytest.importorskip(
+        "pyarrow.parquet", reason="pyarrow is not installed: pip install 'kwsd[scan-parquet]'"
+    )
     out, cut, rows = tmp_path / "out", tmp_path / "cut", tmp_path / "rows.parquet"
     code, events, _ = scan(archive, "--output", out, "--labels", "--cut", cut, "--parquet", rows, "--jobs", "1")
     assert code == 0 and events
@@ -83,9 +86,6 @@ def test_everything_that_can_be_written(tmp_path, archive):
     whole = soundfile.read(archive / "a.wav", dtype="int16")[0]
     heard = soundfile.read(clip, dtype="int16")[0]
     assert (heard == whole[first["start_ms"] * 16 : first["end_ms"] * 16]).all()
-    parquet = pytest.importorskip(
-        "pyarrow.parquet", reason="pyarrow is not installed: pip install 'kwsd[scan-parquet]'"
-    )
     assert [
         {"type": "found", **row, "score": round(row["score"], 3)} for row in parquet.read_table(rows).to_pylist()
     ] == events

@@ -65,6 +65,17 @@ def test_other_rates_codecs_and_channels_give_what_source_hears(recording, name,
     assert found == heard_by_the_daemon(scorer.model, path, channels - 1)
 
 
+def test_one_that_takes_long_holds_up_no_other_and_outcomes_keep_their_order(recording):
+    """The first recording's jobs are done last of all; meanwhile every other one is heard."""
+    paths = [recording(f"{index:02}.wav", samples=16000 * (9 if not index else 2)) for index in range(40)]
+    hearing, scorer = hearing_of("tiny", 50)
+    pool = HerePool(lambda count: count - 1, capacity=2)
+    recordings = [Recording(str(path), None, str(path.parent)) for path in paths]
+    outcomes = list(Scan(hearing, scorer, pool).run(recordings))
+    assert [outcome.recording for outcome in outcomes] == recordings
+    assert pool.done[-1].address == str(paths[0]) and all(outcome.failure is None for outcome in outcomes)
+
+
 def test_a_wav_whose_sizes_were_never_filled_in(recording):
     path = recording(samples=8 * 16000)
     data = bytearray(path.read_bytes())
