@@ -22,7 +22,7 @@ test: ## the tests, and all that they need
 	  else echo 'skipped: what needs tflite-runtime, whose last wheels are for Python 3.11' >&2; fi && \
 	  $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-lint: ## ruff, and mypy --strict on kwsd
+lint: ## ruff, and mypy --strict on kwsd and kwsd_train
 	@tools/setup.sh test
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 

@@ -24,9 +24,9 @@ import soundfile
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from kwsd_train.augment import fit  # noqa: E402
-from kwsd_train.data import build_index, data_root, listed_files  # noqa: E402
-from kwsd_train.generate_streaming_test_wav import encode_wav  # noqa: E402
+from kwsd_train.batches.augment import fit  # noqa: E402
+from kwsd_train.commands.generate_streaming_test_wav import encode_wav  # noqa: E402
+from kwsd_train.data.folders import build_index, data_root, listed_files  # noqa: E402
 
 from kwsd import model as models  # noqa: E402
 

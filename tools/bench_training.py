@@ -20,10 +20,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from kwsd_train import flag_table, options
-from kwsd_train.batches import batches
-from kwsd_train.data import data_root
-from kwsd_train.examples import Data, Examples, load_data
+from kwsd_train.batches.examples import Examples
+from kwsd_train.batches.training_data import Data, load_data
+from kwsd_train.batches.workers import batches
+from kwsd_train.data.folders import data_root
+from kwsd_train.flags import options
+from kwsd_train.flags import table as flag_table
 
 AUGMENTATION = {"gain_db": (-10.0, 6.0), "speed_percentage": 10.0, "time_masks": 1, "band_masks": 1}
 BATCH = 100
@@ -84,7 +86,7 @@ def cpu(data: Data, settings: dict, steps: int) -> float:
 
 def trained(data: Data, settings: dict, steps: int) -> dict[str, float | str]:
     """What ``steps`` steps cost: the features of a batch, its step, and a run with both."""
-    from kwsd_train.trainer import Trainer
+    from kwsd_train.training.trainer import Trainer
 
     examples = Examples(data, settings)
     start = time.process_time()

@@ -18,9 +18,13 @@ from typing import Any
 
 import numpy as np
 from accuracy_table import command, make_stream, put_table  # which puts the packages of this repository on the path
-from kwsd_train import architectures, checkpoint, options, pictures, train
-from kwsd_train.data import data_root, labels_of
-from kwsd_train.schedule import make_schedule
+from kwsd_train import networks
+from kwsd_train.commands import train
+from kwsd_train.data.folders import data_root, labels_of
+from kwsd_train.evaluation import pictures
+from kwsd_train.flags import options
+from kwsd_train.training import checkpoint
+from kwsd_train.training.schedule import make_schedule
 
 from kwsd import model as models
 
@@ -77,10 +81,10 @@ def settings_of(wishes: argparse.Namespace, network: str) -> dict[str, Any]:
 
 def train_side_by_side(names: Sequence[str], wishes: argparse.Namespace, work_dir: Path) -> None:
     """Every network takes each batch, so that all see the same clips, and features are made once."""
-    from kwsd_train import features
-    from kwsd_train.batches import batches
-    from kwsd_train.examples import load_data
-    from kwsd_train.trainer import Trainer
+    from kwsd_train.batches import features
+    from kwsd_train.batches.training_data import load_data
+    from kwsd_train.batches.workers import batches
+    from kwsd_train.training.trainer import Trainer
 
     schedule = make_schedule(
         wishes.how_many_training_steps, wishes.learning_rate, wishes.learning_rate_schedule, wishes.warmup_steps
@@ -117,13 +121,13 @@ def train_side_by_side(names: Sequence[str], wishes: argparse.Namespace, work_di
             _, loss = trainer.step(batch, schedule.rate(step), step)
             if step % wishes.save_step_interval == 0 or step == schedule.total:
                 _log.info("step %d: %s, cross entropy %.3f", step, name, loss)
-                path = checkpoint.path_of(work_dir / name, architectures.title(name), step)
+                path = checkpoint.path_of(work_dir / name, networks.title(name), step)
                 checkpoint.save(path, checkpoint.Checkpoint(step, settings_of(wishes, name), trainer.variables()))
 
 
 def measure(name: str, folder: Path, wishes: argparse.Namespace, streams: Sequence[tuple[Path, Path]]) -> Any:
     """The figures of one network, kept in its folder."""
-    from kwsd_train import features
+    from kwsd_train.batches import features
 
     kept = folder / "figures.json"
     if kept.exists():
@@ -157,9 +161,9 @@ def measure(name: str, folder: Path, wishes: argparse.Namespace, streams: Sequen
     figures["heard by"] = "int8" if "int8 us" in figures else "float"
     command("sweep", "--model", files[figures["heard by"]], *words, *tried, *limit, "--json", result)
     figures |= {key: json.loads(result.read_text())["rates"][key] for key in RATES}
-    network = architectures.build(name, *features.shape(settings), len(labels_of(options.words(settings))))
-    figures["parameters"] = architectures.parameters(network)
-    figures["multiply_adds"] = architectures.multiply_adds(network)
+    network = networks.build(name, *features.shape(settings), len(labels_of(options.words(settings))))
+    figures["parameters"] = networks.parameters(network)
+    figures["multiply_adds"] = networks.multiply_adds(network)
     kept.write_text(json.dumps(figures, indent=1) + "\n")
     return figures
 

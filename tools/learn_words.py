@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from kwsd_train.data import which_set
+from kwsd_train.data.folders import which_set
 
 from kwsd.audio.signal import fit, word_extent, word_power
 from kwsd.frontend import create

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from kwsd_train.data import which_set
+from kwsd_train.data.folders import which_set
 
 from kwsd import model as models
 from kwsd.audio.signal import fit

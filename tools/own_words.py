@@ -27,10 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kwsd_train import cli, finetune, hearing
-from kwsd_train.augment import fit
-from kwsd_train.data import BACKGROUND_FOLDER, data_root, says, speaker_of, which_set
-from kwsd_train.recordings import decode, is_audio
+from kwsd_train import cli
+from kwsd_train.batches.augment import fit
+from kwsd_train.data.folders import BACKGROUND_FOLDER, data_root, says, speaker_of, which_set
+from kwsd_train.data.recordings import decode, is_audio
+from kwsd_train.evaluation import hearing
+from kwsd_train.training import finetune
 
 from kwsd import model as models
 

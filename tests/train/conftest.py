@@ -45,7 +45,7 @@ def real_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Each recording is there under a name of the training, the validation and the testing set: three sets that are the
     same show that words are learnt, and not how well the words of others are.
     """
-    from kwsd_train.data import SETS, which_set
+    from kwsd_train.data.folders import SETS, which_set
 
     root = tmp_path_factory.mktemp("real_clips")
     for path in sorted(CLIPS.glob("*/*.flac")):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kwsd_train import augment
+from kwsd_train.batches import augment
 
 RATE_HZ = 16_000
 

@@ -11,8 +11,9 @@ import tempfile
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint, metadata_writer
 from kwsd_train.cli import main
+from kwsd_train.export import metadata_writer
+from kwsd_train.training import checkpoint
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
@@ -136,7 +137,8 @@ def test_a_run_killed_in_the_middle_of_a_save_goes_on_to_the_same_bits(data_dir,
     """SIGKILL when step 4 is written and not yet renamed: step 2 is the newest; the end is that of a whole run."""
     script = f"""
 import os, signal, sys
-from kwsd_train import checkpoint, metadata_writer
+from kwsd_train.training import checkpoint
+from kwsd_train.export import metadata_writer
 from kwsd_train.cli import main
 saves = 0
 def die_at_the_second(descriptor):

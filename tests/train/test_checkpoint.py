@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint
-from kwsd_train.checkpoint import Checkpoint
+from kwsd_train.training import checkpoint
+from kwsd_train.training.checkpoint import Checkpoint
 
 from kwsd.errors import ModelError, OutputError
 

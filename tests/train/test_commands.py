@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint, freeze
 from kwsd_train.cli import COMMANDS, main
+from kwsd_train.commands import freeze
+from kwsd_train.training import checkpoint
 
 from kwsd.model.tflite.graph import read
 
@@ -32,7 +33,7 @@ def train(data_dir, tmp_path, folder, steps, *more):
 
 
 def test_help_is_quick_because_tensorflow_is_not_imported():
-    script = "import sys; from kwsd_train import cli, train, freeze, evaluate; print('tensorflow' in sys.modules)"
+    script = "import sys; from kwsd_train import cli; from kwsd_train.commands import train, freeze, evaluate; print('tensorflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={"PYTHONPATH": ":".join(sys.path)},

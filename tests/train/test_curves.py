@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kwsd_train import curves
-from kwsd_train.curves import Curve
-from kwsd_train.settings_writer import with_section, write_config
+from kwsd_train.evaluation import curves
+from kwsd_train.evaluation.curves import Curve
+from kwsd_train.export.settings_writer import with_section, write_config
 
 from kwsd import config
 from kwsd.errors import ConfigError

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kwsd_train.data import SETS, background_files, build_index, labels_of, listed_files, parse_words, which_set
+from kwsd_train.data.folders import SETS, background_files, build_index, labels_of, listed_files, parse_words, which_set
 
 from kwsd.errors import InputError, UsageError
 

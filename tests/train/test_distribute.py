@@ -10,9 +10,9 @@ import sys
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint, distribute
 from kwsd_train.cli import main
-from kwsd_train.interruption import EndRequests
+from kwsd_train.training import checkpoint, distribute
+from kwsd_train.training.interruption import EndRequests
 
 from kwsd.errors import UsageError
 

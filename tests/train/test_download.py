@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from kwsd_train import fetch
 from kwsd_train.cli import main
+from kwsd_train.data import fetch
 
 WAV = np.random.default_rng(1).bytes(40_000)
 

@@ -5,10 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import augment, options
-from kwsd_train.batches import batches
-from kwsd_train.data import SILENCE_INDEX, UNKNOWN_INDEX
-from kwsd_train.examples import NOT_NAMED, Examples, load_data
+from kwsd_train.batches import augment
+from kwsd_train.batches.examples import Examples
+from kwsd_train.batches.training_data import NOT_NAMED, load_data
+from kwsd_train.batches.workers import batches
+from kwsd_train.data.folders import SILENCE_INDEX, UNKNOWN_INDEX
+from kwsd_train.flags import options
 
 from kwsd.errors import InputError
 

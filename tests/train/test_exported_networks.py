@@ -8,9 +8,11 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
 import keras
-from kwsd_train import architectures, convert, freeze
+from kwsd_train import networks
 from kwsd_train.cli import main
-from kwsd_train.metadata_writer import write
+from kwsd_train.commands import freeze
+from kwsd_train.export import convert
+from kwsd_train.export.metadata_writer import write
 
 from kwsd.errors import ModelError, UsageError
 from kwsd.model import load
@@ -52,11 +54,11 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(freeze, "convert", here)
 
 
-@pytest.mark.parametrize("name", [*architectures.FAMILIES, pytest.param(EXAMPLE, id="own_network.py")])
+@pytest.mark.parametrize("name", [*networks.FAMILIES, pytest.param(EXAMPLE, id="own_network.py")])
 def test_kwsd_runs_what_is_exported_and_scores_as_keras_does(name, tmp_path, in_this_process):
     """Weights drawn at random, and large enough that each clip has scores of its own."""
     draw = np.random.default_rng(1)
-    network = architectures.build(name, FRAMES, WIDTH, len(LABELS))
+    network = networks.build(name, FRAMES, WIDTH, len(LABELS))
     for variable in network.trainable_variables:
         variable.assign_add(0.02 * draw.normal(size=variable.shape))
     scorer = freeze.scoring(network)
@@ -95,14 +97,14 @@ def test_kwsd_runs_what_is_exported_and_scores_as_keras_does(name, tmp_path, in_
 )
 def test_networks_have_the_sizes_of_their_papers(name, frames, width, thousands, millions):
     """Within 1 % of published or recounted figures; recurrent cells and attention are counted too."""
-    model = architectures.build(name, frames, width, 12)
-    assert architectures.parameters(model) == pytest.approx(thousands * 1e3, rel=0.01)
-    assert architectures.multiply_adds(model) == pytest.approx(millions * 1e6, rel=0.01)
+    model = networks.build(name, frames, width, 12)
+    assert networks.parameters(model) == pytest.approx(thousands * 1e3, rel=0.01)
+    assert networks.multiply_adds(model) == pytest.approx(millions * 1e6, rel=0.01)
 
 
 def test_a_frozen_batch_changes_no_weights():
     """Recurrent cells are unrolled there: the same numbers must fit."""
-    open_batch, fixed = (architectures.build("crnn_s", 49, 10, 12, batch_size) for batch_size in (None, 1))
+    open_batch, fixed = (networks.build("crnn_s", 49, 10, 12, batch_size) for batch_size in (None, 1))
     assert [one.shape for one in open_batch.weights] == [one.shape for one in fixed.weights]
 
 
@@ -153,7 +155,7 @@ class TestOwnNetwork:
         if content is not None:
             path.write_text(content)
         with pytest.raises(UsageError) as caught:
-            architectures.build(f"{path}:net", FRAMES, WIDTH, 4)
+            networks.build(f"{path}:net", FRAMES, WIDTH, 4)
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -168,7 +170,7 @@ def test_a_column_that_dwarfs_the_others_costs_less_when_the_first_layer_stays_i
     """
     draw = np.random.default_rng(1)
     keras.utils.set_random_seed(1)
-    network = architectures.build(name, FRAMES, WIDTH, len(LABELS))
+    network = networks.build(name, FRAMES, WIDTH, len(LABELS))
     clips = draw.normal(0, 1, (60, FRAMES, WIDTH)).astype(np.float32)
     for variable in network.trainable_variables:
         variable.assign_add(0.03 * draw.normal(size=variable.shape))
@@ -190,7 +192,7 @@ def test_a_column_that_dwarfs_the_others_costs_less_when_the_first_layer_stays_i
 @pytest.mark.parametrize("quantize", ["none", "int8"])
 def test_the_features_before_the_last_layer_are_a_second_output(quantize, tmp_path, in_this_process):
     draw = np.random.default_rng(1)
-    network = architectures.build("res2d1d_tiny", FRAMES, WIDTH, len(LABELS))
+    network = networks.build("res2d1d_tiny", FRAMES, WIDTH, len(LABELS))
     clips = draw.normal(0, 3, (40, FRAMES, WIDTH)).astype(np.float32)
     scorer = freeze.scoring(network)
     both = freeze.embedding_too(scorer)

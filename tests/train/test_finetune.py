@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint, finetune, recipes
 from kwsd_train.cli import main
+from kwsd_train.flags import recipes
+from kwsd_train.training import checkpoint, finetune
 
 from kwsd import model as models
 
@@ -97,7 +98,9 @@ def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_oth
         (tmp_path / "root" / name).mkdir(parents=True)
     monkeypatch.setenv("KWSD_DATA", str(tmp_path / "root"))
     seen = {}
-    monkeypatch.setattr("kwsd_train.examples.load_data", lambda settings, *_, **__: seen.update(settings) or 1 / 0)
+    monkeypatch.setattr(
+        "kwsd_train.batches.training_data.load_data", lambda settings, *_, **__: seen.update(settings) or 1 / 0
+    )
     start = ["--start_checkpoint", str(folder / "words.weights.h5"), "--train_dir", str(tmp_path / "run")]
 
     def settings_of(*more):
@@ -146,7 +149,9 @@ def test_new_words_come_as_often_as_all_old_ones_together():
 def test_the_donor_goes_on_saying_its_words_and_says_nothing_of_new_ones(shipped, tmp_path, monkeypatch):
     folder, places = shipped
     asked = []
-    monkeypatch.setattr("kwsd_train.examples.load_data", lambda *had, **how: asked.append((had[2], how)) or 1 / 0)
+    monkeypatch.setattr(
+        "kwsd_train.batches.training_data.load_data", lambda *had, **how: asked.append((had[2], how)) or 1 / 0
+    )
     start = ["--start_checkpoint", str(folder / "words.weights.h5"), "--train_dir", str(tmp_path)]
     for more in (["up,down"], ["down"], ["up,down", "--teacher_weight", "0"], ["up,down", "--recipe", "tutorial"]):
         with pytest.raises(ZeroDivisionError):

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kwsd_train import flag_table, flags, options
+from kwsd_train.batches.examples import Examples
+from kwsd_train.batches.training_data import load_data
 from kwsd_train.cli import COMMANDS, main
-from kwsd_train.examples import Examples, load_data
-from kwsd_train.flags import Boolean, Flag, FromTo, Several
+from kwsd_train.flags import flag as flags
+from kwsd_train.flags import options
+from kwsd_train.flags import table as flag_table
+from kwsd_train.flags.flag import Boolean, Flag, FromTo, Several
 
 from kwsd.cli.parser import Parser
 from kwsd.errors import KwsdError
@@ -99,7 +102,7 @@ def test_help_says_range_unit_and_default(row):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_takes_its_numbers_from_the_table(command):
     parser = Parser()
-    importlib.import_module(f"kwsd_train.{command.replace('-', '_')}").add_arguments(parser)
+    importlib.import_module(f"kwsd_train.commands.{command.replace('-', '_')}").add_arguments(parser)
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
             assert action.type not in (int, float), action.dest

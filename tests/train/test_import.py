@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import any_audio, pauses
-from kwsd_train.augment import word_extent
+from kwsd_train.batches.augment import word_extent
 from kwsd_train.cli import main
-from kwsd_train.recordings import decode
+from kwsd_train.data import any_audio, pauses
+from kwsd_train.data.recordings import decode
 
 RATE_HZ = 44_100
 DRAW = np.random.default_rng(5)
@@ -177,5 +177,5 @@ def test_wrong_use_is_one_line(phone, tmp_path, capsys, make, more, code, told):
 
 def test_mp3_is_read_wherever_wav_is(tmp_path):
     soundfile.write(tmp_path / "a.mp3", said(500), RATE_HZ, format="MP3")
-    assert importlib.import_module("kwsd_train.recordings").is_audio(tmp_path / "a.mp3")
+    assert importlib.import_module("kwsd_train.data.recordings").is_audio(tmp_path / "a.mp3")
     assert hz_of(decode(tmp_path / "a.mp3", 16_000)) == pytest.approx(500, abs=5)

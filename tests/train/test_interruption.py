@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from kwsd_train import checkpoint
 from kwsd_train.cli import main
+from kwsd_train.training import checkpoint
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
@@ -78,7 +78,7 @@ def test_it_goes_on_to_the_bits_of_a_run_without_a_break(data_dir, tmp_path):
 
 SLOW_TO_SAVE = """
 import sys, time
-from kwsd_train import checkpoint
+from kwsd_train.training import checkpoint
 from kwsd_train.cli import main
 def save(*_):
     print("saving for ever", file=sys.stderr, flush=True)

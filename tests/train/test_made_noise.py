@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kwsd_train import made_noise
+from kwsd_train.batches import made_noise
 
 RATE_HZ = 16_000
 

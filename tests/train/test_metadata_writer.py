@@ -9,7 +9,7 @@ from kwsd.model import load, metadata
 from kwsd.model.tflite import graph
 
 pytest.importorskip("ai_edge_litert", reason="the writer needs the schema in ai-edge-litert")
-from kwsd_train import metadata_writer
+from kwsd_train.export import metadata_writer
 
 MODELS = Path(__file__).parents[1] / "fixtures" / "models"
 

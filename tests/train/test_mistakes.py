@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import confusion, mistakes
 from kwsd_train.cli import main
+from kwsd_train.evaluation import confusion, mistakes
 
 MODEL = Path(__file__).parents[1] / "fixtures" / "models" / "rows.tflite"
 LABELS = ["_silence_", "_unknown_", "up", "down"]

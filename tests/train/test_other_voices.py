@@ -4,8 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from kwsd_train import options, other_voices, sampling
-from kwsd_train.examples import Examples, load_data
+from kwsd_train.batches import sampling
+from kwsd_train.batches.examples import Examples
+from kwsd_train.batches.training_data import load_data
+from kwsd_train.data import other_voices
+from kwsd_train.flags import options
 
 SETTINGS = options.FEATURE_DEFAULTS | options.DATA_DEFAULTS | options.AUGMENT_DEFAULTS
 SETTINGS |= {"window_stride_ms": 20.0, "sampling": "balanced", "synthesized_voices": 3, "same_voice_percentage": 100.0}
@@ -55,7 +58,7 @@ def test_they_are_made_once_and_are_the_same_again(few, tmp_path, monkeypatch):
     again, _ = data_of(few, tmp_path / "other")
     for number in range(len(first.clips)):
         np.testing.assert_array_equal(first.clips[number], again.clips[number])
-    monkeypatch.setattr("kwsd_train.synthesize.choose", None)
+    monkeypatch.setattr("kwsd_train.commands.synthesize.choose", None)
     kept, _ = data_of(few, tmp_path / "cache")
     assert kept.clips.paths == first.clips.paths
 

@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import other_voices, own_clips, synthesize
 from kwsd_train.cli import main
-from kwsd_train.data import which_set
+from kwsd_train.commands import synthesize
+from kwsd_train.data import other_voices, own_clips
+from kwsd_train.data.folders import which_set
 from own_words import Corpus, link, named, tell
 
 from kwsd import model as models

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import wav_to_spectrogram
 from kwsd_train.cli import main
-from kwsd_train.wav_to_features import QUANTIZED_RANGES, quantized
+from kwsd_train.commands import wav_to_spectrogram
+from kwsd_train.commands.wav_to_features import QUANTIZED_RANGES, quantized
 
 from kwsd.frontend import create
 

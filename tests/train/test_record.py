@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import own_clips
 from kwsd_train.cli import main
-from kwsd_train.data import which_set
-from kwsd_train.record import Listener
+from kwsd_train.commands.record import Listener
+from kwsd_train.data import own_clips
+from kwsd_train.data.folders import which_set
 
 from kwsd.audio.source import Block, Gap
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import recordings
+from kwsd_train.data import recordings
 
 from kwsd.errors import InputError
 

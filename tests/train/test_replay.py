@@ -7,10 +7,11 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kwsd_train import hearing, layers
-from kwsd_train.hearing import Heard
-from kwsd_train.replay import Replayer
-from kwsd_train.score import Found
+from kwsd_train.evaluation import hearing
+from kwsd_train.evaluation.hearing import Heard
+from kwsd_train.evaluation.replay import Replayer
+from kwsd_train.evaluation.score import Found
+from kwsd_train.flags import layers
 
 import kwsd
 from kwsd.model import load

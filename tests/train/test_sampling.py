@@ -5,9 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train import options, sampling
+from kwsd_train.batches import sampling
+from kwsd_train.batches.examples import Examples
+from kwsd_train.batches.training_data import load_data
 from kwsd_train.cli import main
-from kwsd_train.examples import Examples, load_data
+from kwsd_train.flags import options
 
 from kwsd.errors import UsageError
 

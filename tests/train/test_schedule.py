@@ -1,7 +1,7 @@
 """The learning rate of each step."""
 
 import pytest
-from kwsd_train.schedule import make_schedule
+from kwsd_train.training.schedule import make_schedule
 
 from kwsd.errors import UsageError
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kwsd_train import score
-from kwsd_train.score import Found, Row, Strict, Tutorial
+from kwsd_train.evaluation import score
+from kwsd_train.evaluation.score import Found, Row, Strict, Tutorial
 
 
 def rows(*said):

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from kwsd_train import recordings
 from kwsd_train.cli import main
+from kwsd_train.data import recordings
 
 SCRIPT = """
 import sys

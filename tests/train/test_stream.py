@@ -6,11 +6,13 @@ import wave
 
 import numpy as np
 import pytest
-from kwsd_train import augment, recordings, stream
+from kwsd_train.batches import augment
 from kwsd_train.cli import main
-from kwsd_train.data import build_index
-from kwsd_train.generate_streaming_test_wav import encode_wav
-from kwsd_train.score import read_rows
+from kwsd_train.commands.generate_streaming_test_wav import encode_wav
+from kwsd_train.data import recordings
+from kwsd_train.data.folders import build_index
+from kwsd_train.evaluation import stream
+from kwsd_train.evaluation.score import read_rows
 
 RATE_HZ = 16_000
 CLIP = 16_000
@@ -214,7 +216,7 @@ def test_mixing_adds_with_ramps_and_ends_without_one_where_the_sample_ends():
 
 def test_no_tensorflow_is_imported():
     script = (
-        "import sys; from kwsd_train import generate_streaming_test_wav, test_streaming_accuracy, sweep;"
+        "import sys; from kwsd_train.commands import generate_streaming_test_wav, test_streaming_accuracy, sweep;"
         "print('tensorflow' in sys.modules)"
     )
     done = subprocess.run(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from kwsd_train.cli import main
-from kwsd_train.settings_writer import write_model
+from kwsd_train.export.settings_writer import write_model
 
 from kwsd import config
 from kwsd.model import load

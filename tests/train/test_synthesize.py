@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 import soundfile
-from kwsd_train.augment import word_power
+from kwsd_train.batches.augment import word_power
 from kwsd_train.cli import main
-from kwsd_train.data import which_set
+from kwsd_train.data.folders import which_set
 
 from kwsd.learn import speech_engines
 from kwsd.learn.speech_engines import NoVoiceError, Voice

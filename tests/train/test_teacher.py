@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from kwsd_train import checkpoint, options, teacher
+from kwsd_train.batches.examples import Examples
+from kwsd_train.batches.training_data import load_data
 from kwsd_train.cli import main
-from kwsd_train.examples import Examples, load_data
-from kwsd_train.recordings import Windows, load
+from kwsd_train.data.recordings import Windows, load
+from kwsd_train.flags import options
+from kwsd_train.training import checkpoint, teacher
 
 from kwsd import model as models
 from kwsd.errors import InputError, UsageError

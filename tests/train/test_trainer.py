@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from kwsd_train import architectures
-from kwsd_train.architectures.blocks import BatchNormalization
-from kwsd_train.examples import NOT_NAMED, Batch
-from kwsd_train.trainer import Trainer
+from kwsd_train import networks
+from kwsd_train.batches.examples import Batch
+from kwsd_train.batches.training_data import NOT_NAMED
+from kwsd_train.networks.blocks import BatchNormalization
+from kwsd_train.training.trainer import Trainer
 
 from kwsd.errors import UsageError
 
@@ -49,4 +50,4 @@ def test_words_that_nobody_named_teach_no_second_layer():
 
 def test_a_network_that_ends_otherwise_has_no_embedding():
     with pytest.raises(UsageError, match="does not end in one dense layer"):
-        architectures.embedding(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Softmax()]))
+        networks.embedding(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Softmax()]))

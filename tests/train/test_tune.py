@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from kwsd_train import train
 from kwsd_train.cli import main
-from kwsd_train.interruption import EndRequests
+from kwsd_train.commands import train
+from kwsd_train.training.interruption import EndRequests
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed (pip install 'kwsd[train]')")

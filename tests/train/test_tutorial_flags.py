@@ -1,8 +1,8 @@
 """Every flag of the tutorial's train.py is there, under its name; those that mean nothing any more say so."""
 
 import pytest
-from kwsd_train import train
 from kwsd_train.cli import main
+from kwsd_train.commands import train
 
 from kwsd.cli.parser import Parser
 
@@ -58,7 +58,7 @@ def test_training_in_eight_bits_is_refused_in_one_line(capsys):
 def test_a_url_is_fetched_where_there_are_no_words_and_only_there(tmp_path, monkeypatch, capsys):
     """As the tutorial does it; with an empty URL, or words at hand, nothing is fetched."""
     asked = []
-    monkeypatch.setattr("kwsd_train.download.run", lambda args: asked.append((args.data_url, args.data_dir)))
+    monkeypatch.setattr("kwsd_train.commands.download.run", lambda args: asked.append((args.data_url, args.data_dir)))
     (tmp_path / "empty").mkdir()
     (tmp_path / "full" / "yes").mkdir(parents=True)
     for folder, url in (("empty", ""), ("full", "http://host/a.tar.gz"), ("empty", "http://host/a.tar.gz")):

@@ -6,8 +6,8 @@ import re
 
 import pytest
 from kwsd_train.cli import main
-from kwsd_train.progress import Progress, log_to
-from kwsd_train.summaries import Summaries
+from kwsd_train.training.progress import Progress, log_to
+from kwsd_train.training.summaries import Summaries
 
 from kwsd.errors import OutputError
 

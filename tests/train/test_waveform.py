@@ -8,11 +8,13 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
 import keras
-from kwsd_train import architectures, features, waveform
+from kwsd_train import networks
+from kwsd_train.batches import features
 from kwsd_train.cli import main
-from kwsd_train.freeze import BOUNDS, scoring
-from kwsd_train.metadata_writer import write
-from kwsd_train.options import FEATURE_DEFAULTS
+from kwsd_train.commands.freeze import BOUNDS, scoring
+from kwsd_train.export import waveform
+from kwsd_train.export.metadata_writer import write
+from kwsd_train.flags.options import FEATURE_DEFAULTS
 
 from kwsd.audio.clip import read_clip
 from kwsd.errors import UsageError
@@ -36,7 +38,7 @@ def frozen(request, tmp_path_factory):
     settings = {**FEATURE_DEFAULTS, "preprocess": request.param, "window_stride_ms": 20.0, **FRONTENDS[request.param]}
     keras.utils.set_random_seed(1)
     # the first layer brings each front end's numbers to where the others have slopes
-    network = architectures.build("res2d1d", *features.shape(settings), len(LABELS))
+    network = networks.build("res2d1d", *features.shape(settings), len(LABELS))
     clips = [features.create(settings).compute(read_clip(str(path), RATE_HZ, RATE_HZ)) for path in CLIPS]
     scaling = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
     gamma, beta, _, _ = scaling.get_weights()

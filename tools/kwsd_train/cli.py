@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 from kwsd import __version__
 from kwsd.cli.parser import Parser
 from kwsd.errors import KwsdError
-from kwsd_train import files
 from kwsd_train.extra import missing
-from kwsd_train.interruption import Stopped
+from kwsd_train.flags import outputs as files
+from kwsd_train.training.interruption import Stopped
 
 COMMANDS = (
     "train",
@@ -67,7 +67,7 @@ def _complain(error: KwsdError) -> int:
 
 
 def _module(command: str) -> Any:
-    return importlib.import_module(f"kwsd_train.{command.replace('-', '_')}")
+    return importlib.import_module(f"kwsd_train.commands.{command.replace('-', '_')}")
 
 
 def parser_of(command: str) -> tuple[Any, Parser]:

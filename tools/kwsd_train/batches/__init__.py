@@ -1,0 +1,1 @@
+"""What a step trains on: clips drawn, changed, and made into features."""

@@ -1,0 +1,1 @@
+"""How well a model hears: clips, streams, recognisers' settings."""

@@ -1,0 +1,213 @@
+"""Miss rate against false alarms per hour over a grid of settings, and the settings to take. Pure functions.
+
+A *family* is a set of settings that differ in their threshold alone; a *curve* is a family's counts over thresholds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kwsd.recognize.settings import CompleteRecognizeSettings
+from kwsd_train.evaluation.hearing import Heard
+from kwsd_train.evaluation.replay import Replayer
+from kwsd_train.evaluation.score import Row, strict
+
+SAID, MISSED, WRONG, FALSE_ALARMS = range(4)
+
+Counts = NDArray[np.int64]
+"""Shape (words, 4): how often each word was said and missed, and how often it was heard wrongly and for nothing."""
+
+
+def count(replayer: Replayer, rows: Sequence[Row], settings: CompleteRecognizeSettings, words: Sequence[str]) -> Counts:
+    """The strict score of one recording at these settings, word by word."""
+    found = replayer.found(settings)
+    result = strict(rows, found)
+    place = {word: number for number, word in enumerate(words)}
+    counts = np.zeros((len(words), 4), np.int64)
+    for row in rows:
+        if row.label in place:
+            counts[place[row.label], [SAID, MISSED]] += 1
+    for number, _ in result.hits:
+        counts[place[rows[number].label], MISSED] -= 1
+    for number in result.wrong:
+        counts[place[found[number].label], WRONG] += 1
+    for number in result.false_alarms:
+        counts[place[found[number].label], FALSE_ALARMS] += 1
+    return counts
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A family over thresholds.
+
+    Attributes:
+        settings: with any threshold.
+        thresholds: ascending, shape (n,).
+        counts: at each, shape (n, words, 4), summed over the recordings.
+    """
+
+    settings: CompleteRecognizeSettings
+    thresholds: tuple[float, ...]
+    counts: Counts
+
+    def points(self, words: Sequence[str], hours: float) -> list[dict[str, Any]]:
+        """The curve as data: rates of the mean and of each word."""
+        return [
+            {"detection_threshold": threshold, **rates(counts, words, hours)}
+            for threshold, counts in zip(self.thresholds, self.counts, strict=True)
+        ]
+
+
+def rates(counts: Counts, words: Sequence[str], hours: float) -> dict[str, Any]:
+    """Counts as rates. Miss rates are of the times a word was said, None where it never was; alarms are per hour."""
+
+    def rate(part: float, of: float) -> float | None:
+        return round(float(part / of), 5) if of else None
+
+    per_word = {
+        word: {
+            "miss_rate": rate(row[MISSED], row[SAID]),
+            "wrong": int(row[WRONG]),
+            "false_alarms_per_hour": rate(row[FALSE_ALARMS], hours),
+        }
+        for word, row in zip(words, counts, strict=True)
+    }
+    missed = [item["miss_rate"] for item in per_word.values() if item["miss_rate"] is not None]
+    total = counts.sum(axis=0)
+    return {
+        "miss_rate": rate(total[MISSED], total[SAID]),
+        "mean_miss_rate": rate(sum(missed), len(missed)),
+        "wrong_rate": rate(total[WRONG], total[SAID]),
+        "false_alarms_per_hour": rate(total[FALSE_ALARMS], hours),
+        "per_word": per_word,
+    }
+
+
+def sweep(
+    heard: Sequence[tuple[Heard, Sequence[Row]]],
+    family: CompleteRecognizeSettings,
+    thresholds: Sequence[float],
+    words: Sequence[str],
+) -> Curve:
+    """One family over all recordings."""
+    counts = np.zeros((len(thresholds), len(words), 4), np.int64)
+    for one, rows in heard:
+        replayer = Replayer(one)
+        for place, threshold in enumerate(thresholds):
+            settings = replace(family, detection_threshold=threshold, thresholds={})
+            counts[place] += count(replayer, rows, settings, words)
+    return Curve(family, tuple(thresholds), counts)
+
+
+class Choice(NamedTuple):
+    """Settings, and what they come to."""
+
+    settings: CompleteRecognizeSettings
+    counts: Counts
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """What is to be small: words missed or heard wrongly, then false alarms."""
+        total = self.counts.sum(axis=0)
+        return int(total[MISSED] + total[WRONG]), int(total[FALSE_ALARMS])
+
+
+def recommend_shared(curves: Iterable[Curve], alarms_max: float) -> Choice:
+    """The settings with one threshold for all words that err least with at most ``alarms_max`` false alarms in all;
+    those with the fewest false alarms where none has so few."""
+    choices = [
+        Choice(replace(curve.settings, detection_threshold=threshold, thresholds={}), counts)
+        for curve in curves
+        for threshold, counts in zip(curve.thresholds, curve.counts, strict=True)
+    ]
+    fitting = [choice for choice in choices if choice.cost[1] <= alarms_max]
+    return min(fitting or choices, key=lambda choice: choice.cost if fitting else choice.cost[::-1])
+
+
+def recommend_per_word(
+    curves: Sequence[Curve],
+    alarms_max: float,
+    words: Sequence[str],
+    replay: Callable[[CompleteRecognizeSettings], Counts],
+    tries: int = 3,
+) -> Choice | None:
+    """The same with a threshold for each word; None where no such settings were found.
+
+    Each word gets the threshold at which its errors plus a price for each of its false alarms are least; the price, one
+    for all words, rises until the alarms are few enough, as in Lagrange's method. Words get in each other's way, so
+    the best ``tries`` families are replayed, and the price rises on where that shows too many alarms.
+    """
+    ranked: list[tuple[int, int, Curve, float]] = []
+    for curve in curves:
+        for price in (0.0, *np.geomspace(0.01, 100, 60)):
+            places = _places(curve.counts, price)
+            counts = curve.counts[places, np.arange(len(words))]
+            if counts[:, FALSE_ALARMS].sum() <= alarms_max:
+                ranked.append((int(counts[:, [MISSED, WRONG]].sum()), len(ranked), curve, price))
+                break
+    best: Choice | None = None
+    for _, _, curve, price in sorted(ranked, key=lambda item: item[:2])[:tries]:
+        for higher in price * np.geomspace(1, 1000, 13) if price else (0.0, *np.geomspace(0.01, 100, 12)):
+            thresholds = [curve.thresholds[place] for place in _places(curve.counts, float(higher))]
+            said = curve.counts[0, :, SAID] > 0  # nothing is known of the others
+            settings = replace(
+                curve.settings,
+                detection_threshold=float(np.median(thresholds)),
+                thresholds={word: thresholds[place] for place, word in enumerate(words) if said[place]},
+            )
+            choice = Choice(settings, replay(settings))
+            if choice.cost[1] <= alarms_max:
+                if best is None or choice.cost < best.cost:
+                    best = choice
+                break
+    return best
+
+
+def recommend_from_negatives(
+    curve: Curve, alarms_max: float, words: Sequence[str], replay: Callable[[CompleteRecognizeSettings], Counts]
+) -> Choice:
+    """The lowest thresholds with at most ``alarms_max`` false alarms in all, where no word was said in any recording.
+
+    All begin at the lowest, and the word with the most alarms is raised, step by step; up to the highest at worst.
+    """
+    places = [0] * len(words)
+    while True:
+        thresholds = {word: curve.thresholds[place] for word, place in zip(words, places, strict=True)}
+        middle = float(np.median(list(thresholds.values())))
+        settings = replace(curve.settings, detection_threshold=middle, thresholds=thresholds)
+        counts = replay(settings)
+        alarms = counts[:, FALSE_ALARMS]
+        can = [place for place in range(len(words)) if alarms[place] and places[place] + 1 < len(curve.thresholds)]
+        if alarms.sum() <= alarms_max or not can:
+            return Choice(settings, counts)
+        places[max(can, key=lambda place: alarms[place])] += 1
+
+
+def _places(counts: Counts, price: float) -> NDArray[np.int64]:
+    """For each word the place of the best threshold; the middle one of several equally good, shape (words,)."""
+    cost = counts[:, :, MISSED] + counts[:, :, WRONG] + price * counts[:, :, FALSE_ALARMS]
+    best = np.isclose(cost, cost.min(axis=0))
+    return np.array([np.flatnonzero(column)[np.count_nonzero(column) // 2] for column in best.T], np.int64)
+
+
+def as_mapping(settings: CompleteRecognizeSettings) -> Mapping[str, Any]:
+    """Settings as a configuration's ``recognize`` section, or a model's metadata, says them."""
+    mapping: dict[str, Any] = {
+        "mode": settings.mode,
+        "clip_stride_ms": _whole(settings.clip_stride_ms),
+        "average_window_ms": settings.average_window_ms,
+        "suppression_ms": settings.suppression_ms,
+        "minimum_count": settings.minimum_count,
+        "detection_threshold": settings.detection_threshold,
+        "speech_threshold": settings.speech_threshold,
+    }
+    if settings.thresholds:
+        mapping["thresholds"] = dict(settings.thresholds)
+    return mapping
+
+
+def _whole(number: float) -> float:
+    return int(number) if float(number).is_integer() else number

@@ -1,0 +1,63 @@
+"""Detection-error trade-off curves as a picture."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kwsd_train.evaluation import pictures
+
+
+def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, Any] | None) -> bytes:
+    """A PNG with a line for each word and one for their mean: miss rate against false alarms per hour.
+
+    Args:
+        points: a curve as `kwsd_train.evaluation.curves.Curve.points` gives it.
+        chosen: rates of the settings recommended; marked by a star.
+
+    Raises ModuleNotFoundError where matplotlib is not installed.
+    """
+    figure, axes = pictures.empty(8, 5.5)
+    words = list(points[0]["per_word"])
+    for word in words:
+        line = [point["per_word"][word] for point in points]
+        if line[0]["miss_rate"] is not None:
+            axes.plot(
+                [item["false_alarms_per_hour"] for item in line],
+                [100 * item["miss_rate"] for item in line],
+                linewidth=1,
+                label=word,
+            )
+    alarms = [point["false_alarms_per_hour"] / len(words) for point in points]
+    axes.plot(
+        alarms, [100 * point["mean_miss_rate"] for point in points], "k", linewidth=2.5, label="mean of the words"
+    )
+    if chosen is not None:
+        place = [chosen["false_alarms_per_hour"] / len(words)], [100 * chosen["mean_miss_rate"]]
+        axes.plot(*place, "k*", markersize=14, label="recommended")
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("false alarms per hour and word")
+    axes.set_ylabel("missed, %")
+    axes.set_title(title, fontsize=8)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, ncols=2)
+    return pictures.as_png(figure)
+
+
+def draw_alarms(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """The same of recordings without words: false alarms per hour against the threshold."""
+    figure, axes = pictures.empty(8, 5.5)
+    thresholds = [point["detection_threshold"] for point in points]
+    for word in points[0]["per_word"]:
+        alarms = [point["per_word"][word]["false_alarms_per_hour"] for point in points]
+        axes.plot(thresholds, alarms, linewidth=1, label=word)
+    axes.plot(
+        thresholds, [point["false_alarms_per_hour"] for point in points], "k", linewidth=2.5, label="all together"
+    )
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("threshold")
+    axes.set_ylabel("false alarms per hour")
+    axes.set_title(title, fontsize=8)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, ncols=2)
+    return pictures.as_png(figure)

@@ -1,0 +1,239 @@
+"""How well detections agree with what was said: pure functions from rows and detections to counts.
+
+Three ways of counting. ``tutorial`` is StreamingAccuracyStats of TensorFlow's speech_commands (accuracy_utils.cc and
+accuracy_utils.py, Apache-2.0), in which each detection takes the first row in reach whatever its label. ``strict``
+is one to one: a word counts once, and what was nobody's word is a false alarm.
+"""
+
+import json
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from kwsd.errors import InputError
+from kwsd_train.data.folders import SILENCE, UNKNOWN
+
+Scoring = Literal["cpp", "python"]
+
+GRACE_MS = 1000
+"""So long after a row's end a detection still belongs to it (strict score)."""
+
+ROW_MS = 1000
+"""Length of a row that does not give its end."""
+
+
+class Row(NamedTuple):
+    """Something said: its label, and start and end of its clip in ms from the recording's start."""
+
+    label: str
+    start_ms: float
+    end_ms: float
+
+
+class Found(NamedTuple):
+    """Something heard, in ms from the recording's start."""
+
+    label: str
+    time_ms: float
+    score: float = 1.0
+
+
+def parse_rows(text: str) -> list[Row]:
+    """The rows of a ground-truth file, ``label, time_ms[, end_ms]`` a line, sorted by time.
+
+    Lines with fewer or more fields are passed over, as the original does. Raises ValueError for a time that is no
+    number.
+    """
+    rows = []
+    for line in text.splitlines():
+        label, *times = (field.strip() for field in line.split(","))
+        if len(times) not in (1, 2):
+            continue
+        try:
+            start_ms, end_ms = (float(times[0]), float(times[1] if len(times) == 2 else times[0]))
+            if not (math.isfinite(start_ms) and math.isfinite(end_ms)):
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"Wrong number format at line: {line}") from None
+        rows.append(Row(label, start_ms, end_ms if len(times) == 2 else start_ms + ROW_MS))
+    return sorted(rows, key=lambda row: row.start_ms)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """`parse_rows` of a file. Raises InputError."""
+    try:
+        return parse_rows(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(str(path), f"Ground truth file '{path}' not found.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), str(error)) from error
+
+
+def parse_detections(text: str) -> list[Found]:
+    """Detections from JSON lines with ``audio_ms`` and ``label`` (and perhaps ``score``); lines of other types, which
+    kwsd's receivers may have kept, are passed over. Raises ValueError that names the line."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+            if event.get("type", "detection") != "detection":
+                continue
+            label, time_ms, score = event["label"], float(event["audio_ms"]), float(event.get("score") or 0)
+            if not isinstance(label, str) or not math.isfinite(time_ms):
+                raise ValueError
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError(f'line {number} is no JSON object with "audio_ms" and "label"') from None
+        found.append(Found(label, time_ms, score))
+    return found
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """Counts of the tutorial's scoring; ``words`` are rows up to the time asked for."""
+
+    words: int
+    matched: int
+    correct: int
+    wrong: int
+    false_positives: int
+
+    def line(self, scoring: Scoring) -> str:
+        """The statistics as the original program prints them."""
+        if not self.words:
+            return f"No ground truth yet, {self.false_positives}{' ' * (scoring == 'cpp')}false positives"
+        shares = [
+            f"{count * 100 / self.words:.1f}%"
+            for count in (self.matched, self.correct, self.wrong, self.false_positives)
+        ]
+        if scoring == "cpp":
+            return "{} matched, {} correctly, {} wrongly, {} false positives ".format(*shares)
+        return "{} matched, {} correct, {} wrong, {} false positive".format(*shares)
+
+    def __add__(self, other: "Tutorial") -> "Tutorial":
+        return Tutorial(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def tutorial(
+    rows: Sequence[Row],
+    found: Iterable[Found],
+    tolerance_ms: float,
+    scoring: Scoring = "cpp",
+    up_to_ms: float | None = None,
+) -> Tutorial:
+    """The tutorial's counts. Rows and detections in order of time; the time of either is the start of a clip.
+
+    Each detection takes the first row within the tolerance, both ends included, right or wrong, and a row that was
+    taken makes every later detection wrong. ``matched`` counts different times (``cpp``) or every hit (``python``).
+    Times of rows become whole ms: cut off as float32 (``cpp``), or rounded, half to even (``python``).
+    """
+    limit_ms = math.inf if up_to_ms is None else up_to_ms + tolerance_ms
+    said = [(row.label, int(np.float32(row.start_ms)) if scoring == "cpp" else round(row.start_ms)) for row in rows]
+    words = next((place for place, (_, start_ms) in enumerate(said) if start_ms > limit_ms), len(said))
+    taken: set[float] = set()
+    hits = correct = wrong = false_positives = 0
+    for label, time_ms, _ in found:
+        row = next((row for row in said[:words] if row[1] >= time_ms - tolerance_ms), None)
+        if row is None or row[1] > time_ms + tolerance_ms:
+            false_positives += 1
+            continue
+        hits += 1
+        if row[0] == label and row[1] not in taken:
+            correct += 1
+        else:
+            wrong += 1
+        taken.add(row[1])
+    return Tutorial(words, len(taken) if scoring == "cpp" else hits, correct, wrong, false_positives)
+
+
+def running_lines(rows: Sequence[Row], found: Sequence[Found], tolerance_ms: float, scoring: Scoring) -> Iterable[str]:
+    """The lines that ``--verbose`` prints: for each detection itself, then the statistics up to its time."""
+    before = Tutorial(0, 0, 0, 0, 0)
+    for place, (label, time_ms, score) in enumerate(found, 1):
+        now = tutorial(rows, found[:place], tolerance_ms, scoring, time_ms)
+        if now.false_positives == before.false_positives + 1:
+            verdict = "False Positive"
+        else:
+            verdict = "Correct" if now.correct == before.correct + 1 else "Wrong"
+        if scoring == "cpp":
+            yield f"{time_ms:.0f}ms: {label}: {score:.6g} ({verdict})"
+        else:
+            yield f"{time_ms:.0f}ms {label}:{score}({verdict})"
+        yield now.line(scoring)
+        before = now
+
+
+@dataclass(frozen=True)
+class Strict:
+    """The one-to-one score.
+
+    Attributes:
+        words: wanted words that were said; each is hit or missed.
+        hits: (index of the row, index of the detection) of each that was heard.
+        wrong, false_alarms: indexes of the other detections, within reach of a row and out of it.
+        latencies_ms: of the hits, from the row's end to the detection's time; negative where it came before the end.
+    """
+
+    words: int
+    hits: tuple[tuple[int, int], ...]
+    wrong: tuple[int, ...]
+    false_alarms: tuple[int, ...]
+    latencies_ms: tuple[float, ...]
+
+
+def is_wanted(label: str) -> bool:
+    """Whether a label is a word to be heard."""
+    return label not in (SILENCE, UNKNOWN)
+
+
+def strict(rows: Sequence[Row], found: Sequence[Found]) -> Strict:
+    """The strict score of one recording; both in order of time, a detection's time being ``audio_ms``.
+
+    In order, each detection takes the earliest free wanted row of its label with start <= time <= end + 1000 ms.
+    What is left is wrong where it lies within [start, end + 1000] of any row, else a false alarm.
+    """
+    free = [is_wanted(row.label) for row in rows]
+    words = sum(free)
+    starts_ms = [row.start_ms for row in rows]
+    reach_ms = max((row.end_ms - row.start_ms for row in rows), default=0) + GRACE_MS
+    hits: list[tuple[int, int]] = []
+    wrong: list[int] = []
+    false_alarms: list[int] = []
+    for place, (label, time_ms, _) in enumerate(found):
+        in_reach = range(bisect_left(starts_ms, time_ms - reach_ms), bisect_right(starts_ms, time_ms))
+        near = [number for number in in_reach if time_ms <= rows[number].end_ms + GRACE_MS]
+        for number in near:
+            if free[number] and rows[number].label == label:
+                free[number] = False
+                hits.append((number, place))
+                break
+        else:
+            (wrong if near else false_alarms).append(place)
+    latencies_ms = tuple(found[place].time_ms - rows[number].end_ms for number, place in hits)
+    return Strict(words, tuple(hits), tuple(wrong), tuple(false_alarms), latencies_ms)
+
+
+def summary(scores: Iterable[Strict], duration_ms: float) -> dict[str, Any]:
+    """The strict scores of recordings that last ``duration_ms`` together, as the JSON says them."""
+    scores = list(scores)
+    latencies_ms = [latency for score in scores for latency in score.latencies_ms]
+    words, hit = sum(score.words for score in scores), sum(len(score.hits) for score in scores)
+    false_alarms = sum(len(score.false_alarms) for score in scores)
+    return {
+        "words": words,
+        "hit": hit,
+        "missed": words - hit,
+        "wrong": sum(len(score.wrong) for score in scores),
+        "false_alarms": false_alarms,
+        "false_alarms_per_hour": round(false_alarms * 3_600_000 / duration_ms, 2) if duration_ms else None,
+        "latency_ms": {
+            f"p{rank}": round(float(np.percentile(latencies_ms, rank)), 1) if latencies_ms else None
+            for rank in (50, 95)
+        },
+    }

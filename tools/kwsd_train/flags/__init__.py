@@ -1,0 +1,1 @@
+"""What commands take: the table of flags, and what is made of them."""

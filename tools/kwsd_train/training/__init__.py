@@ -1,0 +1,1 @@
+"""The run: steps, checkpoints, teachers, several devices."""

@@ -1,0 +1,149 @@
+"""Fine-tuning: the backbone of a trained model under a last layer for other words.
+
+What was learnt of speech is taken over, so a new word needs a few recordings instead of thousands.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kwsd.errors import ModelError
+from kwsd_train.flags import options, recipes
+from kwsd_train.flags import table as flag_table
+
+ENDING = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A trained model: its float weights, the file that runs, the flags that made it, labels, recogniser's settings."""
+
+    weights: Path
+    model: Path
+    settings: Mapping[str, Any]
+    labels: Sequence[str]
+    recognize: Mapping[str, Any]
+
+
+def find(name: str) -> Donor | None:
+    """What ``--start_checkpoint`` names, if it is a bundled model or a .weights.h5 file; None for a checkpoint.
+
+    The flags come from the metadata of the .tflite file that lies beside the weights. ModelError if one is missing.
+    """
+    from kwsd import model as models
+    from kwsd.model.catalogue import FLOAT32, bundled
+
+    known = bundled()
+    if name in known:
+        stem = name.removesuffix(FLOAT32)
+        weights = known[name].with_name(stem + ENDING)
+    elif name.endswith(ENDING):
+        weights = Path(name)
+        stem = weights.name.removesuffix(ENDING)
+    else:
+        return None
+    if not weights.is_file():
+        raise ModelError(str(weights), "no such file", "Fine-tuning needs the float weights of a model.")
+    frozen = [weights.with_name(f"{stem}{ending}.tflite") for ending in ("", FLOAT32)]
+    described = next((path for path in frozen if path.is_file()), None)
+    if described is None:
+        raise ModelError(
+            str(weights), f"no {frozen[0].name} beside it that tells its features and words", "Put it there."
+        )
+    model = models.load(described)
+    settings = _settings(described, model.metadata)
+    return Donor(weights, described, settings, model.labels, model.metadata.get("recognize", {}))
+
+
+def stored_settings(donor: Donor, wanted_words: str | None) -> dict[str, Any]:
+    """The donor's feature flags, as a checkpoint would hold them; the words are free to choose."""
+    return {**donor.settings, "wanted_words": wanted_words or donor.settings["wanted_words"]}
+
+
+def inherited(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint remembers of the donor: its weights, to go on after a break, and its recogniser's settings,
+    without the thresholds of words that are left out.
+    """
+    recognize = dict(donor.recognize)
+    if "thresholds" in recognize:
+        recognize["thresholds"] = {word: value for word, value in recognize["thresholds"].items() if word in words}
+    return {"donor": str(donor.weights), "recognize": recognize}
+
+
+def word_weights(donor: Donor, words: Sequence[str]) -> str:
+    """``--word_weights`` with which the words that are new come as often as all those together that the donor knows."""
+    new = [word for word in words if word not in donor.labels]
+    weight = (len(words) - len(new)) / len(new) if new else 1
+    return ",".join(f"{word}={weight:g}" for word in new) if weight > 1 else ""
+
+
+def taught_by(donor: Donor, args: argparse.Namespace, settings: Mapping[str, Any]) -> argparse.Namespace:
+    """``args`` with the donor as the teacher of the words that it knows, so that they stay what they were.
+
+    Nothing changes where there are other teachers or no such words, with the tutorial's recipe, or with a weight of 0.
+    """
+    kept = set(options.words(settings)) & set(donor.labels)
+    if args.teacher or not kept or settings["recipe"] == recipes.TUTORIAL or not settings["teacher_weight"]:
+        return args
+    return argparse.Namespace(**{**vars(args), "teacher": [str(donor.model)], "teacher_hears": "batches"})
+
+
+def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[str]) -> list[str]:
+    """Set the weights of a fresh ``model`` for ``labels`` to the donor's, and say which labels have to start anew.
+
+    In the last layer a label that the donor knows by name (``_silence_`` and ``_unknown_`` are two) keeps its weights.
+    ModelError when the file holds another network.
+    """
+    from kwsd_train import networks
+
+    frames, width = shape
+    old = networks.build(donor.settings["model_architecture"], frames, width, len(donor.labels))
+    try:
+        old.load_weights(donor.weights)
+    except (OSError, ValueError, KeyError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(str(donor.weights), f"these are no weights of {old.name}: {why}") from error
+    last = max(place for place, layer in enumerate(model.layers) if layer.weights)
+    for place, (own, given) in enumerate(zip(model.layers, old.layers, strict=True)):
+        if place != last:
+            own.set_weights(given.get_weights())
+    kept = [(new, donor.labels.index(label)) for new, label in enumerate(labels) if label in donor.labels]
+    mixed = model.layers[last].get_weights()
+    for own, given in zip(mixed, old.layers[last].get_weights(), strict=True):
+        for new, known in kept:
+            own[..., new] = given[..., known]
+    model.layers[last].set_weights(mixed)
+    return [label for label in labels if label not in donor.labels]
+
+
+def _settings(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of ``train`` out of a model's metadata. ModelError where the tool could not have made it."""
+    front = {key: value for key, value in metadata["frontend"].items() if key != "sample_rate_hz"}
+    names = {
+        "type": "preprocess",
+        "window_ms": "window_size_ms",
+        "stride_ms": "window_stride_ms",
+        "lower_hz": "lower_hz",
+        "upper_hz": "upper_hz",
+        "power": "mel_power",
+        "floor": "log_floor",
+    }
+    settings = {name: front[key] for key, name in names.items() if key in front}
+    bins = next((front[key] for key in ("coefficients", "bins", "mel_bins") if key in front), None)
+    architecture = (metadata.get("training") or {}).get("architecture")
+    settings = {**options.FEATURE_DEFAULTS, **settings} | {
+        "feature_bin_count": bins,
+        "sample_rate": metadata["sample_rate_hz"],
+        "clip_duration_ms": metadata["clip_ms"],
+        "model_architecture": architecture,
+        "wanted_words": ",".join(metadata["labels"][2:]),
+    }
+    if (
+        not architecture
+        or settings["preprocess"] not in flag_table.PREPROCESS
+        or options.frontend_params(settings) != front
+    ):
+        raise ModelError(str(path), "it is not made by kwsd-train from features, so its backbone is of no use here")
+    return settings

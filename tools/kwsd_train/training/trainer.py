@@ -1,0 +1,180 @@
+"""The part of training that is TensorFlow's: a model, its optimiser, one step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from kwsd.errors import ModelError
+from kwsd_train import networks
+from kwsd_train.batches.examples import Batch
+from kwsd_train.training import distribute
+
+_CLIP_NORM = 5.0
+
+
+class Trainer:
+    """A model in training.
+
+    Args:
+        settings: resolved flags; ``model_architecture`` and ``seed`` are used.
+        shape: (frames, width) of a clip's features.
+        labels: number of labels.
+        average_decay: decay of the moving average of the weights, which is what predicts; 0 for none.
+        spoken: how many words a second last layer tells apart, of more kinds than there are labels, so that the
+            features before it hold more than the labels ask for; 0 for none. `averaged_model` is without it.
+        spoken_weight: of its loss beside that of the labels.
+        strategy: the tf.distribute.Strategy whose replicas share each batch; None for one replica.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        shape: Sequence[int],
+        labels: int,
+        *,
+        optimizer: str = "gradient_descent",
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        average_decay: float = 0.0,
+        spoken: int = 0,
+        spoken_weight: float = 0.0,
+        strategy: Any = None,
+    ) -> None:
+        tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(settings["seed"])
+        self.labels = labels
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._replicas = self._strategy.num_replicas_in_sync
+        with self._strategy.scope():
+            self.model = networks.build(settings["model_architecture"], shape[0], shape[1], labels)
+            self._second = None
+            if spoken and spoken_weight:
+                embedding = networks.embedding(self.model)
+                self._second = keras.Model(self.model.inputs, keras.layers.Dense(spoken)(embedding))
+                self._whole = keras.Model(self.model.inputs, [self.model.output, self._second.output])
+            self._learnt = [*self.model.trainable_variables, *self._second_variables()]
+            self._optimizer = _optimizer(optimizer, weight_decay, _CLIP_NORM / self._replicas)
+            self._optimizer.build(self._learnt)
+            self._averages = [tf.Variable(weight) for weight in self.model.trainable_variables] if average_decay else []
+        self._smoothing = label_smoothing
+        self._decay = average_decay
+        self._spoken_weight = spoken_weight
+        self._step = tf.function(self._shared_step)
+
+    def step(self, batch: Batch, rate: float, step: int) -> tuple[float, float]:
+        """One update. Accuracy (0..1) and mean cross entropy of the batch, under dropout.
+
+        KwsdError when another worker has gone.
+        """
+        decay = min(self._decay, (1 + step) / (10 + step))
+        parts = distribute.share(self._strategy, *batch)
+        try:
+            accuracy, loss = self._step(*parts, tf.constant(rate), tf.constant(decay))
+            return float(accuracy), float(loss)
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            raise distribute.WorkerGoneError from error
+
+    def predict(self, features: NDArray[np.float32], batch_size: int = 500) -> NDArray[np.int64]:
+        """The most likely label of each clip, (n,), by the averaged weights where there are some."""
+        self._swap()
+        parts = [
+            np.argmax(self.model(features[at : at + batch_size], training=False), axis=1)
+            for at in range(0, len(features), batch_size)
+        ]
+        self._swap()
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def variables(self) -> dict[str, list[NDArray[Any]]]:
+        """Everything, by group: the model (batch norm and the state of dropout too), the optimiser, the averages."""
+        return {
+            "model": [np.asarray(variable) for variable in self.model.variables],
+            "optimizer": [np.asarray(variable) for variable in self._optimizer.variables],
+            "average": [np.asarray(variable) for variable in self._averages],
+            "second": [np.asarray(variable) for variable in self._second_variables()],
+        }
+
+    def restore(self, variables: Mapping[str, Sequence[NDArray[Any]]]) -> None:
+        """Set all numbers. ModelError when they belong to another network, optimiser or kind of average."""
+        groups = {
+            "model": self.model.variables,
+            "optimizer": self._optimizer.variables,
+            "average": self._averages,
+            "second": self._second_variables(),
+        }
+        for name, own in groups.items():
+            stored = variables.get(name, [])
+            if [tuple(variable.shape) for variable in own] != [array.shape for array in stored]:
+                raise ModelError("--start_checkpoint", f"its {name} variables have other shapes", "Use the same flags.")
+            for variable, array in zip(own, stored, strict=True):
+                variable.assign(array)
+
+    def _second_variables(self) -> list[Any]:
+        return list(self._second.layers[-1].variables) if self._second is not None else []
+
+    def reset_averages(self) -> None:
+        """Let the averages begin at the weights as they are."""
+        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
+            average.assign(weight)
+
+    def _swap(self) -> None:
+        for weight, average in zip(self.model.trainable_variables, self._averages, strict=False):
+            held = np.asarray(weight)
+            weight.assign(average)
+            average.assign(held)
+
+    def _shared_step(self, features: Any, targets: Any, spoken: Any, rate: Any, decay: Any) -> tuple[Any, ...]:
+        self._optimizer.learning_rate.assign(rate)
+        told = self._strategy.run(self._train_step, (features, targets, spoken))
+        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
+            average.assign(average * decay + weight * (1 - decay))
+        return tuple(self._strategy.reduce(tf.distribute.ReduceOp.MEAN, number, None) for number in told)
+
+    def _train_step(self, features: Any, targets: Any, spoken: Any) -> tuple[Any, Any]:
+        smoothed = targets * (1 - self._smoothing) + self._smoothing / self.labels
+        with tf.GradientTape() as tape:
+            if self._second is None:
+                logits, told = self.model(features, training=True), None
+            else:
+                logits, told = self._whole(features, training=True)
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smoothed, logits))
+            total = loss if told is None else loss + self._spoken_weight * _named_loss(spoken, told)
+        gradients = tape.gradient(total, self._learnt)
+        if self._replicas > 1:  # all clip the mean of their gradients, then Keras adds up what they apply
+            mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+            gradients = [gradient / self._replicas for gradient in mean]
+        self._optimizer.apply_gradients(zip(gradients, self._learnt, strict=True))
+        right = tf.equal(tf.argmax(logits, 1), tf.argmax(targets, 1))
+        return tf.reduce_mean(tf.cast(right, tf.float32)), loss
+
+
+def _named_loss(spoken: Any, logits: Any) -> Any:
+    """Cross entropy of the words spoken (batch,), those that nobody has named (below 0) adding nothing to the mean."""
+    known = tf.cast(spoken >= 0, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(spoken, 0), logits)
+    return tf.reduce_mean(losses * known)
+
+
+def averaged_model(settings: Mapping[str, Any], shape: Sequence[int], labels: int, variables: Mapping[str, Any]) -> Any:
+    """The keras.Model of a checkpoint, with the averaged weights where it has them."""
+    model = networks.build(settings["model_architecture"], shape[0], shape[1], labels)
+    stored = variables["model"]
+    if [tuple(variable.shape) for variable in model.variables] != [array.shape for array in stored]:
+        raise ModelError(
+            "--start_checkpoint", "its variables have other shapes than the network", "Use the same flags."
+        )
+    for variable, array in zip(model.variables, stored, strict=True):
+        variable.assign(array)
+    for variable, array in zip(model.trainable_variables, variables.get("average", []), strict=False):
+        variable.assign(array)
+    return model
+
+
+def _optimizer(name: str, weight_decay: float, clip_norm: float) -> Any:
+    if name == "adam":
+        return keras.optimizers.AdamW(1e-3, weight_decay=weight_decay, clipnorm=None, global_clipnorm=clip_norm)
+    momentum = 0.9 if name == "momentum" else 0.0
+    return keras.optimizers.SGD(1e-3, momentum=momentum, nesterov=bool(momentum))
