@@ -33,7 +33,8 @@ def train(data_dir, tmp_path, folder, steps, *more):
 
 
 def test_help_is_quick_because_tensorflow_is_not_imported():
-    script = "import sys; from kwsd_train import cli; from kwsd_train.commands import train, freeze, evaluate; print('tensorflow' in sys.modules)"
+    imports = "import sys; from kwsd_train import cli; from kwsd_train.commands import train, freeze, evaluate"
+    script = f"{imports}; print('tensorflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={"PYTHONPATH": ":".join(sys.path)},
