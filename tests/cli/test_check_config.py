@@ -77,6 +77,7 @@ def test_effective_settings_have_the_layers_laid_over_each_other(check, model):
         detection_threshold=0.8,
         thresholds={"go": 0.9, "stop": 0.7},
         speech_threshold=0.0,
+        armed_threshold=0.5,
     )
     assert check(out) == (0, out, "")
 
