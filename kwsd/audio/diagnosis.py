@@ -8,6 +8,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from kwsd.audio.microphone.capture import SERVER_MEND, survey
 from kwsd.audio.microphone.devices import Device, find, listed
-from kwsd.audio.microphone.microphone import Microphone
+from kwsd.audio.microphone.microphone import STRIDE_MS
 from kwsd.audio.microphone.signal_check import CLIP_SHARE, FULL_SCALE
+from kwsd.audio.open import SourceOptions, open_source
 from kwsd.audio.settings import AudioSettings
-from kwsd.audio.source import Block
+from kwsd.audio.source import Block, End
+from kwsd.audio.source import Device as AudioDevice
 from kwsd.errors import KwsdError
 
 SIGNAL_S = 2.0
@@ -48,10 +51,15 @@ class Finding(NamedTuple):
 def check_audio(settings: AudioSettings, rate_hz: int) -> Iterator[Finding]:
     """All findings about the audio of this machine, in the order in which things depend on each other.
 
+    Of a stream or file in place of a device, whether it is heard.
+
     Args:
         settings: which device, which channel.
         rate_hz: the model's.
     """
+    if settings.source is not None:
+        yield check_signal(settings, rate_hz)
+        return
     server = server_sockets(os.environ)
     yield check_permission(Path("/dev/snd"), is_root=os.geteuid() == 0, has_server=bool(server))
     yield check_server(server)
@@ -149,17 +157,20 @@ def check_signal(settings: AudioSettings, rate_hz: int) -> Finding:
     blocks: list[NDArray[np.float32]] = []
     missing = round(SIGNAL_S * rate_hz)
     deadline_s = time.monotonic() + SIGNAL_LIMIT_S
-    microphone = Microphone(replace(settings, gain_db=0.0), rate_hz, wait=False)
     try:
-        while missing > 0 and time.monotonic() < deadline_s:
-            microphone.step(time.monotonic())
-            if isinstance(item := microphone.read(0.1), Block):
-                blocks.append(item.samples)
-                missing -= len(item.samples)
+        with closing(
+            open_source(replace(settings, gain_db=0.0), SourceOptions(wait=False), rate_hz, STRIDE_MS)
+        ) as source:
+            while missing > 0 and time.monotonic() < deadline_s:
+                if isinstance(source, AudioDevice):
+                    source.step(time.monotonic())
+                if isinstance(item := source.read(0.1), Block):
+                    blocks.append(item.samples.copy())
+                    missing -= len(item.samples)
+                elif isinstance(item, End):
+                    break
     except KwsdError as error:
         return Finding("signal", "fail", "; ".join(error.lines))
-    finally:
-        microphone.close()
     if missing > 0:
         mend = "It may be suspended (pactl list sources short), or its cable or driver is at fault (dmesg)."
         return Finding("signal", "fail", f"less than {SIGNAL_S:g} s of samples in {SIGNAL_LIMIT_S:g} s", mend)

@@ -3,23 +3,22 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwsd.audio.settings import AudioSettings
+from kwsd.audio.stream.address import StreamAddress
 
 if TYPE_CHECKING:
     from kwsd.audio.source import Source
 
 
 class SourceOptions(NamedTuple):
-    """What ``--source`` and its companions ask for.
+    """What the companions of ``--source`` ask for.
 
     Attributes:
-        path: a file, or ``-`` for standard input; None for the microphone.
         realtime: pace a file by the clock.
         raw_rate_hz, raw_channels: what standard input is where it is not WAV.
         tail: whether a clip of faint noise follows the end of a file.
-        wait: whether a microphone that cannot be opened is waited for.
+        wait: whether a microphone or stream that cannot be opened is waited for.
     """
 
-    path: str | None = None
     realtime: bool = False
     raw_rate_hz: int | None = None
     raw_channels: int = 1
@@ -28,21 +27,25 @@ class SourceOptions(NamedTuple):
 
 
 def open_source(settings: AudioSettings, options: SourceOptions, rate_hz: int, clip_stride_ms: float) -> "Source":
-    """The source at ``rate_hz``; a microphone hands over a clip stride of samples at once.
+    """The source at ``rate_hz``; a microphone or stream hands over a clip stride of samples at once.
 
     Raises:
         InputError: the file cannot be read.
         ConfigError: the device's name fits several.
-        UnavailableError: PortAudio is not installed; without ``wait``, the microphone cannot be opened.
+        UnavailableError: PortAudio or ffmpeg is not installed; without ``wait``, the device cannot be opened.
     """
-    if options.path is None:
+    if settings.source is None:
         from kwsd.audio.microphone.microphone import Microphone
 
         return Microphone(settings, rate_hz, wait=options.wait, stride_ms=clip_stride_ms)
+    if isinstance(settings.source, StreamAddress):
+        from kwsd.audio.stream.stream import Stream
+
+        return Stream(settings.source, settings, rate_hz, wait=options.wait, stride_ms=clip_stride_ms)
     from kwsd.audio.file import open_source as open_file
 
     return open_file(
-        options.path,
+        settings.source,
         rate_hz,
         realtime=options.realtime,
         raw_rate_hz=options.raw_rate_hz,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kwsd.audio.stream.address import StreamAddress, SourcePlace
 from kwsd.validation.keys import key
 from kwsd.validation.kinds import Device, Number, Whole
 
@@ -10,6 +11,9 @@ from kwsd.validation.kinds import Device, Number, Whole
 class AudioSettings:
     """The section ``audio`` of a configuration; units as in the names."""
 
+    source: StreamAddress | str | None = key(
+        SourcePlace(), None, "A stream or a file in place of the device; only scheme and host of an address are shown."
+    )
     device: str | int | None = key(Device(), None, "The input device; the system's default when null.")
     channel: int = key(Whole(0, 255), 0, "Channel of the device, counted from 0.")
     gain_db: float = key(Number(-60, 60), 0.0, "Gain of the samples before anything else.", unit="dB")

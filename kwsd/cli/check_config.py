@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from kwsd.audio.stream.address import StreamAddress
 from kwsd.config import Settings
 from kwsd.servers.settings import Address, ServerSettings
 from kwsd.sinks.settings import SinkSettings
@@ -126,7 +127,7 @@ def _scalar(value: Any) -> str:
 
     if isinstance(value, Address):
         return _scalar(str(value))
-    if isinstance(value, Url):
+    if isinstance(value, Url | StreamAddress):
         return f"{_scalar(str(value))}  # no more of it is shown"
     if isinstance(value, tuple):
         return f"[{', '.join(_scalar(item) for item in value)}]"

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,18 +22,21 @@ CLEAR = "\x1b[H\x1b[2J"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.cli.options import add_hearing_arguments
+    from kwsd.config import flag
 
     add_hearing_arguments(parser)
     parser.add_argument(
-        "--source", metavar="FILE|-", help="a file or standard input at its own pace, not the microphone"
+        "--source",
+        type=flag("audio", "source"),
+        metavar="FILE|-|URL",
+        help="a file or standard input at its own pace, or a stream that ffmpeg reads, not the microphone",
     )
     parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: never)")
 
 
 def run(args: argparse.Namespace) -> int:
     from kwsd import core_dumps
-    from kwsd.audio.file import open_source
-    from kwsd.audio.microphone.microphone import Microphone
+    from kwsd.audio.open import SourceOptions, open_source
     from kwsd.cli.options import read_settings
     from kwsd.model import load
     from kwsd.spotter import Spotter
@@ -40,13 +44,9 @@ def run(args: argparse.Namespace) -> int:
     core_dumps.forbid()
     settings = read_settings(args)
     model = load(settings.model, settings.labels, settings.frontend)
-    audio, rate_hz = settings.audio, model.sample_rate_hz
-    source: Source
-    if args.source is None:
-        source = Microphone(audio, rate_hz)
-    else:
-        source = open_source(args.source, rate_hz, realtime=True, channel=audio.channel, gain_db=audio.gain_db)
+    audio = settings.audio if args.source is None else replace(settings.audio, source=args.source)
     spotter = Spotter(model, **vars(settings.recognize))
+    source = open_source(audio, SourceOptions(realtime=True), model.sample_rate_hz, spotter.clip_stride_ms)
     meter = Meter(source, spotter, settings.only, on_terminal=sys.stdout is not None and sys.stdout.isatty())
     try:
         meter.run(args.seconds)
@@ -77,15 +77,14 @@ class Meter:
 
     def run(self, seconds: float | None) -> None:
         """Until the source ends, or for so many seconds."""
-        from kwsd.audio.microphone.microphone import Microphone
-        from kwsd.audio.source import Block, End, Gap
+        from kwsd.audio.source import Block, Device, End, Gap
 
         began_s = now_s = time.monotonic()
         show_s = began_s
         while seconds is None or now_s - began_s < seconds:
             item = self._source.read(0.1)
             now_s = time.monotonic()
-            if isinstance(self._source, Microphone):
+            if isinstance(self._source, Device):
                 self._source.step(now_s)
             if isinstance(item, End):
                 break

@@ -31,5 +31,7 @@ def read_settings(args: argparse.Namespace) -> "Settings":
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
     given = {name: value for name in ("device", "channel", "gain_db") if (value := getattr(args, name)) is not None}
+    if "device" in given:
+        given["source"] = None
     settings = replace(settings, audio=replace(settings.audio, **given))
     return settings if args.model is None else replace(settings, model=args.model)

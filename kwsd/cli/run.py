@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DB",
         help="gain of device or file before anything else, -60 to 60 dB (default: 0)",
     )
-    add("--source", metavar="FILE|-", help="WAV/FLAC/Ogg file, or raw/WAV on standard input, for the microphone")
+    add(
+        "--source",
+        type=flag("audio", "source"),
+        metavar="FILE|-|URL",
+        help="WAV/FLAC/Ogg file, raw/WAV on standard input, or a stream that ffmpeg reads, for the microphone",
+    )
     add("--raw-rate", type=int, metavar="HZ", help="rate of raw 16-bit standard input (default: the model's)")
     add("--raw-channels", type=int, metavar="N", default=1, help="channels of raw standard input (default: 1)")
     add("--realtime", action="store_true", help="pace a file by the clock, not as fast as the machine allows")
@@ -99,16 +104,14 @@ def run(args: argparse.Namespace) -> int:
 def _source_options(args: argparse.Namespace) -> "SourceOptions":
     from kwsd.audio.open import SourceOptions
 
-    return SourceOptions(
-        args.source, args.realtime, args.raw_rate, args.raw_channels, not args.no_tail, not args.no_wait
-    )
+    return SourceOptions(args.realtime, args.raw_rate, args.raw_channels, not args.no_tail, not args.no_wait)
 
 
 def _check(args: argparse.Namespace) -> None:
     from kwsd.errors import UsageError
 
     if args.source is not None and args.device is not None:
-        raise UsageError("--device", "a file has no device", "Leave out --device or --source.")
+        raise UsageError("--device", "a file or stream has no device", "Leave out --device or --source.")
     for name in ("raw_rate", "raw_channels"):
         value = getattr(args, name)
         if value is not None and not 1 <= value <= 768_000:
@@ -122,11 +125,14 @@ def read_settings(args: argparse.Namespace) -> "Plan":
     from kwsd.errors import UsageError
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
+    audio = _given(args, "source", "device", "channel", "gain_db")
+    if "device" in audio:
+        audio["source"] = None
     logs = _given(args, "log_level", "log_format")
     flags = RecognizeSettings(**_given(args, *(field.name for field in fields(RecognizeSettings))))
     settings = settings.override(
         **_given(args, "model", "labels", "frontend", "only"),
-        audio=replace(settings.audio, **_given(args, "device", "channel", "gain_db")),
+        audio=replace(settings.audio, **audio),
         log=replace(settings.log, **{name.removeprefix("log_"): value for name, value in logs.items()}),
         sinks=sinks_in_force(
             settings.sinks,

@@ -51,7 +51,7 @@ class Daemon:
 
     Args:
         read_plan: reads the settings; called at start and at each reload. Raises KwsdError.
-        source: what stands in for the microphone, if anything.
+        source: how a file that stands in for the microphone is read.
         can_reload: whether there is a configuration to read again at SIGHUP.
     """
 
@@ -254,11 +254,12 @@ class Daemon:
         """The source that a reload asks for, where it is not the one at hand; one that is not there is waited for."""
         rate_hz = self._listener.model.sample_rate_hz
         same_rate = checked.hearing.model.sample_rate_hz == rate_hz
-        if self._source_options.path is not None:
+        before, after = self._plan.settings.audio, checked.plan.settings.audio
+        if self._listener.reads_on and before.source == after.source:
             if not same_rate:
                 raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
             return None
-        if self._listener.paused or (same_rate and checked.plan.settings.audio == self._plan.settings.audio):
+        if self._listener.paused or (same_rate and before == after):
             return None
         return self._open_source(checked.plan, checked.hearing, self._source_options._replace(wait=True))
 

@@ -173,6 +173,11 @@ class Listener:
             self._close_spare()
 
     @property
+    def reads_on(self) -> bool:
+        """Whether its source is a file or a pipe, which goes on where it was."""
+        return self._kept is not None or (self._microphone is None and not self.paused)
+
+    @property
     def paused(self) -> bool:
         return self._paused_since_s is not None
 

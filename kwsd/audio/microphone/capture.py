@@ -20,6 +20,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kwsd.audio.child import ChildProcess
 from kwsd.audio.microphone.devices import CannotOpenError, Device, NoDeviceError
 from kwsd.audio.microphone.wire import PIPE_BYTES, PREAMBLE, widen
 from kwsd.errors import ConfigError, KwsdError, UnavailableError
@@ -29,10 +30,9 @@ log = logging.getLogger(__name__)
 PROGRAM = Path(__file__).with_name("portaudio.py")
 ALSA_MEND = "Look at ALSA's configuration (~/.asoundrc, /etc/asound.conf, $ALSA_CONFIG_PATH)."
 SERVER_MEND = "Restart it: systemctl --user restart pipewire pipewire-pulse wireplumber (or pulseaudio)."
-REAP_S = 0.2  # a child that a driver holds in the kernel does not even obey SIGKILL
 
 
-class Child:
+class Child(ChildProcess):
     """A running `kwsd.audio.microphone.portaudio`.
 
     Args:
@@ -59,26 +59,16 @@ class Child:
             if samples_to is not None:
                 settings["samples_to"] = samples_to
             try:
-                self._process = subprocess.Popen(
+                super().__init__(
                     [*command, json.dumps(settings)],
                     stdin=subprocess.PIPE,  # never written to; its end ends the child
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=[end for end in (reports_to, samples_to) if end is not None],
-                    process_group=0,  # Ctrl-C is for the parent
                 )
             finally:
                 os.close(reports_to)
-            on_error.callback(self._end)
-            # Kept open: when things go wrong there may be no descriptor left to open it with.
-            self._stat = os.open(f"/proc/{self._process.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
             on_error.pop_all()
-
-    def usage(self) -> tuple[float, float]:
-        """User and system time, in seconds, and resident memory, in MiB."""
-        fields = os.pread(self._stat, 1 << 12, 0).rpartition(b") ")[2].split()
-        user, system, pages = int(fields[11]), int(fields[12]), int(fields[21])
-        return (user + system) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def reports(self) -> list[dict[str, Any]]:
         """What it reported since the last call."""
@@ -90,27 +80,16 @@ class Child:
 
     def ended(self) -> str | None:
         """How it ended, in words; None while it runs."""
-        # Without reaping it: until `kill` its number, which is its group's, too, shall be nobody else's.
-        end = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if end is None:
+        if (end := self.end()) is None:
             return None
-        if end.si_code == os.CLD_EXITED:
-            return f"the capture process ended with {end.si_status}"
-        return f"the audio library crashed ({signal.strsignal(end.si_status)})"
+        by_itself, number = end
+        if by_itself:
+            return f"the capture process ended with {number}"
+        return f"the audio library crashed ({signal.strsignal(number)})"
 
     def kill(self) -> None:
-        """Ends it and what it started, whatever they are doing."""
-        self._end()
-        os.close(self._stat)
+        super().kill()
         os.close(self.reports_from)
-
-    def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(REAP_S)
 
 
 class Capture:

@@ -93,8 +93,13 @@ class Inlet:
             return False
         self._pipe = self._next.popleft()
         self._poll.register(self._pipe, select.POLLIN)
-        self._message, self._filled, self._samples = memoryview(bytearray(PREAMBLE.size)), 0, None
+        self._filled = 0
+        self._begin()
         return True
+
+    def _begin(self) -> None:
+        """Expects what a pipe begins with."""
+        self._message, self._samples = memoryview(bytearray(PREAMBLE.size)), None
 
     def _leave(self) -> None:
         if self._pipe is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kwsd.audio.microphone.inlet import Inlet, Opened, RawBlock
 from kwsd.audio.microphone.signal_check import SignalCheck
-from kwsd.audio.microphone.stream_clock import StreamClock
+from kwsd.audio.microphone.stream_clock import LATE_S, StreamClock
 from kwsd.audio.resample import Resampler
 from kwsd.audio.source import Block, Gap
 
@@ -23,6 +23,9 @@ class Reader:
         inlet: only this object may read it.
         rate_hz: of the samples handed out; the inlet's come at the rate of the last Opened.
         gain_db: amplification; the result is clipped to -1..1.
+        late_s, check_rate: as of StreamClock.
+        keeps_ahead: what a freshly opened stream sends at once, ahead of the clock, counts once and not at each
+            opening: the end of all audio stays as far from the clock as it was at first.
 
     Attributes:
         samples: handed out so far, at ``rate_hz``.
@@ -30,8 +33,19 @@ class Reader:
         fault: in words, what is wrong with the signal or its rate; None while it is alive.
     """
 
-    def __init__(self, inlet: Inlet, rate_hz: int, gain_db: float) -> None:
+    def __init__(
+        self,
+        inlet: Inlet,
+        rate_hz: int,
+        gain_db: float,
+        *,
+        late_s: float = LATE_S,
+        check_rate: bool = True,
+        keeps_ahead: bool = False,
+    ) -> None:
         self.samples = self.samples_lost = 0
+        self._late_s, self._check_rate, self._keeps_ahead = late_s, check_rate, keeps_ahead
+        self._began_s: float | None = None
         self._inlet, self._rate_hz = inlet, rate_hz
         self._gain_db = gain_db
         self._scale = np.float32(10 ** (gain_db / 20) / 32768)
@@ -67,7 +81,7 @@ class Reader:
 
     def _begin(self, device_hz: int) -> None:
         self._device_hz = device_hz
-        self._clock = StreamClock(device_hz)
+        self._clock = StreamClock(device_hz, self._late_s, check_rate=self._check_rate)
         self._signal = SignalCheck(device_hz, self._gain_db)
         self._resampler = Resampler(device_hz, self._rate_hz)
         self._may_exceed = self._gain_db > 0 or device_hz != self._rate_hz  # full scale
@@ -80,15 +94,29 @@ class Reader:
         too_late, missing = self._clock.take(count, block.arrived_s)
         self.fault = self._signal.fault or self._clock.fault
         if self._reopened and self._heard_s is not None:
-            silent_s = block.arrived_s - self._heard_s - count / self._device_hz
-            missing = max(1, round(silent_s * self._device_hz))
+            missing = max(1, round(self._silent_s(block.arrived_s) * self._device_hz) - count)
         self._reopened = False
         self._heard_s = block.arrived_s
+        if self._began_s is None:
+            self._began_s = block.arrived_s - count / self._device_hz
         if too_late:
             self._late += count
             return None
         lost, self._late = missing + self._late, 0
         return lost
+
+    def _silent_s(self, arrived_s: float) -> float:
+        """How long nothing was heard, up to the end of the first block of a stream that was opened again."""
+        assert self._heard_s is not None
+        assert self._began_s is not None
+        if self._keeps_ahead:
+            return arrived_s - self._began_s - (self.samples + self.samples_lost) / self._rate_hz
+        return arrived_s - self._heard_s
+
+    @property
+    def late_s(self) -> float:
+        """By how much the last block came late, as far as known."""
+        return self._clock.late_s
 
     def _gap(self, lost: int) -> Gap:
         """A gap of ``lost`` samples at the device's rate."""

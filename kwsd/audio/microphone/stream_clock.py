@@ -6,7 +6,7 @@ pace of what follows tells them apart.
 """
 
 STALL_S = 0.3  # between two blocks, beyond their own duration; ordinary jitter stays below 0.1 s
-LATE_S = 2.0  # audio older than this is of no use
+LATE_S = 2.0  # audio older than this is of no use to a microphone's listener
 NEAR_S = 0.1  # jitter
 PACE_S = 0.4  # how long a pace is watched before it is believed
 RATE_WINDOW_S = 10.0
@@ -20,13 +20,16 @@ class StreamClock:
 
     Args:
         rate_hz: what the device says.
+        late_s: audio older than this is of no use.
+        check_rate: whether the device's word about its rate is doubted.
 
     Attributes:
         late_s: how long before its arrival the end of the last block was captured, as far as known.
     """
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, rate_hz: int, late_s: float = LATE_S, *, check_rate: bool = True) -> None:
         self.late_s = 0.0
+        self._too_late_s, self._check_rate = late_s, check_rate
         self._rate_hz = rate_hz
         self._audio_s = 0.0  # all audio so far, in the device's own seconds
         self._arrived_s: float | None = None
@@ -64,7 +67,7 @@ class StreamClock:
         self._arrived_s = arrived_s
         missing = self._settle(arrived_s, offset_s) if self._watching else 0
         self.late_s = max(0.0, offset_s - self._baseline_s)
-        return self._watching is not None and self.late_s > LATE_S, missing
+        return self._watching is not None and self.late_s > self._too_late_s, missing
 
     def skip(self, count: int) -> None:
         """Takes note of samples that arrived in time and were dropped, so that they do not count as missing too."""
@@ -98,6 +101,8 @@ class StreamClock:
         self._rate_from = arrived_s, self._audio_s
 
     def _measure_rate(self, arrived_s: float) -> None:
+        if not self._check_rate:
+            return
         if self._rate_from is None:
             self._rate_from = arrived_s, self._audio_s
         elapsed_s = arrived_s - self._rate_from[0]

@@ -1,0 +1,1 @@
+"""A network stream as a Source, through the ``ffmpeg`` program."""

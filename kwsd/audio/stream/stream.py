@@ -1,0 +1,149 @@
+"""A network stream as a Source that outlives its server; used as `kwsd.audio.microphone.microphone` is.
+
+What to do is decided by ``supervision.py``; here it is done.
+"""
+
+import os
+import time
+
+from kwsd.audio.microphone.microphone import STRIDE_MS, block_ms_for
+from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.microphone.stream_clock import LATE_S
+from kwsd.audio.settings import AudioSettings
+from kwsd.audio.source import Block, DeviceStatus, End, Gap
+from kwsd.audio.stream.address import StreamAddress
+from kwsd.audio.stream.ffmpeg import Ffmpeg, RawInlet, find
+from kwsd.audio.stream.supervision import Action, Facts, Supervision
+from kwsd.errors import UnavailableError
+
+
+class Stream:
+    """A Device.
+
+    Args:
+        address: what ffmpeg opens.
+        settings: channel, gain, time limit, block length.
+        rate_hz: of the samples handed out.
+        wait: whether a stream that cannot be opened at first is waited for; else ``step`` raises UnavailableError.
+        stride_ms: how far apart clips are scored: the length of a block where the settings say none.
+
+    Attributes:
+        name: the address, as far as it may be shown.
+        state: what it is doing.
+        steps: how often ``step`` was called.
+        usage: user and system time, in seconds, and resident memory, in MiB, of ffmpeg at the last look.
+
+    Raises:
+        UnavailableError: ffmpeg is not installed.
+    """
+
+    paced = True
+
+    def __init__(
+        self,
+        address: StreamAddress,
+        settings: AudioSettings,
+        rate_hz: int,
+        *,
+        wait: bool = True,
+        stride_ms: float = STRIDE_MS,
+    ) -> None:
+        find()
+        self.name, self.rate_hz = str(address), rate_hz
+        self.steps = 0
+        self.usage = 0.0, 0.0
+        now_s = time.monotonic()
+        self._address, self._channel, self._wait = address, settings.channel, wait
+        self._supervision = Supervision(settings.stall_s, now_s)
+        self.state = DeviceStatus(self._supervision.state, self._supervision.reason, time.time())
+        self._ffmpeg: Ffmpeg | None = None
+        self._waiting = 0  # samples
+        self._received = 0  # at the last look
+        self._opened_once = False
+        block_ms = block_ms_for(stride_ms) if settings.block_ms is None else settings.block_ms
+        self._inlet = RawInlet(rate_hz, max(1, round(rate_hz * block_ms / 1000)))
+        self._reader = Reader(  # the spotter thread's
+            self._inlet,
+            rate_hz,
+            settings.gain_db,
+            late_s=max(LATE_S, settings.stall_s),
+            check_rate=False,
+            keeps_ahead=True,
+        )
+        self.step(now_s)
+
+    # The main thread's side.
+
+    def step(self, now_s: float) -> None:
+        """One look at ffmpeg, and the next thing to be done about it.
+
+        Raises:
+            UnavailableError: ffmpeg is not there, or, without ``wait``, the stream.
+        """
+        self.steps += 1
+        supervision = self._supervision
+        action = supervision.step(self._facts(), self.fault, now_s)
+        if (supervision.state, supervision.reason) != self.state[:2]:
+            since_s = self.state.since_s if supervision.state == self.state.state else time.time()
+            self.state = DeviceStatus(supervision.state, supervision.reason, since_s)
+        if action is Action.END:
+            self._end()
+        elif action is Action.START:
+            self._start()
+        if not (self._wait or self._opened_once) and supervision.failed is not None:
+            raise UnavailableError(self.name, supervision.failed, "Without --no-wait it is waited for.")
+        self.usage = (0.0, 0.0) if self._ffmpeg is None else self._ffmpeg.usage()
+
+    def _facts(self) -> Facts | None:
+        if self._ffmpeg is None:
+            return None
+        ended = self._ffmpeg.ended()
+        self._waiting = self._ffmpeg.waiting()
+        received, self._received = self._received, self._inlet.received
+        heard = self._received != received or self._waiting > 0
+        self._opened_once = self._opened_once or heard
+        return Facts(heard, ended)
+
+    def _start(self) -> None:
+        try:
+            self._received = self._inlet.received
+            self._ffmpeg = Ffmpeg(self._address, self.rate_hz, self._channel)
+            self._inlet.follow(os.dup(self._ffmpeg.samples_from))
+        except OSError:  # no descriptors, processes or memory just now: the next look tries again
+            self._end()
+
+    def _end(self) -> None:
+        if self._ffmpeg is not None:
+            self._ffmpeg.kill()
+            self._ffmpeg, self._waiting = None, 0
+
+    @property
+    def counters(self) -> dict[str, float]:
+        """``samples_lost``, ``audio_s`` handed out, ``waiting`` samples that nobody had read yet at the last look."""
+        return {
+            "samples_lost": self._reader.samples_lost,
+            "overruns": 0,
+            "audio_s": round(self._reader.samples / self.rate_hz, 3),
+            "waiting": self._waiting,
+        }
+
+    def close(self) -> None:
+        """Ends ffmpeg; nobody may be reading."""
+        self._end()
+        self._inlet.close()
+
+    # The spotter thread's side.
+
+    @property
+    def fault(self) -> str | None:
+        """In words, what is wrong with the signal."""
+        return self._reader.fault
+
+    def read(self, timeout_s: float) -> Block | Gap | End | None:
+        """The next block or gap, or None; see Source. Never ends."""
+        item = self._reader.read(timeout_s)
+        if not isinstance(item, Block):
+            return item
+        # What waits because spotting is slow arrived earlier; what a server sends ahead of time did not.
+        behind_s = min(self._inlet.waiting() / self.rate_hz, self._reader.late_s)
+        return item._replace(arrived_s=item.arrived_s - behind_s) if behind_s > 0 else item
