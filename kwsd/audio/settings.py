@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kwsd.audio.stream.address import StreamAddress, SourcePlace
+from kwsd.audio.stream.address import SourcePlace, StreamAddress
 from kwsd.validation.keys import key
 from kwsd.validation.kinds import Device, Number, Whole
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kwsd.audio.stream.address import StreamAddress, SourcePlace
+from kwsd.audio.stream.address import SourcePlace, StreamAddress
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=4, max_size=20)
 
