@@ -43,6 +43,7 @@ DATA = st.dictionaries(TEXT, st.one_of(TEXT, st.integers(-(2**40), 2**40), st.no
 # Frames.
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Frame, TEXT, DATA, st.binary(max_size=300)), max_size=5), st.integers(1, 200))
 def test_frames_are_read_as_they_were_written_in_pieces_of_any_size(frames: list[Frame], size: int) -> None:
     sent = b"".join(frame.encode() for frame in frames)
@@ -50,6 +51,7 @@ def test_frames_are_read_as_they_were_written_in_pieces_of_any_size(frames: list
     assert [f for at in range(0, len(sent), size) for f in reader.push(sent[at : at + size])] == frames
 
 
+@settings(deadline=None)
 @given(TEXT, DATA, st.binary(max_size=300))
 def test_frames_are_those_of_the_package(kind: str, data: dict[str, Any], payload: bytes) -> None:
     theirs = read_event(io.BytesIO(Frame(kind, data, payload).encode()))
