@@ -5,9 +5,14 @@ import signal
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.helpers.virtual_mic import VirtualMic, missing
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("kwsd", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("kwsd")
 
 # A process that is started in the background, by nohup or by cron has signals ignored or blocked, and so have its
 # children. A handler that does nothing ignores them here, too; children that are executed start with the default.
