@@ -15,6 +15,9 @@ from kwsd_train.flags import table as flag_table
 
 ENDING = ".weights.h5"
 
+NEW_TO_OLD = 0.4
+"""Where words are added: with 1 the old ones lose twice as much, and the new ones gain nothing (docs/training.md)."""
+
 
 @dataclass(frozen=True)
 class Donor:
@@ -73,9 +76,9 @@ def inherited(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
 
 
 def word_weights(donor: Donor, words: Sequence[str]) -> str:
-    """``--word_weights`` with which the words that are new come as often as all those together that the donor knows."""
+    """``--word_weights`` by which words that are new come `NEW_TO_OLD` times as often as those that the donor knows."""
     new = [word for word in words if word not in donor.labels]
-    weight = (len(words) - len(new)) / len(new) if new else 1
+    weight = NEW_TO_OLD * (len(words) - len(new)) / len(new) if new else 1
     return ",".join(f"{word}={weight:g}" for word in new) if weight > 1 else ""
 
 
