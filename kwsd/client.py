@@ -124,9 +124,9 @@ class Connection:
         try:
             message = json.loads(self._lines.popleft())
         except (ValueError, RecursionError) as error:
-            raise ConnectionError("what answers there is no kwsd") from error
+            raise ConnectionError("what answers there is not kwsd") from error
         if not isinstance(message, dict):
-            raise ConnectionError("what answers there is no kwsd")
+            raise ConnectionError("what answers there is not kwsd")
         return message
 
     def _read(self) -> None:
@@ -139,19 +139,19 @@ class Connection:
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._lines.extend(lines)
         if len(self._rest) > LINE_MAX_BYTES:
-            raise ConnectionError("what answers there is no kwsd")
+            raise ConnectionError("what answers there is not kwsd")
 
     def _greeting(self) -> Message:
         hello = self.receive(HELLO_S) or {}
         if hello.get("type") == "error":
             raise ConnectionError(f"it refuses: {hello.get('message')}")
         if hello.get("type") != "hello":
-            raise ConnectionError("what answers there is no kwsd")
+            raise ConnectionError("what answers there is not kwsd")
         if hello.get("protocol") != PROTOCOL:
             raise ConnectionError(f"it speaks protocol {hello.get('protocol')}, this client {PROTOCOL}")
         words = hello.get("labels")
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ConnectionError("what answers there is no kwsd")
+            raise ConnectionError("what answers there is not kwsd")
         return hello
 
 

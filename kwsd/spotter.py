@@ -39,7 +39,7 @@ class Spotter:
 
     Raises:
         ConfigError: a setting that does not fit the model: an unknown mode, a threshold for none of its words, a
-            stride that is no multiple of the row stride.
+            stride that is not a multiple of the row stride.
     """
 
     def __init__(self, model: "Model", **recognize: Any) -> None:

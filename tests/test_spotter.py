@@ -189,7 +189,7 @@ def test_the_default_stride_fits_the_rows(row_stride_ms, clip_stride_ms):
     [
         ({"mode": "magic"}, "recognize: mode is 'magic', but has to be one of"),
         ({"thresholds": {"halt": 0.5}}, "recognize: thresholds name halt, but the labels are _silence_"),
-        ({"clip_stride_ms": 30}, "clip_stride_ms: 30 ms is no multiple of the model's row stride, 20 ms"),
+        ({"clip_stride_ms": 30}, "clip_stride_ms: 30 ms is not a multiple of the model's row stride, 20 ms"),
     ],
 )
 def test_settings_that_do_not_fit_the_model_are_refused_with_78(said, text):

@@ -1,6 +1,6 @@
 """Recordings and pipes as a Source: the same pipeline as the microphone, with an end.
 
-A file is decoded block by block by libsndfile, recognised by its content whatever its name; what is no regular file
+A file is decoded block by block by libsndfile, recognised by its content whatever its name; what is not a regular file
 (standard input, a named pipe) is read as it comes (``pipe.py``). Either may be paced by the clock.
 """
 
@@ -53,15 +53,15 @@ def open_source(
         rate_hz: what to hand out; other rates are resampled as a stream.
         realtime: pace the samples by the clock. A source that is not paced runs as fast as it is read, a pipe
             with live sound included: nobody can know what feeds it.
-        raw_rate_hz: rate of standard input that is no WAV; by default ``rate_hz``.
+        raw_rate_hz: rate of standard input that is not WAV; by default ``rate_hz``.
         raw_channels: its channels, interleaved.
         channel: which channel to take, counted from 0.
         gain_db: amplification; the result is clipped to -1..1.
         decode_ms: how much of a file is decoded in one go; the samples are the same.
 
     Raises:
-        InputError: missing, unreadable, a directory, no sound file, empty, without that channel. A pipe's faults, and
-            damage further on in a file, are raised by ``read`` after everything before them was handed out.
+        InputError: missing, unreadable, a directory, not a sound file, empty, without that channel. A pipe's faults,
+            and damage further on in a file, are raised by ``read`` after everything before them was handed out.
         UsageError: standard input is a terminal.
         UnavailableError: libsndfile is missing.
     """
@@ -147,7 +147,7 @@ class FileSource:
         else:
             if self._resampler is None:
                 self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
-            # What is no number, or endless, must not get into the filter, where it would spread.
+            # What is not a finite number must not get into the filter, where it would spread.
             sound = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
             decoded = self._resampler.push(np.clip(sound, -LOUDEST, LOUDEST))
         amplified = decoded * self._gain
@@ -207,7 +207,7 @@ class SoundFileDecoder:
         if not magic:
             raise InputError(name, "the file is empty")
         if not any_format and magic not in (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS"):
-            raise InputError(name, "this is no WAV, FLAC or Ogg file")
+            raise InputError(name, "not a WAV, FLAC or Ogg file")
         file.seek(0)
         try:
             import soundfile

@@ -88,7 +88,7 @@ class PipeDecoder:
     Args:
         name: for messages.
         fd: file descriptor; may be non-blocking.
-        raw_rate_hz, raw_channels: what the stream is when it is no WAV.
+        raw_rate_hz, raw_channels: what the stream is when it is not WAV.
         channel: counted from 0.
     """
 

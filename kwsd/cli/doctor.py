@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.cli.options import add_hearing_arguments
 
     add_hearing_arguments(parser)
-    parser.add_argument("--json", action="store_true", help='{"ok":..,"checks":[{"check","result","text","mend"}]}')
+    parser.add_argument("--json", action="store_true", help='{"ok":..,"checks":[{"check","result","text","hint"}]}')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,8 +37,13 @@ def run(args: argparse.Namespace) -> int:
                 print(f"      {finding.mend}", flush=True)
     failed = any(finding.result == "fail" for finding in findings)
     if args.json:
-        print(encode({"ok": not failed, "checks": [finding._asdict() for finding in findings]}))
+        print(encode({"ok": not failed, "checks": [as_json(finding) for finding in findings]}))
     return UnavailableError.exit_code if failed else 0
+
+
+def as_json(finding: "Finding") -> dict[str, str]:
+    """A finding for programs; ``mend`` is what ``hint`` was called first, and stays."""
+    return finding._asdict() | {"hint": finding.mend}
 
 
 def examine(settings: "Settings") -> "Iterator[Finding]":

@@ -241,7 +241,7 @@ class Daemon:
         except KwsdError as error:
             reload.abandon()
             for line in error.lines:
-                logger.error("reload refused, the old settings stay: %s", line)
+                logger.error("reload rejected; keeping previous settings: %s", line)
         else:
             log.setup(checked.plan.settings.log.level, checked.plan.settings.log.format)
             self._listener.change(checked.hearing, reload.source)

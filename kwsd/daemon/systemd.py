@@ -137,6 +137,6 @@ def _watchdog_interval_s(environ: Mapping[str, str]) -> float | None:
     try:
         interval_us = int(environ.get("WATCHDOG_USEC", "0"))
     except ValueError:
-        log.warning("WATCHDOG_USEC: %r is no number; not used", environ["WATCHDOG_USEC"])
+        log.warning("WATCHDOG_USEC: %r is not a number; ignored", environ["WATCHDOG_USEC"])
         return None
     return interval_us / 1_000_000 if interval_us > 0 else None

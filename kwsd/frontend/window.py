@@ -38,7 +38,7 @@ class ClipWindow:
         clip_stride_ms: from the start of one clip to the start of the next.
 
     Raises:
-        ConfigError: the front end is refused; the clip is shorter than its window; the clip stride is no multiple of
+        ConfigError: the front end is refused; the clip is shorter than its window; the clip stride is not a multiple of
             its row stride, or, for ``waveform``, below 10 ms.
     """
 
@@ -71,7 +71,7 @@ class ClipWindow:
             rows = round(stride_ms / row_ms) if 0 < stride_ms < 1e6 else 0
             if rows < 1 or abs(rows * row_ms - stride_ms) > 1e-6:
                 raise ConfigError(
-                    f"clip_stride_ms: {stride_ms:g} ms is no multiple of the model's row stride, {row_ms:g} ms;"
+                    f"clip_stride_ms: {stride_ms:g} ms is not a multiple of the model's row stride, {row_ms:g} ms;"
                     f" take {row_ms:g}, {2 * row_ms:g}, {3 * row_ms:g}, ..."
                 )
             self._stride_samples = rows * self._frontend.stride_samples

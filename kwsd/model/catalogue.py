@@ -58,7 +58,7 @@ def read_file(path: Path) -> bytes:
     """The bytes of a model file, of at most one more than are allowed; ModelError where it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device never ends
-            raise ModelError(str(path), "this is no regular file")
+            raise ModelError(str(path), "this is not a regular file")
         with path.open("rb") as file:
             return file.read(FILE_BYTES_MAX + 1)
     except OSError as error:

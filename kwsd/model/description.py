@@ -64,7 +64,7 @@ def _read_labels(path: Path) -> list[str]:
     source = str(path)
     try:
         if not path.is_file() and path.exists():
-            raise ModelError(source, "the labels cannot be read: this is no regular file")
+            raise ModelError(source, "the labels cannot be read: this is not a regular file")
         if path.stat().st_size > LABELS_BYTES_MAX:
             raise ModelError(source, f"the labels are larger than {LABELS_BYTES_MAX >> 20} MiB")
         text = path.read_text(encoding="utf-8-sig")

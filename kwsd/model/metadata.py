@@ -79,19 +79,19 @@ def parse(document: Buffer, source: str) -> dict[str, Any]:
         return mapping
 
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no number of JSON")
+        raise ValueError(f"{constant} is not a JSON number")
 
     try:
         metadata = json.loads(bytes(document).decode(), object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise ModelError(source, f"its metadata is no JSON ({error})") from error
+        raise ModelError(source, f"its metadata is not JSON ({error})") from error
     return validate(metadata, source)
 
 
 def validate(metadata: Any, source: str) -> dict[str, Any]:
     """``metadata`` as a new dict, if it is complete and nothing in it is unknown; else ModelError about ``source``."""
     if not isinstance(metadata, Mapping):
-        raise ModelError(source, "its metadata is no mapping")
+        raise ModelError(source, "its metadata is not a mapping")
     if metadata.get("format", FORMAT) != FORMAT:
         why = f"its metadata is of format {shown(metadata['format'])}, and this kwsd knows format {FORMAT}"
         raise ModelError(source, why, "Use a newer kwsd.")

@@ -232,7 +232,7 @@ class Model:
             raise self._refuse("its scores of silence are not finite") from error
         low, high = float(scores.min()), float(scores.max())
         if self.metadata["scores"] == "probabilities" and not -0.01 <= low <= high <= 1.01:
-            raise self._refuse(f"its scores go from {low:.3g} to {high:.3g}, so they are no probabilities (logits?)")
+            raise self._refuse(f"its scores go from {low:.3g} to {high:.3g}, so they are not probabilities (logits?)")
 
 
 def _sha256(data: bytes) -> str:

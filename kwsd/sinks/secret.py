@@ -34,7 +34,7 @@ def read_secret(
     else:
         return None
     if len(raw) > SECRET_MAX_BYTES:
-        raise ConfigError(f"{where}: longer than {SECRET_MAX_BYTES} bytes; that is no secret")
+        raise ConfigError(f"{where}: longer than {SECRET_MAX_BYTES} bytes; too long for a secret")
     if not (secret := raw.strip()):
         raise ConfigError(f"{where}: is empty")
     return secret

@@ -139,7 +139,7 @@ class Text(Kind):
     def accept(self, value: Any) -> Any:
         if not isinstance(value, str):
             quoted = isinstance(value, bool | int | float)
-            raise ValueError(f"got {shown(value)}, which is no text unless quoted" if quoted else "")
+            raise ValueError(f"got {shown(value)}, which is text only in quotes" if quoted else "")
         if not value.strip() or _CONTROL.search(value) or not re.fullmatch(self.pattern, value):
             raise ValueError
         if len(value.encode()) > self.max_bytes:

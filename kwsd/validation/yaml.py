@@ -152,7 +152,7 @@ def read_bytes(path: str, faults: Faults) -> bytes:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"{faults.name}: cannot be read: {why}") from error
     if len(data) > FILE_MAX_BYTES:
-        raise ConfigError(f"{faults.name}: is larger than {FILE_MAX_BYTES // 1024} KiB, which is no settings file")
+        raise ConfigError(f"{faults.name}: is larger than {FILE_MAX_BYTES // 1024} KiB, too large for a settings file")
     return data
 
 

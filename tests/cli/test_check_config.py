@@ -75,6 +75,7 @@ def test_effective_settings_have_the_layers_laid_over_each_other(check, model):
         suppression_ms=700,
         minimum_count=2,
         detection_threshold=0.8,
+        armed_threshold=0.5,
         thresholds={"go": 0.9, "stop": 0.7},
         speech_threshold=0.0,
         armed_threshold=0.5,
@@ -173,10 +174,10 @@ def test_a_file_with_faults_may_name_no_model_and_another_file(check, tmp_path):
         ("{type: webhook, url: 'https://example.org', secret_env: KWSD_NO_SUCH_SECRET}", "key 'secret_env': "),
         ("{type: socket, path: /tmp/kwsd-test.sock, group: no-such-group}", "there is no group 'no-such-group'"),
         ("{type: socket, path: /nonexistent/folder/kwsd.sock}", "there is no folder '/nonexistent'"),
-        ("{type: socket, path: /etc/passwd}", "something that is no socket has this name"),
+        ("{type: socket, path: /etc/passwd}", "something of this name exists and is not a socket"),
         ("{type: webhook, url: 'https://example.org', spool: /nonexistent/hook.db}", "no folder '/nonexistent'"),
-        ("{type: webhook, url: 'https://example.org', spool: /etc/passwd}", "is no spool of kwsd's"),
-        ("{type: webhook, url: 'https://example.org', spool: /etc}", "is no regular file"),
+        ("{type: webhook, url: 'https://example.org', spool: /etc/passwd}", "is not a spool of kwsd"),
+        ("{type: webhook, url: 'https://example.org', spool: /etc}", "is not a regular file"),
     ],
 )
 def test_what_a_start_would_refuse_is_refused_here_too(check, model, sink, why):

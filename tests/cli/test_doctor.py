@@ -40,7 +40,7 @@ def test_the_doctor_says_how_to_install_portaudio(kwsd_without_portaudio):
     assert (done.returncode, report["ok"], done.stderr) == (69, False, "")
     found = {finding["check"]: finding for finding in report["checks"]}
     assert found["portaudio"]["result"] == "fail"
-    assert "apt install libportaudio2" in found["portaudio"]["mend"]
+    assert "apt install libportaudio2" in found["portaudio"]["hint"]
     assert {"runtime", "permission", "server"} <= set(found)
     assert "devices" not in found
 

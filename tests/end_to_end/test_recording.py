@@ -180,7 +180,7 @@ def test_a_reload_takes_right_settings_and_refuses_wrong_ones(tmp_path: Path) ->
         kwsd.wait_for(lambda: bool(kwsd.lines), "the first word")
         config.write_text("only: [stopp]\nsinks: {}\n")
         kwsd.process.send_signal(signal.SIGHUP)
-        kwsd.wait_for_log("reload refused")
+        kwsd.wait_for_log("reload rejected")
         config.write_text("only: [yes, no, up, down, left, right]\n")
         kwsd.process.send_signal(signal.SIGHUP)
         kwsd.wait_for_log("settings read again")

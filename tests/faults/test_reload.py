@@ -15,7 +15,7 @@ from kwsd.client import Connection
 from tests.helpers.kwsd_process import DEMO, LIMIT_S, Kwsd, running
 from tests.helpers.virtual_mic import VirtualMic
 
-REFUSED = "reload refused, the old settings stay: "
+REFUSED = "reload rejected; keeping previous settings: "
 TAKEN = "settings read again"
 
 

@@ -91,7 +91,7 @@ def test_clips_may_be_changed_in_the_middle_of_a_block(signal):
 def test_a_stride_that_is_no_multiple_of_the_row_stride_is_refused(clip_stride_ms):
     """With both numbers, at the start and later, when the old one stays."""
     params = {"type": "micro", "window_ms": 30, "stride_ms": 20, "bins": 40}
-    with pytest.raises(ConfigError, match=rf"clip_stride_ms: {clip_stride_ms:g} ms is no multiple of .* 20 ms"):
+    with pytest.raises(ConfigError, match=rf"clip_stride_ms: {clip_stride_ms:g} ms is not a multiple of .* 20 ms"):
         ClipWindow(params, 16_000, clip_stride_ms)
     window = ClipWindow(params, 16_000, 40)
     with pytest.raises(ConfigError):

@@ -115,8 +115,8 @@ def test_optional_keys_may_be_left_out(key):
         (changed("recognize", thresholds={"go": 0.9}), "unknown key 'recognize.thresholds.go'"),
         (changed("recognize", thresholds={"no": 9}), "'recognize.thresholds.no'"),
         (changed(licence=""), "'licence'"),
-        ([GOOD], "no mapping"),
-        (None, "no mapping"),
+        ([GOOD], "not a mapping"),
+        (None, "not a mapping"),
     ],
 )
 def test_what_is_wrong_is_named(values, why):
@@ -136,7 +136,7 @@ def test_what_is_wrong_is_named(values, why):
     ],
 )
 def test_what_is_no_json_is_refused(document):
-    with pytest.raises(ModelError, match="its metadata is no JSON"):
+    with pytest.raises(ModelError, match="its metadata is not JSON"):
         metadata.parse(document, "m.tflite")
 
 

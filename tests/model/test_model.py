@@ -103,7 +103,7 @@ def test_sizes_that_do_not_match_are_refused_with_both(models, backend):
 def test_logits_that_are_called_probabilities_are_refused(models, backend):
     rows = load(models / "rows.tflite", backend=backend).metadata
     given = {key: rows[key] for key in ("frontend", "sample_rate_hz", "clip_ms", "scores")}
-    refused("no probabilities", models / "foreign.tflite", LABELS, given, backend=backend)
+    refused("not probabilities", models / "foreign.tflite", LABELS, given, backend=backend)
 
 
 def test_scores_that_are_not_finite_refuse_the_model(models, backend):
@@ -134,8 +134,8 @@ def test_files_that_are_no_models_are_refused(models, backend, tmp_path):
     with (tmp_path / "large.tflite").open("wb") as file:
         file.truncate(65 * 2**20)
     refused("64 MiB", tmp_path / "large.tflite", backend=backend)
-    refused("no regular file", tmp_path, backend=backend)
-    refused("no regular file", "/dev/zero", backend=backend)
+    refused("not a regular file", tmp_path, backend=backend)
+    refused("not a regular file", "/dev/zero", backend=backend)
 
 
 def test_a_name_that_is_nothing_lists_the_bundled_models(backend, tmp_path, monkeypatch):

@@ -122,10 +122,10 @@ def test_secrets_are_in_no_output_and_no_process_list(tmp_path: Path, answer: in
             kwsd.wait_for_log("settings read again")
             secret_file.write_text("whsec_ s3cretfile !\n")
             kwsd.process.send_signal(signal.SIGHUP)
-            kwsd.wait_for_log("reload refused")
+            kwsd.wait_for_log("reload rejected")
             config.write_text(config.read_text().replace("timeout_s: 1", "timeout_s: s3cretquery://s3cretuser"))
             kwsd.process.send_signal(signal.SIGHUP)
-            kwsd.wait_for(lambda: sum("reload refused" in line for line in kwsd.log) >= 2, "the second is refused too")
+            kwsd.wait_for(lambda: sum("reload rejected" in line for line in kwsd.log) >= 2, "the second is refused too")
             code, _ = kwsd.stop()
         assert code == 0
         assert {request.headers.get("webhook-signature", "")[:3] for request in receiver.requests} == {"v1,"}
@@ -154,7 +154,7 @@ def test_a_reload_unlinks_and_opens_nothing_of_others(tmp_path: Path) -> None:
         ):
             name(path)
             kwsd.process.send_signal(signal.SIGHUP)
-            kwsd.wait_for(lambda: sum("reload refused" in line for line in kwsd.log) >= count, "the refusal")  # noqa: B023
+            kwsd.wait_for(lambda: sum("reload rejected" in line for line in kwsd.log) >= count, "the refusal")  # noqa: B023
             assert why in kwsd.log[-1]
         for path, status in before.items():
             now = path.lstat()

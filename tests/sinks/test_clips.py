@@ -261,9 +261,9 @@ def test_a_folder_that_cannot_be_used_is_refused_when_it_is_checked_and_at_the_s
     )
     settings = config.read(f"sinks:\n{text}".encode(), "x.yaml")
     assert sink_faults(settings) == [
-        f"x.yaml:3: key 'folder': '{tmp_path}/file' is there and is no folder",
+        f"x.yaml:3: key 'folder': '{tmp_path}/file' exists and is not a folder",
         f"x.yaml:5: key 'folder': there is no folder '{tmp_path}/none' to make 'clips' in",
-        f"x.yaml:7: key 'folder': '{tmp_path}/link' is there and is no folder",
+        f"x.yaml:7: key 'folder': '{tmp_path}/link' exists and is not a folder",
         "x.yaml:10: key 'before_ms': together with after_ms it is less than 100 ms",
     ]
     for sink in settings.sinks:

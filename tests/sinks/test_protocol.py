@@ -89,7 +89,7 @@ def test_who_asks_for_status_is_told_the_present_state_at_once(wishes, told):
         (b"", "this is not JSON: Expecting value: line 1 column 1 (char 0)"),
         (b"hello", "this is not JSON: Expecting value: line 1 column 1 (char 0)"),
         (b"\xff\xfe", "this is not UTF-8"),
-        (b'{"ping":NaN}', "this is not JSON: NaN is no JSON value"),
+        (b'{"ping":NaN}', "this is not JSON: NaN is not a JSON value"),
         (b'{"ping":1e999}', "this is not JSON: the number 1e999 is too large"),
         (b"[]", ONE_KEY),
         (b"{}", ONE_KEY),

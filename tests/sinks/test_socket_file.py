@@ -222,7 +222,7 @@ def test_what_is_no_socket_is_refused_and_left_alone(tmp_path, listening):
     file.write_text("precious")
     folder.mkdir()
     for path in (file, folder):
-        with pytest.raises(ConfigError, match="something that is no socket has this name"):
+        with pytest.raises(ConfigError, match="something of this name exists and is not a socket"):
             listening(path)
     assert file.read_text() == "precious"
 
@@ -233,7 +233,7 @@ def test_what_is_no_socket_is_refused_and_left_alone(tmp_path, listening):
         ("missing/missing/kwsd.sock", "it cannot be made: No such file or directory"),
         ("file/kwsd.sock", "it cannot be made: Not a directory"),
         ("a\0b.sock", "this is not the name of a file"),
-        ("..", "something that is no socket"),
+        ("..", "something of this name exists and is not a socket"),
     ],
 )
 def test_a_path_that_cannot_be_is_refused_in_one_line(tmp_path, listening, path, why):

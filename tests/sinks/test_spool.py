@@ -277,7 +277,7 @@ def test_a_file_that_nothing_says_is_a_spool_is_refused_and_left_alone(tmp_path,
     Path(path).write_bytes(content)
     Path(path).chmod(0o644)
     before = Path(path).stat()
-    with pytest.raises(ConfigError, match=r"is no spool of kwsd's\. Name another file"):
+    with pytest.raises(ConfigError, match=r"is not a spool of kwsd\. Name another file"):
         Spool(path).open()
     after = Path(path).stat()
     assert Path(path).read_bytes() == content
@@ -291,7 +291,7 @@ def test_a_damaged_database_of_somebody_else_is_left_alone(path):
     content = bytearray(Path(path).read_bytes())
     content[100:110] = b"\xa5" * 10
     Path(path).write_bytes(content)
-    with pytest.raises(ConfigError, match="is no spool of kwsd's"):
+    with pytest.raises(ConfigError, match="is not a spool of kwsd"):
         Spool(path).open()
     assert Path(path).read_bytes() == content
 

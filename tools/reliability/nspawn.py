@@ -105,7 +105,7 @@ def reload(it: Container, mic: VirtualMic) -> str:
     took_s = it.wait_for_journal("settings read again") and time.monotonic() - began_s
     it.write(CONFIG, "onyl: [stop]\n")
     it.run("systemctl", "reload", "kwsd")
-    it.wait_for_journal("reload refused")
+    it.wait_for_journal("reload rejected")
     wait_for(lambda: it.show("ActiveState") == "active", "it is active after the reload", 10)
     assert it.show("MainPID") == pid
     return f"read again within {took_s:.1f} s, same process"

@@ -39,7 +39,7 @@ def check_place(folder: str) -> None:
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             raise ConfigError(f"folder {folder!r} cannot be written to by kwsd's user")
     elif path.exists() or path.is_symlink():
-        raise ConfigError(f"{folder!r} is there and is no folder")
+        raise ConfigError(f"{folder!r} exists and is not a folder")
     elif not path.parent.is_dir():
         raise ConfigError(f"there is no folder {str(path.parent)!r} to make {path.name!r} in")
     elif not os.access(path.parent, os.W_OK | os.X_OK):

@@ -248,7 +248,7 @@ def _check_kind(path: str, mode: int) -> None:
     if stat.S_ISLNK(mode):
         raise _refusal(path, "it is a symbolic link", "Name the socket itself, or remove the link")
     if not stat.S_ISSOCK(mode):
-        raise _refusal(path, "something that is no socket has this name", "Choose another, or move that away")
+        raise _refusal(path, "something of this name exists and is not a socket", "Choose another, or move that away")
 
 
 def _in_the_way(path: str, what: Path) -> ConfigError:

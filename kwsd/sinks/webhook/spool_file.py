@@ -53,7 +53,7 @@ class SpoolFile:
         positions: the row of each event in the file, by the event's id; filled by `read`.
 
     Raises:
-        ConfigError: another kwsd uses it, or it is no regular file.
+        ConfigError: another kwsd uses it, or it is not a regular file.
         OSError, sqlite3.Error: it cannot be opened.
     """
 
@@ -235,12 +235,12 @@ def _check_name(path: str) -> os.stat_result | None:
     if stat.S_ISLNK(found.st_mode):
         raise ConfigError(f"spool {path}: is a symbolic link. Name the file itself")
     if not stat.S_ISREG(found.st_mode):
-        raise ConfigError(f"spool {path}: is no regular file")
+        raise ConfigError(f"spool {path}: is not a regular file")
     return found
 
 
 def _no_spool(path: str) -> ConfigError:
-    return ConfigError(f"spool {path}: is no spool of kwsd's. Name another file, or move that away")
+    return ConfigError(f"spool {path}: is not a spool of kwsd. Name another file, or move that away")
 
 
 def _in_use(path: str) -> ConfigError:

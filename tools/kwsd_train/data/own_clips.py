@@ -22,7 +22,7 @@ def words(flag: str, text: str) -> tuple[str, ...]:
     found = tuple(word.lower() for word in parse_words(text, flag))
     for word in found:
         if not _WORD.fullmatch(word):
-            raise UsageError(flag, f"{word!r} is no word", "Give letters and digits, words divided by commas.")
+            raise UsageError(flag, f"{word!r} is not a word", "Give letters and digits, words divided by commas.")
     return found
 
 
