@@ -78,7 +78,6 @@ def test_effective_settings_have_the_layers_laid_over_each_other(check, model):
         armed_threshold=0.5,
         thresholds={"go": 0.9, "stop": 0.7},
         speech_threshold=0.0,
-        armed_threshold=0.5,
     )
     assert check(out) == (0, out, "")
 
