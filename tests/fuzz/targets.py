@@ -427,7 +427,12 @@ def _examples() -> list[bytes]:
 
 
 def _configs() -> list[bytes]:
-    return [(ROOT / "examples" / "kwsd.yaml").read_bytes(), b"only: [stop, go]\nsinks:\n- {type: stdout}\n"]
+    return [
+        (ROOT / "examples" / "kwsd.yaml").read_bytes(),
+        b"only: [stop, go]\nsinks:\n- {type: stdout}\n",
+        b"sinks:\n- {type: exec, commands: {stop: [/bin/true, '5'], '*': [sh]}, at_once: 2}\n"
+        b"- {type: clips, folder: /tmp/x, peaks: true, before_ms: 1000}\n",
+    ]
 
 
 def _clips() -> list[bytes]:
