@@ -1,6 +1,6 @@
 """The live page in a real browser, in front of a whole daemon with the virtual microphone.
 
-KWSD_PICTURES=FOLDER keeps screenshots; docs/live-page.png is `light` of them.
+KWSD_PICTURES=FOLDER keeps screenshots; docs/live-page.png is `light` of them, in 200 colours.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from tests.helpers.virtual_mic import VirtualMic
 pytestmark = pytest.mark.skipif(bool(chromium.missing()), reason=f"needs {chromium.missing()}")
 
 HEARD = "document.querySelectorAll('#events .fired').length"
+NEARLY = "[...document.querySelectorAll('#events .near')].map(each => each.textContent).join()"
 STATE = "document.getElementById('state-name').textContent"
 DRAWN = """(() => {
   const canvas = document.getElementById('spectrogram');
@@ -67,6 +68,7 @@ def test_it_shows_what_is_heard_and_pauses_it(microphone: VirtualMic, speech: Pa
             assert set(words) <= set(kwsd.words)
             shown = page.value("document.querySelectorAll('#words li').length")
             assert shown == 12
+            page.wait_for(f"{NEARLY}.includes('not armed')", 120)
             pictures(page)
         counted = "document.getElementById('counters').textContent"
         page.wait_for(f"{counted}.includes('words heard')")
