@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.errors import ModelError
 from kwsd.model.tflite.flatbuffer import Reader
-from kwsd.model.tflite.graph import Graph, Operator, Tensor, read
+from kwsd.model.tflite.graph import Graph, Tensor, read
 from kwsd.model.tflite.rewrite import TensorChange, rewrite
 from kwsd.model.tflite.schema import SCHEMA
 
@@ -16,6 +17,8 @@ Doubles = NDArray[np.float64]
 
 Row = int | tuple[Doubles, float]
 """An old label's row by its index, or weights (features,) and bias."""
+
+_MEND = "Take a model that comes with kwsd, or one frozen by `kwsd-train freeze --embedding`."
 
 FULLY_CONNECTED, SOFTMAX = 9, 25
 WEIGHT_MAX = 127
@@ -43,8 +46,9 @@ class LastLayer:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the layer is: indices of tensors, and the tensors."""
+    """Where the layer is: indices of tensors, and the graph that they are in."""
 
+    features: int
     weights: int
     bias: int
     logits: int
@@ -113,7 +117,8 @@ def _find(graph: Graph, embedding: str, source: str) -> _Place:
     shape = graph.tensors[dense.inputs[1]].shape if len(dense.inputs) == 3 else ()
     if dense.code != FULLY_CONNECTED or len(shape) != 2 or names[dense.inputs[0]] != embedding:
         raise ModelError(source, "behind its embedding is not one dense layer with a bias", _MEND)
-    place = _Place(dense.inputs[1], dense.inputs[2], dense.outputs[0], _output(softmax or dense), graph)
+    features, weights, bias = dense.inputs
+    place = _Place(features, weights, bias, dense.outputs[0], (softmax or dense).outputs[0], graph)
     for index in (place.weights, place.bias):
         tensor = place.tensor(index)
         if tensor.type not in TYPES or tensor.buffer is None:
@@ -121,13 +126,6 @@ def _find(graph: Graph, embedding: str, source: str) -> _Place:
     if graph.tensors[place.scores] is not scores[0]:
         raise ModelError(source, "its scores do not come from its last layer", _MEND)
     return place
-
-
-_MEND = "Take a model that comes with kwsd, or one frozen by `kwsd-train freeze --embedding`."
-
-
-def _output(operator: Operator) -> int:
-    return operator.outputs[0]
 
 
 def _raw(data: bytes, tensor: Tensor) -> NDArray[np.generic]:
@@ -146,42 +144,43 @@ def _values(data: bytes, tensor: Tensor) -> Doubles:
     return np.asarray(((raw.T - zeros) * scales).T)
 
 
+class _StoredRow(NamedTuple):
+    """A row as the file holds it, and what its numbers are to be multiplied by."""
+
+    weights: NDArray[np.generic]
+    scale: float
+    bias: Any
+    bias_scale: float
+
+
 def _new_rows(data: bytes, place: _Place, rows: Sequence[Row]) -> tuple[dict[int, bytes], dict[int, TensorChange]]:
     """Contents of the two buffers, and what the two tensors are then."""
     weights, bias = place.tensor(place.weights), place.tensor(place.bias)
-    old_weights, old_bias = _raw(data, weights), _raw(data, bias)
-    old_scales, bias_scales = _each(weights, len(old_weights)), _each(bias, len(old_bias))
-    [feature_scale] = graph_input_scale(place)
-    kept: list[NDArray[np.generic]] = []
-    biases, scales, scales_of_bias = [], [], []
-    for row in rows:
-        if isinstance(row, int):
-            kept.append(old_weights[row])
-            biases.append(old_bias[row])
-            scales.append(old_scales[row])
-            scales_of_bias.append(bias_scales[row])
-            continue
-        values, offset = row
-        scale = max(float(np.abs(values).max()), 1e-6) / WEIGHT_MAX if weights.scales else 1.0
-        bias_scale = scale * feature_scale if bias.scales else 1.0
-        kept.append(_quantised(values / scale, weights))
-        biases.append(_quantised(np.asarray(offset / bias_scale), bias)[()])
-        scales.append(scale)
-        scales_of_bias.append(bias_scale)
-    content = {weights.buffer: np.stack(kept).tobytes(), bias.buffer: np.stack(biases).tobytes()}
-    return {index: bytes_ for index, bytes_ in content.items() if index is not None}, {
-        place.weights: _change((len(rows), weights.shape[1]), weights, scales),
-        place.bias: _change((len(rows),), bias, scales_of_bias),
+    old = _stored_rows(data, weights, bias)
+    stored = [old[row] if isinstance(row, int) else _stored(*row, place) for row in rows]
+    content = {
+        weights.buffer: np.stack([row.weights for row in stored]).tobytes(),
+        bias.buffer: np.array([row.bias for row in stored], TYPES[bias.type]).tobytes(),
+    }
+    return {buffer: part for buffer, part in content.items() if buffer is not None}, {
+        place.weights: _change((len(rows), weights.shape[1]), weights, [row.scale for row in stored]),
+        place.bias: _change((len(rows),), bias, [row.bias_scale for row in stored]),
     }
 
 
-def graph_input_scale(place: _Place) -> tuple[float]:
-    """Of the layer's input; 1 where it is float."""
-    for operator in place.graph.operators:
-        if place.weights in operator.inputs:
-            tensor = place.tensor(operator.inputs[0])
-            return (tensor.scales[0] if tensor.scales else 1.0,)
-    raise AssertionError
+def _stored_rows(data: bytes, weights: Tensor, bias: Tensor) -> list[_StoredRow]:
+    rows, biases = _raw(data, weights), _raw(data, bias)
+    scales, bias_scales = _each(weights, len(rows)), _each(bias, len(rows))
+    return [_StoredRow(*row) for row in zip(rows, scales, biases, bias_scales, strict=True)]
+
+
+def _stored(values: Doubles, offset: float, place: _Place) -> _StoredRow:
+    """A new row; in 8 bits its largest weight is 127 steps."""
+    weights, bias, features = place.tensor(place.weights), place.tensor(place.bias), place.tensor(place.features)
+    scale = max(float(np.abs(values).max()), 1e-6) / WEIGHT_MAX if weights.scales else 1.0
+    bias_scale = scale * (features.scales[0] if features.scales else 1.0) if bias.scales else 1.0
+    kept_bias = _quantised(np.asarray(offset / bias_scale), bias)[()]
+    return _StoredRow(_quantised(values / scale, weights), scale, kept_bias, bias_scale)
 
 
 def _each(tensor: Tensor, count: int) -> Sequence[float]:

@@ -80,8 +80,7 @@ class Student:
             self._base = _base_of(self._memory, source)
         base = self._base
         self._bank = banks.load(base.path, base.sha256, self._features)
-        self._base_rows = {label: i for i, label in enumerate(base.labels)}
-        self.own = [label for label in self.model.labels if label not in self._base_rows]
+        self.own = list(self._memory.words)
 
     def learn(
         self, word: str, takes: Sequence[Signal], counterexamples: Sequence[Signal], name: str, *, only_new: bool
@@ -123,8 +122,10 @@ class Student:
             )
         if not word.isprintable() or set(word) & set(",/"):
             raise UsageError("WORD", f"{word!r} cannot be a word", "It has no comma, slash or control character in it.")
-        if word in self._base_rows:
-            raise UsageError("WORD", f"{self.model.name} knows {word!r} already", "Choose another word.")
+        if word in self.model.labels and word not in self.own:
+            raise UsageError(
+                "WORD", f"{self.model.name} knows {word!r} already", "Forget that first, or choose another."
+            )
 
     def forget(self, word: str, name: str) -> bytes:
         """A model without one of its words."""
@@ -182,28 +183,33 @@ class Student:
         facts: Mapping[str, Any],
         name: str,
     ) -> bytes:
-        old = self.model.metadata
-        recognize = dict(old.get("recognize", {}))
-        known = {label: value for label, value in recognize.get("thresholds", {}).items() if label in rows}
-        recognize["thresholds"] = {**known, **thresholds}
-        training = dict(old.get("training") or {})
-        learned = {label: value for label, value in (training.get("learned") or {}).items() if label in rows}
-        training |= {
-            "base": self._base.name,
-            "learned_by": f"kwsd {__version__} learn",
-            "learned": {**learned, **facts},
-        }
-        metadata = {**old, "name": name, "labels": list(rows), "recognize": recognize, "training": training}
-        entries = {ENTRY: json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()}
-        if words:
-            entries[examples.ENTRY] = examples.pack(Memory(self._memory.base, self._memory.base_sha256, words))
+        memory = Memory(self._memory.base, self._memory.base_sha256, words)
+        metadata = json.dumps(self._metadata(list(rows), thresholds, facts, name), ensure_ascii=False)
+        entries = {ENTRY: metadata.encode(), examples.ENTRY: examples.pack(memory)}
         placed: list[Row] = [
-            self._base_rows[label] if label in self._base_rows else (row[:-1], float(row[-1]))
+            (row[:-1], float(row[-1])) if label in words else self._base.labels.index(label)
             for label, row in rows.items()
         ]
         logits = [float((value.word @ rows[label][:-1] + rows[label][-1]).max()) for label, value in words.items()]
         highest = max([self.layer.highest if np.isfinite(self.layer.highest) else 0.0, *logits])
-        return last_layer.replace(self._base.path.read_bytes(), str(old["embedding"]), placed, entries, highest)
+        name_of_embedding = str(self.model.metadata["embedding"])
+        return last_layer.replace(self._base.path.read_bytes(), name_of_embedding, placed, entries, highest)
+
+    def _metadata(
+        self, labels: Sequence[str], thresholds: Mapping[str, float], facts: Mapping[str, Any], name: str
+    ) -> dict[str, Any]:
+        """The model's own, for these labels."""
+        old = self.model.metadata
+        recognize, training = dict(old.get("recognize", {})), dict(old.get("training") or {})
+        recognize["thresholds"] = _of(labels, recognize.get("thresholds")) | dict(thresholds)
+        training["base"], training["learned_by"] = self._base.name, f"kwsd {__version__} learn"
+        training["learned"] = _of(labels, training.get("learned")) | dict(facts)
+        return {**old, "name": name, "labels": list(labels), "recognize": recognize, "training": training}
+
+
+def _of(labels: Sequence[str], values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Those values that are of one of the labels."""
+    return {label: value for label, value in (values or {}).items() if label in labels}
 
 
 def _with_counterexamples(examples: Examples, wrong: Doubles) -> Examples:

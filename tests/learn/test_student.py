@@ -102,6 +102,16 @@ def test_a_word_learned_again_takes_the_place_of_the_first(learned, tmp_path):
     assert again.metadata["training"]["learned"]["zero"]["takes"] == 3
 
 
+def test_a_word_that_the_model_came_with_is_forgotten_and_learned_anew(tmp_path):
+    without = written(tmp_path / "w.tflite", Student("tiny").forget("stop", "w"))
+    assert "stop" not in without.labels
+    student = Student(str(without.path))
+    assert student.own == []
+    again = written(tmp_path / "s.tflite", student.learn("stop", takes_of("stop", 5), [], "s", only_new=False).content)
+    assert Student(str(again.path)).own == ["stop"]
+    assert words(again, alone(takes_of("stop", 1, seed=4)[0])) == ["stop"]
+
+
 def test_the_new_word_alone(tmp_path):
     found = Student("tiny").learn("zero", takes_of("zero", 6), [], "z", only_new=True)
     model = written(tmp_path / "z.tflite", found.content)
