@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
         service_files.check_visible(command)
     service_files.carry_out(service_files.install(where, command), dry_run=args.dry_run)
     if not args.dry_run:
-        unit = " ".join((*where.systemctl, "status", where.service))
-        print(f"done.  {unit} says what it does; settings: {where.config}, then {' '.join(where.systemctl)} reload")
+        systemctl = " ".join(where.systemctl)
+        print(f"done.  {systemctl} status {where.service} says what it does")
+        print(f"       settings: {where.config}; after a change: {systemctl} reload {where.service}")
     return 0

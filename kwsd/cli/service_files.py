@@ -180,7 +180,7 @@ def _take_back_settings(where: Places, purge: bool) -> Iterator[Step]:
             yield Step(f"keep   {where.config}, which was changed; --purge removes it", lambda: None)
     for path in where.state:
         if path.is_symlink() or path.exists():
-            if purge:
+            if purge or not (path.exists() and any(path.iterdir())):
                 yield Step(f"remove {path}", lambda path=path: _remove_tree(path))  # type: ignore[misc]
             else:
                 yield Step(f"keep   {path}, what kwsd has stored; --purge removes it", lambda: None)

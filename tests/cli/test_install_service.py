@@ -61,7 +61,10 @@ def test_a_user_s_service_is_made_and_taken_back(kwsd, home, capsys):
         "systemctl --user enable kwsd-user",
         "systemctl --user restart --no-block kwsd-user",
     ]
-    assert said[-1].startswith("done.  systemctl --user status kwsd-user says what it does")
+    assert said[-2:] == [
+        "done.  systemctl --user status kwsd-user says what it does",
+        f"       settings: {home}/.config/kwsd/kwsd.yaml; after a change: systemctl --user reload kwsd-user",
+    ]
     assert config.load(str(home / ".config/kwsd/kwsd.yaml")) == config.Settings()
     unit = (home / ".config/systemd/user/kwsd-user.service").read_text()
     assert f"ExecStart={Path(sys.executable).parent / 'kwsd'} --config " in unit
@@ -79,12 +82,13 @@ def test_settings_of_a_person_are_kept_and_an_upgrade_takes_the_new_unit(kwsd, h
     written = unit.read_text()
     unit.write_text("of an older kwsd")
     (home / ".local/state/kwsd").mkdir(parents=True)
+    (home / ".local/state/kwsd/hook.db").touch()
     kwsd("install_service", "--user")
     assert settings.read_text() == "model: tiny\n" and unit.read_text() == written
     assert f"keep   {settings}, which is there already" in capsys.readouterr().out
     kwsd("uninstall_service", "--user")
     said = capsys.readouterr().out
-    assert files(home) == [".config/kwsd/kwsd.yaml"]
+    assert files(home) == [".config/kwsd/kwsd.yaml", ".local/state/kwsd/hook.db"]
     assert f"keep   {settings}, which was changed" in said and "keep   " + str(home / ".local/state/kwsd") in said
     kwsd("uninstall_service", "--user", "--purge")
     assert files(home) == [] and not (home / ".local/state/kwsd").exists()
@@ -116,8 +120,11 @@ def test_the_system_s_service_has_its_group_and_is_taken_back(home, tmp_path, ca
     assert (sink.type, sink.path, sink.group) == ("socket", "/run/kwsd/kwsd.sock", "kwsd")
     assert 'ExecStart="/opt/my kwsd/100%%/kwsd" --config /etc/kwsd/kwsd.yaml' in where.unit.read_text()
     monkeypatch.setattr(service_files, "_has_user", lambda: True)
+    (root / "var/lib/private/kwsd").mkdir(parents=True)  # as systemd leaves it where nothing was stored
+    (root / "var/lib/kwsd").symlink_to("private/kwsd")
     service_files.carry_out(service_files.uninstall(where, purge=False), dry_run=False)
-    assert files(root) == []
+    assert files(root) == [] and not (root / "var/lib/private/kwsd").exists()
+    assert not (root / "var/lib/kwsd").is_symlink()
     assert asked(home)[4:] == ["systemctl disable --now kwsd", "systemctl daemon-reload", "userdel kwsd"]
 
 

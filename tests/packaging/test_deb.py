@@ -87,7 +87,7 @@ def test_settings_outlive_a_removal_and_an_upgrade_and_a_purge_leaves_nothing(pa
     dpkg("--install", package)
     assert settings.read_text() == "model: tiny\n"
     dpkg("--remove", "kwsd")
-    assert files(root) == {"etc/kwsd/kwsd.yaml"}
+    assert files(root) == {"etc/kwsd/kwsd.yaml"} and (root / "opt").is_dir()
     dpkg("--install", package)
     (root / "var/lib/private/kwsd").mkdir(parents=True)
     (root / "var/lib/private/kwsd/hook.db").touch()
