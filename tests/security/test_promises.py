@@ -150,7 +150,7 @@ def test_a_reload_unlinks_and_opens_nothing_of_others(tmp_path: Path) -> None:
         live.listen()
         before = {path: path.lstat() for path in (precious, link, other, served)}
         for count, (path, why) in enumerate(
-            [(precious, "no socket"), (link, "symbolic link"), (other, "another process serves it")], start=1
+            [(precious, "not a socket"), (link, "symbolic link"), (other, "another process serves it")], start=1
         ):
             name(path)
             kwsd.process.send_signal(signal.SIGHUP)

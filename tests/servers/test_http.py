@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,6 +117,16 @@ def test_an_open_page_is_told_everything_and_scores_are_wanted_only_then(serve: 
         assert reader.read() == heard().to_dict()
     wait_until(lambda: served.bus.publish(heard()) or served.server.clients == 0, "the closed page is noticed")
     assert not served.bus.wants("scores")
+
+
+def test_an_open_page_is_sent_the_frames_that_the_model_is_given(serve: Serve) -> None:
+    served = serve()
+    rows = np.array([[-1.5, 0.25], [2.0, 3.333]], np.float32)
+    with page(served) as reader:
+        reader.read()
+        served.bus.publish(ScoresEvent(52340, {"stop": 0.25}, -42.0, rows))
+        assert reader.read()["type"] == "scores"
+        assert reader.read() == {"type": "frames", "rows": [[-150, 25], [200, 333]]}
 
 
 def test_control_is_carried_out_and_answered(serve: Serve) -> None:
