@@ -163,7 +163,7 @@ def _watch(
     tell: Callable[[str], object],
     output_fd: int | None,
 ) -> Generator[Message, None, None]:
-    while (connection := _connect(paths, wait, tell, output_fd)) is not None:
+    while (connection := connect(paths, wait, tell, output_fd)) is not None:
         with connection:
             try:
                 _subscribe(connection, labels, types)
@@ -174,10 +174,18 @@ def _watch(
                 tell(f"lost the connection: {_reason(error)}")
 
 
-def _connect(
-    paths: Sequence[str], wait: bool, tell: Callable[[str], object], output_fd: int | None
+def connect(
+    paths: Sequence[str], wait: bool, tell: Callable[[str], object], output_fd: int | None = None
 ) -> Connection | None:
-    """The first kwsd that is found; None when the reader of ``output_fd`` is gone before."""
+    """The first kwsd that is found; None when the reader of ``output_fd`` is gone before.
+
+    Args:
+        paths: sockets to look at.
+        wait, tell, output_fd: as for `watch`.
+
+    Raises:
+        UnavailableError: none was found, and ``wait`` is False.
+    """
     told = ""
     while True:
         reasons = []
@@ -238,7 +246,7 @@ def ask(path: str | os.PathLike[str] | None, request: Message, answers: Iterable
         UsageError: it refuses the request.
     """
     paths = default_paths() if path is None else (os.fspath(path),)
-    connection = _connect(paths, wait=False, tell=lambda line: None, output_fd=None)
+    connection = connect(paths, wait=False, tell=lambda line: None, output_fd=None)
     assert connection is not None  # nobody reads, so nobody can be gone
     wanted = frozenset(answers)
     with connection:

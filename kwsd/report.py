@@ -10,6 +10,9 @@ STEP = 0.05
 NEAR = 0.15
 """So far below its threshold a peak is a near miss."""
 
+MOVABLE = ("fired", "below_threshold")
+"""Outcomes that another threshold would change."""
+
 
 class Kind(NamedTuple):
     """What is counted together: ``step`` is the score's, so that step 11 holds scores from 0.55 to 0.6."""
@@ -101,6 +104,16 @@ def poisson_interval(count: int, share: float = 0.95) -> tuple[float, float]:
     tail = (1 - share) / 2
     low = 0.0 if count == 0 else _mean_at(lambda mean: 1 - _at_most(count - 1, mean), tail, rising=True)
     return low, _mean_at(lambda mean: _at_most(count, mean), tail, rising=False)
+
+
+def rate_in_words(count: int, hours: float) -> str:
+    """``0.5 [0.013..2.8]``: so many an hour, with the 95 % interval."""
+    low, high = poisson_interval(count)
+    return f"{_short(count / hours)} [{_short(low / hours)}..{_short(high / hours)}]"
+
+
+def _short(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 100 else f"{rate:.2g}"
 
 
 def _at_most(count: int, mean: float) -> float:

@@ -111,6 +111,10 @@ class Spotter:
         """Has ``tell`` called, in the middle of a `push`, with each `kwsd.recognize.peaks.Peak` that is over."""
         self._peaks = PeakTracker(self.labels, tell)
 
+    def threshold(self, label: str) -> float:
+        """What the averaged score of a label has to be above just now, 0..1."""
+        return self._recognizer.threshold(label)
+
     def end(self) -> None:
         """Tells the peaks that are not over, since no sample will follow."""
         if self._peaks is not None:

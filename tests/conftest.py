@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from hypothesis import settings
 
 from tests.helpers.virtual_mic import VirtualMic, missing
 
@@ -20,6 +21,10 @@ for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [_number])
+
+
+settings.register_profile("kwsd", deadline=None)  # no test depends on a machine's speed
+settings.load_profile("kwsd")
 
 
 @pytest.fixture(scope="module")

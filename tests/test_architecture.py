@@ -24,7 +24,7 @@ FLOORS = (
     {"model"},
     {"spotter", "sinks", "scan", "learn"},
     {"servers"},
-    {"client", "config"},
+    {"client", "config", "tuning"},
     {"daemon"},
     {"cli"},
     {"__main__"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     *("run", "watch", "status", "pause", "resume", "arm", "disarm", "report"),
-    *("check-config", "devices", "doctor", "info", "label", "learn", "meter", "scan"),
+    *("check-config", "devices", "doctor", "info", "label", "learn", "meter", "scan", "tune"),
     *("install-service", "uninstall-service", "completion", "manual"),
 )
 

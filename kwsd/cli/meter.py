@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from kwsd.cli.display import Display, Moment
+
 if TYPE_CHECKING:
     from kwsd.audio.source import Block, Source
     from kwsd.spotter import Spotter
@@ -14,27 +16,47 @@ if TYPE_CHECKING:
 HELP = "Shows the level (dBFS) and the averaged score of each word (0 to 1), live, until Ctrl-C."
 EXAMPLE = "kwsd meter --device usb --seconds 30"
 
-FLOOR_DBFS = -70.0
-REDRAW_S = 0.1
-LINE_S = 0.5  # where no terminal is redrawn
-CLEAR = "\x1b[H\x1b[2J"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.cli.options import add_hearing_arguments
     from kwsd.config import flag
 
     add_hearing_arguments(parser)
+    parser.description = f"{HELP}\n\nIn a bar | is the word's threshold and > its highest score of the last seconds."
     parser.add_argument(
         "--source",
         type=flag("audio", "source"),
         metavar="FILE|-|URL",
         help="a file or standard input at its own pace, or a stream that ffmpeg reads, not the microphone",
     )
+    parser.add_argument(
+        "--socket", metavar="PATH", help="show a running kwsd, by its socket, and leave the microphone to it"
+    )
     parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: never)")
 
 
 def run(args: argparse.Namespace) -> int:
+    display = Display(on_terminal=sys.stdout is not None and sys.stdout.isatty())
+    if args.socket is not None:
+        from kwsd.cli.remote_meter import RemoteMeter
+
+        _check(args)
+        RemoteMeter(args.socket, display).run(args.seconds)
+        return 0
+    return _run_here(args, display)
+
+
+def _check(args: argparse.Namespace) -> None:
+    from kwsd.errors import UsageError
+
+    for name in ("config", "model", "device", "channel", "gain_db", "source"):
+        if getattr(args, name) is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')}", "the kwsd at --socket has its own", "Leave one of them out."
+            )
+
+
+def _run_here(args: argparse.Namespace, display: Display) -> int:
     from kwsd import core_dumps
     from kwsd.audio.open import SourceOptions, open_source
     from kwsd.cli.options import read_settings
@@ -47,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     audio = settings.audio if args.source is None else replace(settings.audio, source=args.source)
     spotter = Spotter(model, **vars(settings.recognize))
     source = open_source(audio, SourceOptions(realtime=True), model.sample_rate_hz, spotter.clip_stride_ms)
-    meter = Meter(source, spotter, settings.only, on_terminal=sys.stdout is not None and sys.stdout.isatty())
+    meter = Meter(source, spotter, display, settings.only)
     try:
         meter.run(args.seconds)
     finally:
@@ -61,26 +83,25 @@ class Meter:
     Args:
         source: a microphone or a file.
         spotter: with the settings to be tried.
+        display: shows it.
         only: the words that count; None for all.
-        on_terminal: redraw bars in place; else a line twice a second.
     """
 
     def __init__(
-        self, source: "Source", spotter: "Spotter", only: Collection[str] | None = None, *, on_terminal: bool
+        self, source: "Source", spotter: "Spotter", display: Display, only: Collection[str] | None = None
     ) -> None:
-        self._source, self._spotter, self._on_terminal = source, spotter, on_terminal
-        self._only = spotter.labels if only is None else only
+        self._source, self._spotter, self._display = source, spotter, display
+        self._only = [word for word in spotter.labels if not word.startswith("_")] if only is None else only
+        display.thresholds.update({word: spotter.threshold(word) for word in self._only})
         self._heard = ""
         self._power = 0.0
         self._peak = 0.0
-        self._drawn, self._size = 0, (0, 0)
 
     def run(self, seconds: float | None) -> None:
         """Until the source ends, or for so many seconds."""
         from kwsd.audio.source import Block, Device, End, Gap
 
         began_s = now_s = time.monotonic()
-        show_s = began_s
         while seconds is None or now_s - began_s < seconds:
             item = self._source.read(0.1)
             now_s = time.monotonic()
@@ -92,10 +113,9 @@ class Meter:
                 self._hear(item)
             elif isinstance(item, Gap):
                 self._spotter.reset(item.lost)
-            if now_s >= show_s:
-                show_s = now_s + (REDRAW_S if self._on_terminal else LINE_S)
-                self._show()
-        self._show()
+            if self._display.is_due(now_s):
+                self._display.show(self._moment(), now_s)
+        self._display.show(self._moment(), now_s)
 
     def _hear(self, block: "Block") -> None:
         import numpy as np
@@ -106,58 +126,22 @@ class Meter:
         for detection in self._spotter.push(samples):
             if detection.label not in self._only:
                 continue
-            self._heard = f"{detection.label} ({detection.score:.2f}) at {detection.audio_ms / 1000:.1f} s"
+            self._heard = f"heard: {detection.label} ({detection.score:.2f}) at {detection.audio_ms / 1000:.1f} s"
 
-    def _show(self) -> None:
+    def _moment(self) -> Moment:
         from kwsd.audio.diagnosis import dbfs
 
-        level_dbfs, peak_dbfs = dbfs(self._power**0.5), dbfs(self._peak)
-        self._peak = 0.0
-        averages = self._spotter.averages
-        labels = self._spotter.labels
+        peak_dbfs, self._peak = dbfs(self._peak), 0.0
+        averages, labels = self._spotter.averages, self._spotter.labels
         scores = dict.fromkeys(labels, 0.0) if averages is None else dict(zip(labels, averages.tolist(), strict=True))
-        if self._on_terminal:
-            self._redraw(level_dbfs, peak_dbfs, scores)
-            return
-        first = sorted(scores, key=lambda label: -scores[label])[:3]
-        words = "  ".join(f"{label} {scores[label]:.2f}" for label in first)
-        print(
-            f"level {level_dbfs:6.1f} dBFS  peak {peak_dbfs:6.1f} dBFS  {words}  {self._state()}".rstrip(), flush=True
-        )
-
-    def _redraw(self, level_dbfs: float, peak_dbfs: float, scores: dict[str, float]) -> None:
-        import shutil
-
-        columns, lines = size = shutil.get_terminal_size()
-        width = max(4, min(50, columns - 24))
-        filled = 1 - max(FLOOR_DBFS, level_dbfs) / FLOOR_DBFS
-        rows = [f"{'level':12} {bar(filled, width)} {level_dbfs:6.1f} dB"]
-        rows += [f"{label[:12]:12} {bar(score, width)} {score:6.2f}" for label, score in best(scores, lines - 3)]
-        rows.append(f"peak {peak_dbfs:.1f} dBFS  {self._state()}  {self._heard and 'heard: ' + self._heard}")
-        # A terminal of another size has wrapped or moved what is there, so that the way back up is not known.
-        again = f"\x1b[{self._drawn}A" if size == self._size else CLEAR
-        # Each row is cut to the terminal, since a wrapped one would spoil the way back up.
-        text = "".join(f"\r{row[: columns - 1]}\x1b[K\n" for row in rows)
-        print((again if self._drawn else "") + text, end="", flush=True)
-        self._drawn, self._size = len(rows), size
+        remark = f"{self._state()}  {self._heard}".strip()
+        return Moment(scores, dbfs(self._power**0.5), peak_dbfs, remark)
 
     def _state(self) -> str:
         from kwsd.status import State
 
         state = getattr(self._source, "state", None)
         return "" if state is None or state.state == State.LISTENING else f"{state.state}: {state.reason}"
-
-
-def best(scores: dict[str, float], count: int) -> list[tuple[str, float]]:
-    """All words, or where there is no room for them those with the highest scores, in the model's order."""
-    shown = sorted(scores, key=lambda label: -scores[label])[: max(1, count)]
-    return [(label, score) for label, score in scores.items() if label in shown]
-
-
-def bar(share: float, width: int) -> str:
-    """A bar of ``width`` characters, filled to ``share`` (0 to 1)."""
-    filled = round(max(0.0, min(1.0, share)) * width)
-    return "#" * filled + "." * (width - filled)
 
 
 def _seconds(text: str) -> float:

@@ -30,7 +30,9 @@ def read_settings(args: argparse.Namespace) -> "Settings":
     from kwsd import config
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
-    given = {name: value for name in ("device", "channel", "gain_db") if (value := getattr(args, name)) is not None}
+    given = {
+        name: value for name in ("device", "channel", "gain_db") if (value := getattr(args, name, None)) is not None
+    }
     if "device" in given:
         given["source"] = None
     settings = replace(settings, audio=replace(settings.audio, **given))

@@ -6,12 +6,10 @@ from typing import Any
 
 from kwsd.cli.asking import add_socket_argument
 from kwsd.client import ask
-from kwsd.report import NEAR, STEP, poisson_interval
+from kwsd.report import MOVABLE, NEAR, STEP, rate_in_words
 
 HELP = "Shows what a running kwsd heard and nearly heard, and what other thresholds would have done."
 EXAMPLE = "kwsd report"
-CANDIDATES = ("fired", "below_threshold", "speech")
-"""Outcomes that another threshold would change."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +46,7 @@ def in_words(report: dict[str, Any]) -> Iterator[str]:
 def _other_thresholds(word: dict[str, Any], hours: float) -> Iterator[str]:
     first = max(round(0.3 / STEP), round(word["threshold"] / STEP) - 4)
     for step in range(first, min(first + 9, round(1 / STEP))):
-        count = _count(word, CANDIDATES, step * STEP)
+        count = _count(word, MOVABLE, step * STEP)
         yield f"  at {step * STEP:.2f}: {count} times ({_rate(count, hours)})"
 
 
@@ -64,5 +62,4 @@ def _count(word: dict[str, Any], outcomes: tuple[str, ...], least: float) -> int
 def _rate(count: int, hours: float) -> str:
     if not hours:
         return "no hours yet"
-    low, high = (bound / hours for bound in poisson_interval(count))
-    return f"{count / hours:.2g} an hour [{low:.2g}..{high:.2g}]"
+    return rate_in_words(count, hours).replace(" [", " an hour [")

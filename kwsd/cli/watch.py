@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from kwsd.cli.meter import bar
+from kwsd.cli.display import bar
 from kwsd.client import watch
 from kwsd.errors import OutputError, UsageError
 from kwsd.events import json_line

@@ -1,16 +1,18 @@
 """kwsd meter: a recording's level and words, as lines and as bars."""
 
-from pathlib import Path
+import re
 
 import numpy as np
+import pytest
 import soundfile
 
 from kwsd.audio.file import open_source
-from kwsd.cli.meter import Meter, bar
+from kwsd.cli.display import Display, Moment, bar
+from kwsd.cli.meter import Meter
+from kwsd.cli.remote_meter import RemoteMeter, thresholds
 from kwsd.model import load
 from kwsd.spotter import Spotter
-
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.flac"
+from tests.helpers.kwsd_process import DEMO, running
 
 
 def test_a_recording_is_shown_line_by_line_until_its_end(kwsd, tmp_path, capsys):
@@ -31,7 +33,7 @@ def test_words_and_states_are_drawn_as_bars_in_place(capsys, monkeypatch):
     monkeypatch.setenv("LINES", "20")
     model = load("default")
     source = open_source(str(DEMO), model.sample_rate_hz, realtime=False)
-    Meter(source, Spotter(model), on_terminal=True).run(None)
+    Meter(source, Spotter(model), Display(on_terminal=True)).run(None)
     source.close()
     drawn = capsys.readouterr().out
     last = drawn.split("\x1b[14A")[-1].replace("\x1b[K", "").replace("\r", "").splitlines()
@@ -45,16 +47,15 @@ def test_words_and_states_are_drawn_as_bars_in_place(capsys, monkeypatch):
 def test_a_small_terminal_shows_the_highest_scores_and_one_that_changes_its_size_is_cleared(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("LINES", "8")
-    model = load("tiny")
-    meter = Meter(None, Spotter(model), on_terminal=True)
-    scores = {label: place / 10 for place, label in enumerate("abcdefghi")}
-    meter._redraw(-40.0, -30.0, scores)
+    display = Display(on_terminal=True)
+    moment = Moment({label: place / 10 for place, label in enumerate("abcdefghi")}, -40.0, -30.0)
+    display.show(moment, 0.0)
     drawn = capsys.readouterr().out
     assert [row.strip("\r")[0] for row in drawn.split("\n")[:-1]] == ["l", *"efghi", "p"]
-    meter._redraw(-40.0, -30.0, scores)
+    display.show(moment, 0.1)
     assert capsys.readouterr().out.startswith("\x1b[7A")
     monkeypatch.setenv("COLUMNS", "40")
-    meter._redraw(-40.0, -30.0, scores)
+    display.show(moment, 0.2)
     again = capsys.readouterr().out
     assert again.startswith("\x1b[H\x1b[2J")
     assert all(len(row.replace("\x1b[K", "").strip("\r")) < 40 for row in again.split("\n")[1:])
@@ -62,6 +63,52 @@ def test_a_small_terminal_shows_the_highest_scores_and_one_that_changes_its_size
 
 def test_a_bar_is_filled_to_its_share():
     assert [bar(share, 4) for share in (-1, 0, 0.5, 1, 2)] == ["....", "....", "##..", "####", "####"]
+
+
+def test_a_bar_shows_the_threshold_and_the_highest_score_where_they_are_above_it():
+    assert bar(0.2, 10, held=0.5, threshold=0.8) == "##...>..|."
+    assert bar(0.9, 10, held=0.9, threshold=0.8) == "#########."
+    assert bar(0.0, 10, held=1.0) == ".........>"
+
+
+def test_the_highest_score_is_marked_for_three_seconds(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "34")
+    display = Display(on_terminal=True, thresholds={"stop": 0.8})
+    shown = []
+    for now_s, score in [(0.0, 0.5), (1.0, 0.1), (2.9, 0.1), (3.1, 0.1), (3.2, 0.1)]:
+        display.show(Moment({"stop": score}, -40.0), now_s)
+        shown.append(capsys.readouterr().out.split("\n")[1].split()[1])
+    assert shown == ["#####...|.", "#....>..|.", "#....>..|.", "#.......|.", "#.......|."]
+
+
+def test_a_running_kwsd_is_shown_by_its_socket_with_no_microphone_of_one_s_own(kwsd, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Display, "is_due", lambda self, now_s: True)
+    path = tmp_path / "s"
+    with running("--source", DEMO, "--realtime", "--no-stdout", "--socket", path, "--only", "stop") as daemon:
+        daemon.wait_for(path.exists, "it serves")
+        meter = RemoteMeter(str(path), Display(on_terminal=False))
+        meter.run(4.0)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines and all(re.match(r"level +-?[\d.]+ dBFS  \w+ \d\.\d\d  ", line) for line in lines)
+    assert any(": fired" in line or ": not_wanted" in line or "heard: " in line for line in lines)
+
+
+@pytest.mark.parametrize("more", [["--source", "x.wav"], ["--device", "usb"], ["-c", "kwsd.yaml"], ["--model", "tiny"]])
+def test_a_socket_brings_its_own_model_and_microphone(more, kwsd, capsys):
+    assert kwsd("meter", "--socket", "/nowhere", *more) == 2
+    assert "has its own" in capsys.readouterr().err
+
+
+def test_where_nobody_answers_it_is_one_line_and_69(kwsd, tmp_path, capsys):
+    assert kwsd("meter", "--socket", str(tmp_path / "nobody")) == 69
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_thresholds_are_those_of_a_snapshot_with_the_armed_words_laid_over_them():
+    listeners = {"default": {"thresholds": {"stop": 0.6, "go": 0.7}}}
+    snapshot = {"listeners": listeners, "armed": {"stop": {"until": None, "threshold": 0.4}}}
+    assert thresholds(snapshot) == {"stop": 0.4, "go": 0.7}
+    assert thresholds({"listeners": {"default": {}}}) == {}
 
 
 def test_a_missing_file_is_one_line_and_66(kwsd, capsys):
@@ -74,7 +121,7 @@ def test_the_configuration_s_own_settings_hold(kwsd, tmp_path, capsys):
     config.write_text("only: [stop]\nrecognize: {detection_threshold: 0.99}\n")
     spotter = Spotter(load("tiny"), detection_threshold=0.0)
     source = open_source(str(DEMO), 16_000, realtime=False)
-    Meter(source, spotter, ["stop"], on_terminal=True).run(None)
+    Meter(source, spotter, Display(on_terminal=True), ["stop"]).run(None)
     source.close()
     assert "heard: stop" in capsys.readouterr().out.splitlines()[-1]
     assert kwsd("meter", "-c", str(config), "--source", str(DEMO), "--seconds", "0.2") == 0

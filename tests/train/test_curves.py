@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from kwsd_train.evaluation import curves
 from kwsd_train.evaluation.curves import Curve
-from kwsd_train.export.settings_writer import with_section, write_config
 
-from kwsd import config
-from kwsd.errors import ConfigError
 from kwsd.recognize.settings import CompleteRecognizeSettings
 
 WORDS = ("yes", "no")
@@ -74,34 +71,3 @@ def test_rates_are_shares_of_what_was_said_and_per_hour():
     assert rates["wrong_rate"] == 0
     assert rates["false_alarms_per_hour"] == 6
     assert rates["per_word"]["no"] == {"miss_rate": 0.2, "wrong": 0, "false_alarms_per_hour": 0}
-
-
-RECOGNIZE = {"mode": "rearm", "thresholds": {"no": 0.5, "true": 0.7}}
-SECTION = "recognize:\n  mode: rearm\n  thresholds:\n    no: 0.5\n    'true': 0.7\n"
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("", SECTION),
-        ("model: default", "model: default\n" + SECTION),
-        ("recognize: {mode: micro}\nlog: {level: debug}\n", SECTION + "log: {level: debug}\n"),
-        (
-            "# mine\nrecognize:\n  # why\n  mode: micro\n\n  thresholds:\n    go: 0.9\n\n# later\nonly: [no]\n",
-            "# mine\n" + SECTION + "\n# later\nonly: [no]\n",
-        ),
-        ("only: [no]\nrecognize:", "only: [no]\n" + SECTION),
-    ],
-)
-def test_only_the_section_of_a_configuration_is_replaced(before, after):
-    assert with_section(before, RECOGNIZE) == after
-    assert config.read(after.encode(), "after").recognize.thresholds == RECOGNIZE["thresholds"]
-
-
-def test_a_configuration_that_is_wrong_stays_as_it_is(tmp_path):
-    path = tmp_path / "kwsd.yaml"
-    path.write_text("modell: default\n")
-    with pytest.raises(ConfigError, match="modell"):
-        write_config(path, RECOGNIZE)
-    assert path.read_text() == "modell: default\n"
-    assert list(tmp_path.iterdir()) == [path]

@@ -20,6 +20,7 @@ from kwsd import config
 from kwsd.errors import UsageError
 from kwsd.model import Model
 from kwsd.recognize.settings import CompleteRecognizeSettings
+from kwsd.tuning.plot import draw_alarms
 from kwsd.whole_file import write_whole
 from kwsd_train.evaluation import curves, pictures, score
 from kwsd_train.evaluation.curves import Counts, Curve
@@ -257,18 +258,25 @@ def _write(
         same = {name: value for name, value in recommended.items() if name not in ("detection_threshold", "thresholds")}
         points = next(points for settings, points in data if settings == same)
         title = f"{model.name}: " + ", ".join(f"{key} {value}" for key, value in same.items())
-        drawn = det_plot.draw(points, title, figures) if args.wav else det_plot.draw_alarms(points, title)
+        drawn = det_plot.draw(points, title, figures) if args.wav else _draw_alarms(points, title)
         write_whole(args.png, drawn)
     if args.write_config:
-        from kwsd_train.export.settings_writer import write_config
+        from kwsd.config.write import write_recognize
 
-        write_config(args.write_config, recommended)
+        write_recognize(args.write_config, recommended)
         _log.info("Wrote the settings to %s", args.write_config)
     if args.write_model:
         from kwsd_train.export.settings_writer import write_model
 
         write_model(model, args.write_model, recommended)
         _log.info("Wrote the model with the settings to %s", args.write_model)
+
+
+def _draw_alarms(points: Sequence[dict[str, Any]], title: str) -> bytes:
+    per_word = {
+        word: [point["per_word"][word]["false_alarms_per_hour"] for point in points] for word in points[0]["per_word"]
+    }
+    return draw_alarms([point["detection_threshold"] for point in points], per_word, title)
 
 
 def _family(settings: CompleteRecognizeSettings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.recognize.settings import CompleteRecognizeSettings
+from kwsd.tuning.thresholds import lowest_thresholds
 from kwsd_train.evaluation.hearing import Heard
 from kwsd_train.evaluation.replay import Replayer
 from kwsd_train.evaluation.score import Row, strict
@@ -169,21 +170,17 @@ def recommend_per_word(
 def recommend_from_negatives(
     curve: Curve, alarms_max: float, words: Sequence[str], replay: Callable[[CompleteRecognizeSettings], Counts]
 ) -> Choice:
-    """The lowest thresholds with at most ``alarms_max`` false alarms in all, where no word was said in any recording.
+    """The lowest thresholds with at most ``alarms_max`` false alarms in all, where no word was said."""
 
-    All begin at the lowest, and the word with the most alarms is raised, step by step; up to the highest at worst.
-    """
-    places = [0] * len(words)
-    while True:
-        thresholds = {word: curve.thresholds[place] for word, place in zip(words, places, strict=True)}
+    def settings_at(thresholds: Mapping[str, float]) -> CompleteRecognizeSettings:
         middle = float(np.median(list(thresholds.values())))
-        settings = replace(curve.settings, detection_threshold=middle, thresholds=thresholds)
-        counts = replay(settings)
-        alarms = counts[:, FALSE_ALARMS]
-        can = [place for place in range(len(words)) if alarms[place] and places[place] + 1 < len(curve.thresholds)]
-        if alarms.sum() <= alarms_max or not can:
-            return Choice(settings, counts)
-        places[max(can, key=lambda place: alarms[place])] += 1
+        return replace(curve.settings, detection_threshold=middle, thresholds=dict(thresholds))
+
+    def alarms_at(thresholds: Mapping[str, float]) -> dict[str, int]:
+        return dict(zip(words, replay(settings_at(thresholds))[:, FALSE_ALARMS].tolist(), strict=True))
+
+    chosen = settings_at(lowest_thresholds(dict.fromkeys(words, curve.thresholds), alarms_at, alarms_max))
+    return Choice(chosen, replay(chosen))
 
 
 def _places(counts: Counts, price: float) -> NDArray[np.int64]:

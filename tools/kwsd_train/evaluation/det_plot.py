@@ -42,22 +42,3 @@ def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, A
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, ncols=2)
     return pictures.as_png(figure)
-
-
-def draw_alarms(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """The same of recordings without words: false alarms per hour against the threshold."""
-    figure, axes = pictures.empty(8, 5.5)
-    thresholds = [point["detection_threshold"] for point in points]
-    for word in points[0]["per_word"]:
-        alarms = [point["per_word"][word]["false_alarms_per_hour"] for point in points]
-        axes.plot(thresholds, alarms, linewidth=1, label=word)
-    axes.plot(
-        thresholds, [point["false_alarms_per_hour"] for point in points], "k", linewidth=2.5, label="all together"
-    )
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("threshold")
-    axes.set_ylabel("false alarms per hour")
-    axes.set_title(title, fontsize=8)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
-    return pictures.as_png(figure)

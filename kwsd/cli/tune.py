@@ -1,0 +1,262 @@
+"""``kwsd tune``: thresholds from what a room sounds like, for so many false alarms an hour."""
+
+import argparse
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kwsd.cli.asking import add_socket_argument
+
+if TYPE_CHECKING:
+    from kwsd.config import Settings
+    from kwsd.tuning.recordings import Recording
+    from kwsd.tuning.thresholds import Quiet
+
+HELP = "Finds each word's threshold for so many false alarms an hour, from recordings or a running kwsd's report."
+EXAMPLE = "kwsd tune --false-alarms-per-hour 0.5 evening.flac -c kwsd.yaml --write kwsd.yaml"
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.config import flag
+
+    parser.description = (
+        f"{HELP}\n\nThe recordings, or the time that the report tells of, are ones in which nobody meant a word. Where"
+        "\nwords are said in a recording, RECORDING.txt beside it (evening.txt for evening.flac) or --labels says which"
+        "\nand when, a line each: `label, start_ms, end_ms`; what is missed is told then, too. [..] are 95 % intervals:"
+        "\nso much the same hours may differ by chance."
+    )
+    add = parser.add_argument
+    add(
+        "--false-alarms-per-hour",
+        type=_rate,
+        required=True,
+        metavar="N",
+        help="allowed, of all words together: above 0, such as 0.5",
+    )
+    add("recordings", nargs="*", metavar="RECORDING", help="WAV, FLAC or Ogg file")
+    add("--live", action="store_true", help="take the report of a running kwsd in place of recordings")
+    add_socket_argument(parser)
+    add("--labels", action="append", default=[], type=Path, metavar="FILE", help="what is said, for each recording")
+    add("-c", "--config", metavar="FILE", help="YAML file with the model, the words and the settings that hold now")
+    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
+    add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of the recordings, from 0 (default: 0)")
+    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help="gain, -60 to 60 dB (default: 0)")
+    add("--write", type=Path, metavar="FILE", help="put the thresholds into this configuration; the rest stays")
+    add("--plot", type=Path, metavar="FILE", help="draw false alarms an hour by threshold as PNG (needs matplotlib)")
+    add("--json", action="store_true", help="print one JSON line, not a table")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was heard, and what follows from it.
+
+    Attributes:
+        wanted: false alarms an hour, at most.
+        now, found: each word's threshold.
+        recordings: what was heard, where it was recordings.
+    """
+
+    wanted: float
+    quiet: "Quiet"
+    now: Mapping[str, float]
+    found: Mapping[str, float]
+    recordings: "Sequence[Recording]" = ()
+
+    def alarms(self, thresholds: Mapping[str, float]) -> int:
+        """How often all words together would have fired."""
+        return sum(self.quiet.alarms(word, threshold) for word, threshold in thresholds.items())
+
+    def missed(self, word: str, threshold: float) -> tuple[int, int]:
+        """How often a word would have been missed, of the times that it was said."""
+        said = sum(row.label == word for one in self.recordings for row in one.rows)
+        hit = sum(len(one.score(word, threshold).hits) for one in self.recordings)
+        return said - hit, said
+
+
+def run(args: argparse.Namespace) -> int:
+    from kwsd.cli.options import read_settings
+    from kwsd.events import encode
+
+    _check(args)
+    settings = read_settings(args)
+    tuned = _live(args, settings) if args.live else _from_recordings(args, settings)
+    if args.json:
+        print(encode(as_json(tuned)))
+    else:
+        print("\n".join(in_words(tuned)))
+    if args.plot:
+        _plot(args.plot, tuned)
+    if args.write:
+        from kwsd.config.write import write_thresholds
+
+        write_thresholds(args.write, tuned.found)
+        log.info("wrote the thresholds into %s", args.write)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    from kwsd.errors import UsageError
+
+    if args.live == bool(args.recordings):
+        raise UsageError("tune", "it takes recordings, or --live", "Give one of them.")
+    if args.live and args.labels:
+        raise UsageError("--labels", "a report has no labels", "Leave it out.")
+    if args.socket is not None and not args.live:
+        raise UsageError("--socket", "recordings need none", "Add --live, or leave it out.")
+    if args.labels and len(args.labels) != len(args.recordings):
+        raise UsageError("--labels", f"{len(args.labels)} files for {len(args.recordings)} recordings", "Give as many.")
+    if args.plot:
+        from kwsd.tuning.plot import need_matplotlib
+
+        need_matplotlib("--plot")
+    if args.write and args.write.exists():
+        from kwsd import config
+
+        config.load(str(args.write))  # its faults are told before the work
+
+
+def _live(args: argparse.Namespace, settings: "Settings") -> Tuned:
+    from kwsd.client import ask
+    from kwsd.errors import UnavailableError
+    from kwsd.tuning.thresholds import fit, quiet_of_report
+
+    report = ask(args.socket, {"get": "report"}, ("report",))
+    left_out = settings.recognize.on_demand or ()
+    now = {
+        word: one["threshold"]
+        for word, one in report["words"].items()
+        if word not in left_out and (settings.only is None or word in settings.only)
+    }
+    if not report["hours"] or not now:
+        raise UnavailableError("the report", "no word was even nearly heard yet", "Let kwsd listen for longer.")
+    quiet = quiet_of_report(report)
+    return Tuned(args.false_alarms_per_hour, quiet, now, fit(quiet, now, args.false_alarms_per_hour))
+
+
+def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
+    from kwsd.config.effective import Plan, effective
+    from kwsd.tuning.recordings import Recording, hear, quiet_of
+    from kwsd.tuning.thresholds import fit
+
+    model, recognize, only = effective(Plan(settings))
+    rows = [_rows(args, place) for place in range(len(args.recordings))]  # faults are told before the work
+    recordings = []
+    for path, said in zip(args.recordings, rows, strict=True):
+        heard = hear(model, path, recognize, settings.audio.channel, settings.audio.gain_db)
+        recordings.append(Recording(*heard, tuple(said)))
+        log.info("%s: %.2f hours", path, recordings[-1].hours)
+    now = {
+        word: recognize.thresholds.get(word, recognize.detection_threshold)
+        for word in model.labels
+        if word in only and word not in (recognize.on_demand or ())
+    }
+    quiet = quiet_of(recordings, now)
+    return Tuned(args.false_alarms_per_hour, quiet, now, fit(quiet, now, args.false_alarms_per_hour), recordings)
+
+
+def _rows(args: argparse.Namespace, place: int) -> "Sequence[Any]":
+    """What is said in a recording."""
+    from kwsd.tuning.ground_truth import read_rows
+
+    beside = Path(args.recordings[place]).with_suffix(".txt") if args.recordings[place] != "-" else None
+    if args.labels:
+        return read_rows(args.labels[place])
+    return read_rows(beside) if beside is not None and beside.is_file() else ()
+
+
+def _plot(path: Path, tuned: Tuned) -> None:
+    from kwsd.tuning.plot import draw_alarms
+    from kwsd.tuning.thresholds import GRID
+    from kwsd.whole_file import write_whole
+
+    per_word = {word: [tuned.quiet.alarms(word, one) / tuned.quiet.hours for one in GRID] for word in tuned.now}
+    write_whole(path, draw_alarms(GRID, per_word, f"{tuned.quiet.hours:.2f} hours", tuned.wanted))
+
+
+def in_words(tuned: Tuned) -> Iterator[str]:
+    """The table, and what it cannot tell."""
+    from kwsd.report import poisson_interval
+    from kwsd.tuning.thresholds import NEVER, hours_needed
+
+    hours = tuned.quiet.hours
+    alarms = "false alarm" if tuned.wanted == 1 else "false alarms"
+    yield f"heard {hours:.2f} hours; wanted: at most {tuned.wanted:g} {alarms} an hour of all words together"
+    yield ""
+    yield from _aligned(list(_rows_of_table(tuned)))
+    yield ""
+    for word in (word for word, threshold in tuned.found.items() if threshold >= NEVER > tuned.now[word]):
+        yield f"{word}: fires too often even at 0.95. At 1 it never fires: leave it out of `only`, or allow more."
+    if tuned.wanted * hours < 1:
+        yield (
+            f"{hours:.2f} hours are too few to lower a threshold: one false alarm in {1 / tuned.wanted:.3g} hours may "
+            f"not have come yet. Record at least so long."
+        )
+    if poisson_interval(tuned.alarms(tuned.found))[1] > tuned.wanted * hours:
+        yield (
+            f"By chance it may come to more than {tuned.wanted:g} an hour. To be 95 % sure takes "
+            f"{hours_needed(tuned.wanted):.3g} hours without a false alarm, or longer with some."
+        )
+
+
+def _rows_of_table(tuned: Tuned) -> Iterator[tuple[str, ...]]:
+    from kwsd.report import rate_in_words
+
+    has_rows = any(one.rows for one in tuned.recordings)
+    yield ("word", "now", "found", "an hour now", "an hour as found", *(["missed now", "as found"] if has_rows else []))
+    for word, now in tuned.now.items():
+        found = tuned.found[word]
+        rates = (rate_in_words(tuned.quiet.alarms(word, one), tuned.quiet.hours) for one in (now, found))
+        missed = ("{} of {}".format(*tuned.missed(word, one)) for one in (now, found))
+        yield (word, f"{now:.2f}", f"{found:.2f}", *rates, *(missed if has_rows else ()))
+    totals = (rate_in_words(tuned.alarms(some), tuned.quiet.hours) for some in (tuned.now, tuned.found))
+    yield ("all", "", "", *totals, *(_missed_in_all(tuned) if has_rows else ()))
+
+
+def _missed_in_all(tuned: Tuned) -> Iterator[str]:
+    for thresholds in (tuned.now, tuned.found):
+        each = [tuned.missed(word, threshold) for word, threshold in thresholds.items()]
+        yield f"{sum(missed for missed, _ in each)} of {sum(said for _, said in each)}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def as_json(tuned: Tuned) -> dict[str, Any]:
+    """The same for programs: rates an hour, with their 95 % intervals in ``interval``."""
+    from kwsd.report import poisson_interval
+    from kwsd.tuning.thresholds import hours_needed
+
+    hours = tuned.quiet.hours
+    has_rows = any(one.rows for one in tuned.recordings)
+
+    def at(word: str, threshold: float) -> dict[str, Any]:
+        alarms = tuned.quiet.alarms(word, threshold)
+        low, high = (bound / hours for bound in poisson_interval(alarms))
+        rates = {"threshold": threshold, "per_hour": alarms / hours, "interval": [low, high]}
+        missed, said = tuned.missed(word, threshold)
+        return {**rates, "missed": missed, "said": said} if has_rows else rates
+
+    words = {word: {"now": at(word, now), "found": at(word, tuned.found[word])} for word, now in tuned.now.items()}
+    return {
+        "hours": hours,
+        "false_alarms_per_hour": tuned.wanted,
+        "hours_needed": hours_needed(tuned.wanted),
+        "words": words,
+    }
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < float("inf"):
+        raise ValueError
+    return rate
+
+
+_rate.__name__ = "positive number of false alarms"  # argparse names the type in its message

@@ -1,0 +1,115 @@
+"""Settings of the recogniser into a configuration file whose rest stays as it is, comments and all."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kwsd.config.read import read
+from kwsd.config.settings import Settings
+from kwsd.errors import ConfigError, InputError
+from kwsd.recognize.settings import RecognizeSettings
+from kwsd.validation.yaml import resolve
+from kwsd.whole_file import write_whole
+
+# A section is its line and all that are indented, empty or a comment between such lines.
+_SECTION = re.compile(r"^recognize[ \t]*:.*\n?(?:(?:[ \t]*(?:#.*)?\n)*[ \t]+[^\s#].*\n?)*", re.MULTILINE)
+_THRESHOLDS = re.compile(
+    r"^(?P<indent>[ ]+)thresholds[ \t]*:.*\n?(?:(?:[ \t]*(?:#.*)?\n)*(?P=indent)[ \t]+[^\s#].*\n?)*", re.MULTILINE
+)
+
+
+def write_recognize(path: Path, recognize: Mapping[str, Any]) -> None:
+    """Make ``recognize`` the section of that name in a configuration; the rest of an existing file stays as it is.
+
+    Raises:
+        InputError: the file cannot be read.
+        ConfigError: kwsd would refuse the file; it is not changed then.
+        OutputError: it cannot be written.
+    """
+    text, _ = _read(path)
+    text = with_section(text, recognize)
+    read(text.encode(), str(path))
+    write_whole(path, text)
+
+
+def write_thresholds(path: Path, thresholds: Mapping[str, float]) -> None:
+    """Lay ``thresholds`` over those of a configuration, word by word, and leave the rest of it as it is.
+
+    Raises:
+        InputError, ConfigError, OutputError: as `write_recognize` does.
+    """
+    text, before = _read(path)
+    wanted = replace(
+        before, recognize=replace(before.recognize, thresholds={**(before.recognize.thresholds or {}), **thresholds})
+    )
+    for new in _with_thresholds(text, wanted.recognize):
+        if _means(new, wanted):
+            write_whole(path, new)
+            return
+    raise ConfigError(f"{path}: the thresholds cannot be put into its recognize section. Write the section in lines")
+
+
+def with_section(text: str, recognize: Mapping[str, Any]) -> str:
+    """A configuration's text with its ``recognize`` section replaced, or put at its end."""
+    section = "\n".join(_lines(recognize)) + "\n"
+    if _SECTION.search(text):
+        return _SECTION.sub(lambda _: section, text, count=1)
+    return text + ("\n" if text and not text.endswith("\n") else "") + section
+
+
+def _read(path: Path) -> tuple[str, Settings]:
+    """A file's text and what it says; nothing where there is none."""
+    try:
+        text = path.read_bytes().decode() if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"cannot be read: {error}") from error
+    return text, read(text.encode(), str(path)) if text else Settings()
+
+
+def _with_thresholds(text: str, recognize: RecognizeSettings) -> Iterator[str]:
+    """Texts with these thresholds, those that change least first; not all need mean what is wanted."""
+    section = _SECTION.search(text)
+    if section is not None:
+        inside = section[0]
+        indent = found["indent"] if (found := re.search(r"^(?P<indent>[ ]+)[^\s#]", inside, re.MULTILINE)) else "  "
+        new = "".join(f"{indent}{line}\n" for line in _thresholds(recognize.thresholds))
+        if _THRESHOLDS.search(inside):
+            changed = _THRESHOLDS.sub(lambda _: new, inside, count=1)
+        else:
+            changed = inside.rstrip("\n") + "\n" + new
+        yield text[: section.start()] + changed + text[section.end() :]
+    yield with_section(text, {name: value for name, value in vars(recognize).items() if value is not None})
+
+
+def _means(text: str, wanted: Settings) -> bool:
+    try:
+        return read(text.encode(), "") == wanted
+    except ConfigError:
+        return False
+
+
+def _lines(recognize: Mapping[str, Any]) -> Iterator[str]:
+    yield "recognize:"
+    for key, value in recognize.items():
+        if key == "thresholds":
+            yield from (f"  {line}" for line in _thresholds(value))
+        else:
+            yield f"  {key}: {_value(value)}"
+
+
+def _thresholds(thresholds: Mapping[str, float]) -> Iterator[str]:
+    yield "thresholds:"
+    for word, number in thresholds.items():
+        yield f"  {_key(word)}: {number}"
+
+
+def _value(value: Any) -> str:
+    return f"[{', '.join(map(_key, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def _key(word: str) -> str:
+    """A word as YAML reads it, in quotes where it would be something else without."""
+    plain = re.fullmatch(r"[A-Za-z_][\w-]*", word) and resolve(word) == word
+    return word if plain else "'" + word.replace("'", "''") + "'"

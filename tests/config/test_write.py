@@ -1,0 +1,83 @@
+"""Settings written into a configuration: the rest of the file stays as it is."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kwsd import config
+from kwsd.config.write import with_section, write_recognize, write_thresholds
+from kwsd.errors import ConfigError
+
+RECOGNIZE = {"mode": "rearm", "thresholds": {"no": 0.5, "true": 0.7}}
+SECTION = "recognize:\n  mode: rearm\n  thresholds:\n    no: 0.5\n    'true': 0.7\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", SECTION),
+        ("model: default", "model: default\n" + SECTION),
+        ("recognize: {mode: micro}\nlog: {level: debug}\n", SECTION + "log: {level: debug}\n"),
+        (
+            "# mine\nrecognize:\n  # why\n  mode: micro\n\n  thresholds:\n    go: 0.9\n\n# later\nonly: [no]\n",
+            "# mine\n" + SECTION + "\n# later\nonly: [no]\n",
+        ),
+        ("only: [no]\nrecognize:", "only: [no]\n" + SECTION),
+    ],
+)
+def test_only_the_section_of_a_configuration_is_replaced(before, after):
+    assert with_section(before, RECOGNIZE) == after
+    assert config.read(after.encode(), "after").recognize.thresholds == RECOGNIZE["thresholds"]
+
+
+def test_a_configuration_that_is_wrong_stays_as_it_is(tmp_path):
+    path = tmp_path / "kwsd.yaml"
+    path.write_text("modell: default\n")
+    with pytest.raises(ConfigError, match="modell"):
+        write_recognize(path, RECOGNIZE)
+    assert path.read_text() == "modell: default\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "recognize:\n  thresholds:\n    stop: 0.45\n    'true': 0.7\n"),
+        (
+            "model: default  # mine\nonly: [stop]\n",
+            "model: default  # mine\nonly: [stop]\nrecognize:\n  thresholds:\n    stop: 0.45\n    'true': 0.7\n",
+        ),
+        (
+            "recognize:\n  # why\n  mode: rearm\n\nonly: [stop]\n",
+            "recognize:\n  # why\n  mode: rearm\n  thresholds:\n    stop: 0.45\n    'true': 0.7\n\nonly: [stop]\n",
+        ),
+        (
+            "recognize:\n    thresholds: {go: 0.9, stop: 0.6}  # old\n    mode: rearm  # why\n",
+            "recognize:\n    thresholds:\n      go: 0.9\n      stop: 0.45\n      'true': 0.7\n    mode: rearm  # why\n",
+        ),
+        (
+            "recognize:\n  thresholds:\n    # loud\n    go: 0.9\n  mode: rearm\n",
+            "recognize:\n  thresholds:\n    go: 0.9\n    stop: 0.45\n    'true': 0.7\n  mode: rearm\n",
+        ),
+        (
+            "recognize: {mode: rearm, on_demand: [stop]}\nlog: {level: debug}\n",
+            "recognize:\n  mode: rearm\n  on_demand: [stop]\n  thresholds:\n    stop: 0.45\n    'true': 0.7\n"
+            "log: {level: debug}\n",
+        ),
+    ],
+)
+def test_thresholds_are_laid_over_those_of_a_configuration(before, after, tmp_path):
+    path = tmp_path / "kwsd.yaml"
+    path.write_text(before)
+    write_thresholds(path, {"stop": 0.45, "true": 0.7})
+    assert path.read_text() == after
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.text(st.characters(exclude_categories=("C", "Z")), min_size=1), st.floats(0, 1), min_size=1))
+def test_any_word_s_threshold_comes_back_as_it_was_written(tmp_path_factory, thresholds):
+    path = tmp_path_factory.mktemp("write") / "kwsd.yaml"
+    path.write_text("recognize:\n  mode: rearm # and why\n")
+    write_thresholds(path, thresholds)
+    assert config.load(str(path)).recognize.thresholds == thresholds
+    assert path.read_text().startswith("recognize:\n  mode: rearm # and why\n")

@@ -1,0 +1,44 @@
+"""Recordings heard for their peaks, which tell what any threshold would have made of them."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from kwsd import Spotter
+from kwsd.audio.file import tail
+from kwsd.config.effective import recognize_in_force
+from kwsd.model import load
+from kwsd.tuning.ground_truth import read_rows
+from kwsd.tuning.recordings import Recording, hear, quiet_of
+from tests.helpers.kwsd_process import DEMO
+
+MODEL = load("default")
+
+
+@pytest.fixture(scope="module")
+def demo():
+    hours, found = hear(MODEL, str(DEMO), recognize_in_force(MODEL))
+    return Recording(hours, found, tuple(read_rows(DEMO.with_suffix(".txt"))))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
+def test_the_peaks_above_a_threshold_are_the_words_that_fire_there(demo, threshold):
+    """The words of the demo are apart, so that none holds another back."""
+    spotter = Spotter(MODEL, detection_threshold=threshold, thresholds=dict.fromkeys(MODEL.labels, threshold))
+    samples, _ = soundfile.read(DEMO, dtype="float32")
+    fired = [word.label for word in spotter.push(np.concatenate([samples, tail(MODEL.clip_samples)]))]
+    assert [one.label for one in demo.found if one.score > threshold] == fired
+
+
+def test_what_is_said_is_no_false_alarm(demo):
+    words = {row.label for row in demo.rows} - {"_unknown_"}
+    assert sum(len(demo.score(word, 0.3).hits) for word in words) >= 10
+    quiet = quiet_of([demo], words)
+    assert not any(quiet.alarms(word, 0.5) for word in words)
+
+
+def test_where_nothing_is_said_every_peak_is_a_false_alarm(demo):
+    unlabelled = Recording(demo.hours, demo.found)
+    quiet = quiet_of([unlabelled, unlabelled], ["stop"])
+    assert quiet.hours == 2 * demo.hours
+    assert quiet.alarms("stop", 0.3) == 2 * sum(one.label == "stop" for one in demo.found)
