@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kwsd.errors import ConfigError, KwsdError
 from kwsd.events import Detection
+from kwsd.frontend.shared import SharedRows
 from kwsd.frontend.window import ClipWindow
 from kwsd.recognize import SILENCE, UNKNOWN, RecognizeCommands
 from kwsd.recognize.peaks import Peak, PeakTracker
@@ -32,6 +33,7 @@ class Spotter:
             ``clip_stride_ms`` after the first one.
         recognize: the fields of `kwsd.recognize.settings.RecognizeSettings`. What is left out comes from the model,
             then from the defaults; ``max_clip_stride_ms`` is for those who widen the stride.
+        shared: where several Spotters hear one stream and their front ends agree, its rows.
 
     Attributes:
         labels: the model's, in the order of scores.
@@ -42,14 +44,14 @@ class Spotter:
             stride that is not a multiple of the row stride.
     """
 
-    def __init__(self, model: "Model", **recognize: Any) -> None:
+    def __init__(self, model: "Model", *, shared: SharedRows | None = None, **recognize: Any) -> None:
         self.model = model
         self.labels = tuple(model.labels)
         self.strides = 0
         settings = self._layered(recognize)
         self._armed: dict[str, float | None] = {}
         self._recognizer = self._create_recognizer(settings)
-        self._window = ClipWindow(model.frontend, model.clip_samples, settings.clip_stride_ms)
+        self._window = ClipWindow(model.frontend, model.clip_samples, settings.clip_stride_ms, shared)
         self._features: NDArray[np.float32] | None = None  # of the last clip
         self._position = 0
         self._origin = 0  # where the window began

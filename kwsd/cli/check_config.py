@@ -8,6 +8,7 @@ from typing import Any
 
 from kwsd.audio.stream.address import StreamAddress
 from kwsd.config import Settings
+from kwsd.config.settings import ModelChoice
 from kwsd.servers.settings import Address, ServerSettings
 from kwsd.sinks.settings import SinkSettings
 from kwsd.sinks.webhook.url import Url
@@ -77,10 +78,12 @@ def with_model(settings: Settings) -> Settings:
     from kwsd.recognize.settings import RecognizeSettings
 
     try:
-        recognize = effective(Plan(settings)).recognize
+        heard = effective(Plan(settings))
     except ModelError as error:
         raise ConfigError(settings.fault(("model",), str(error))) from error
-    return replace(settings, recognize=RecognizeSettings(**asdict(recognize)))
+    if len(heard) > 1:  # what is not said comes from each model
+        return settings
+    return replace(settings, recognize=RecognizeSettings(**asdict(heard[0].recognize)))
 
 
 def to_yaml(settings: Settings) -> str:
@@ -129,6 +132,9 @@ def _scalar(value: Any) -> str:
         return _scalar(str(value))
     if isinstance(value, Url | StreamAddress):
         return f"{_scalar(str(value))}  # no more of it is shown"
+    if isinstance(value, ModelChoice):
+        only = "" if value.only is None else f", only: {_scalar(value.only)}"
+        return f"{{model: {_scalar(value.model)}{only}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(_scalar(item) for item in value)}]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_/][\w./-]*", value, re.ASCII) and resolve(value) == value:

@@ -59,12 +59,12 @@ def examine(settings: "Settings") -> "Iterator[Finding]":
         yield Finding("runtime", "fail", f"{error.what}: {error.why}", error.mend)
     else:
         try:
-            model = load(settings.model, settings.labels, settings.frontend)
+            for choice in settings.models:
+                model = load(choice.model, settings.labels, settings.frontend)
+                rate_hz = model.sample_rate_hz
+                yield Finding("model", "ok", f"{model.name} ({model.path}), {len(model.labels)} labels, {rate_hz} Hz")
         except KwsdError as error:
             yield Finding("model", "fail", "; ".join(error.lines))
-        else:
-            rate_hz = model.sample_rate_hz
-            yield Finding("model", "ok", f"{model.name} ({model.path}), {len(model.labels)} labels, {rate_hz} Hz")
     try:
         yield from check_audio(settings.audio, rate_hz)
     except KwsdError as error:

@@ -65,7 +65,7 @@ def _run_here(args: argparse.Namespace, display: Display) -> int:
 
     core_dumps.forbid()
     settings = read_settings(args)
-    model = load(settings.model, settings.labels, settings.frontend)
+    model = load(settings.models[0].model, settings.labels, settings.frontend)
     audio = settings.audio if args.source is None else replace(settings.audio, source=args.source)
     spotter = Spotter(model, **vars(settings.recognize))
     source = open_source(audio, SourceOptions(realtime=True), model.sample_rate_hz, spotter.clip_stride_ms)

@@ -20,7 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("-c", "--config", metavar="FILE", help="YAML file; a flag beats the file. Without it no file is read")
-    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
+    add(
+        "-m",
+        "--model",
+        action="append",
+        metavar="MODEL",
+        help="bundled model by name, or a .tflite file (default: default); several hear together",
+    )
     add("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
     add("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
 
@@ -131,7 +137,8 @@ def read_settings(args: argparse.Namespace) -> "Plan":
     logs = _given(args, "log_level", "log_format")
     flags = RecognizeSettings(**_given(args, *(field.name for field in fields(RecognizeSettings))))
     settings = settings.override(
-        **_given(args, "model", "labels", "frontend", "only"),
+        **_models(args.model),
+        **_given(args, "labels", "frontend", "only"),
         audio=replace(settings.audio, **audio),
         log=replace(settings.log, **{name.removeprefix("log_"): value for name, value in logs.items()}),
         sinks=sinks_in_force(
@@ -146,6 +153,15 @@ def read_settings(args: argparse.Namespace) -> "Plan":
         mend = "Add --socket or --webhook, or sinks to the configuration."
         raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
     return Plan(settings, flags)
+
+
+def _models(given: list[str] | None) -> dict[str, Any]:
+    """The models of the command line as a setting."""
+    from kwsd.config.settings import ModelChoice
+
+    if not given:
+        return {}
+    return {"model": given[0] if len(given) == 1 else tuple(map(ModelChoice, given))}
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

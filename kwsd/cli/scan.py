@@ -103,13 +103,13 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
         settings.override(**given, audio=replace(settings.audio, **sound)),
         RecognizeSettings(**{name: value for name, value in flags.items() if value is not None}),
     )
-    model, recognize, only = effective(plan)
+    model, recognize, only = effective(plan)[0]
     scorer = Scorer(model, recognize.clip_stride_ms)
     clips = max(1, CHUNK_S * model.sample_rate_hz // scorer.grid.stride_samples)
     audio = plan.settings.audio
-    said = plan.settings
+    said, name = plan.settings, plan.settings.models[0].model
     hearing = Hearing(
-        said.model if said.model in bundled_names() else _everywhere(said.model),
+        name if name in bundled_names() else _everywhere(name),
         None if said.labels is None else _everywhere(said.labels),
         None if said.frontend is None else _everywhere(said.frontend),
         model.sha256,

@@ -32,11 +32,11 @@ class Plan(NamedTuple):
 
 
 class Effective(NamedTuple):
-    """What a plan comes to once its model is loaded.
+    """What a plan comes to for one of its models once that is loaded.
 
     Attributes:
         recognize: the recogniser's settings in force.
-        only: the words that make events.
+        only: the model's words that make events.
     """
 
     model: "Model"
@@ -44,32 +44,78 @@ class Effective(NamedTuple):
     only: frozenset[str]
 
 
-def effective(plan: Plan, keep: "Model | None" = None) -> Effective:
-    """Loads the plan's model and lays the layers over each other.
+def effective(plan: Plan, keep: "Sequence[Model]" = ()) -> tuple[Effective, ...]:
+    """Loads the plan's models and lays the layers over each other; one for each model, in their order.
 
     Args:
-        keep: the model in use, which stays where the plan's file and its description are the same to the last byte.
+        keep: the models in use, of which those stay whose file and description are the same to the last byte.
 
     Raises:
-        ModelError: the model is refused.
-        ConfigError: a word in ``only`` or ``thresholds`` is none of the model's, or the strides do not fit.
-        UnavailableError: there is no runtime to load the model with.
+        ModelError: a model is refused.
+        ConfigError: a word in ``only`` or ``thresholds`` is none of the models', the strides do not fit, or two models
+            would tell the same word.
+        UnavailableError: there is no runtime to load them with.
     """
-    from kwsd.model import load
-
     settings = plan.settings
     if plan.recognize_flags.clip_stride_ms is not None:  # a fault of it is the flag's, not the file's
         settings = replace(settings, lines={**settings.lines, ("recognize", "clip_stride_ms"): 0})
-    model = load(settings.model, labels=settings.labels, frontend=settings.frontend, keep=keep)
-    recognize = recognize_in_force(model, plan.recognize_flags, settings.recognize)
-    faults = check_labels(settings, model.labels)
-    faults += check_stride(settings, recognize.clip_stride_ms, model.frontend.get("stride_ms"))
+    models = load_models(settings, keep)
+    known = list(dict.fromkeys(label for model in models for label in model.labels))
+    faults = check_labels(settings, known)
+    found = []
+    for at, (model, choice) in enumerate(zip(models, settings.models, strict=True)):
+        faults += _check_words(settings, ("model", at, "only"), choice.only or (), model.labels)
+        layers = [_of_words(layer, model.labels) for layer in (plan.recognize_flags, settings.recognize)]
+        recognize = recognize_in_force(model, *layers)
+        faults += check_stride(settings, recognize.clip_stride_ms, model.frontend.get("stride_ms"))
+        log.debug("model %s: %s, SHA-256 %s, on %s", model.name, model.path, model.sha256, model.backend)
+        log.debug("recognize: %s", ", ".join(f"{name} {value}" for name, value in vars(recognize).items()))
+        wanted = choice.only or settings.only or known
+        found.append(Effective(model, recognize, frozenset(wanted) & frozenset(model.labels) - set(SPECIAL_LABELS)))
+    faults += _check_together(settings, found)
     if faults:
-        raise ConfigError(*faults)
-    log.debug("model %s: %s, SHA-256 %s, on %s", model.name, model.path, model.sha256, model.backend)
-    log.debug("recognize: %s", ", ".join(f"{name} {value}" for name, value in vars(recognize).items()))
-    words = [label for label in model.labels if label not in SPECIAL_LABELS]
-    return Effective(model, recognize, frozenset(words if settings.only is None else settings.only))
+        raise ConfigError(*dict.fromkeys(faults))
+    return tuple(found)
+
+
+def load_models(settings: Settings, keep: "Sequence[Model]" = ()) -> "list[Model]":
+    """The models of settings, those of ``keep`` where they are the same. Raises KwsdError."""
+    from kwsd.model import load
+
+    models: list[Model] = []
+    for choice in settings.models:
+        # The one of that file; a model serves one listener's one pipeline.
+        kept = next((model for model in keep if model not in models and _is_of(model, choice.model)), None)
+        models.append(load(choice.model, labels=settings.labels, frontend=settings.frontend, keep=kept))
+    return models
+
+
+def _is_of(model: "Model", name: str) -> bool:
+    from kwsd.model.catalogue import find
+
+    return str(model.path) == str(find(name, model.backend))
+
+
+def _of_words(layer: RecognizeSettings, labels: Sequence[str]) -> RecognizeSettings:
+    """The layer without what it says of other models' words."""
+    thresholds = {word: own for word, own in (layer.thresholds or {}).items() if word in labels}
+    on_demand = layer.on_demand and tuple(word for word in layer.on_demand if word in labels)
+    return replace(layer, thresholds=thresholds, on_demand=on_demand)
+
+
+def _check_together(settings: Settings, found: Sequence[Effective]) -> list[str]:
+    """The faults of models that cannot be heard by one listener."""
+    faults = []
+    for at, one in enumerate(found):
+        for other in found[:at]:
+            names = f"{other.model.name} and {one.model.name}"
+            if one.model.sample_rate_hz != other.model.sample_rate_hz:
+                rates = f"{other.model.sample_rate_hz} and {one.model.sample_rate_hz} Hz"
+                faults.append(settings.fault(("model", at), f"{names} hear {rates}; allowed are models of one rate"))
+            if both := sorted(one.only & other.only):
+                mend = "leave them out of `only` of one, as in [default, {model: own.tflite, only: [lumos]}]"
+                faults.append(settings.fault(("model", at), f"{names} both tell {', '.join(both)}; {mend}"))
+    return faults
 
 
 def recognize_in_force(model: "Model", *layers: RecognizeSettings) -> CompleteRecognizeSettings:
@@ -81,17 +127,23 @@ def recognize_in_force(model: "Model", *layers: RecognizeSettings) -> CompleteRe
 def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
     """The faults of words that settings ask for against a model's labels; each names the nearest label."""
     known = list(labels)
-    words = [label for label in known if label not in SPECIAL_LABELS]
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
     asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds or ()]
     asked += [(("recognize", "on_demand", at), word) for at, word in enumerate(settings.recognize.on_demand or ())]
     for index, sink in enumerate(settings.sinks or ()):
         asked += [(("sinks", index, *path), word) for path, word in sink.words()]
-    return [
-        settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")
-        for path, word in asked
-        if word is not None and word not in known  # None: its own fault is told already
-    ]
+    return [fault for path, word in asked for fault in _check_word(settings, path, word, known)]
+
+
+def _check_words(settings: Settings, path: Path, words: Sequence[str], known: Sequence[str]) -> list[str]:
+    return [fault for at, word in enumerate(words) for fault in _check_word(settings, (*path, at), word, known)]
+
+
+def _check_word(settings: Settings, path: Path, word: str | None, known: Sequence[str]) -> list[str]:
+    if word is None or word in known:  # None: its own fault is told already
+        return []
+    words = [label for label in known if label not in SPECIAL_LABELS]
+    return [settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")]
 
 
 def check_stride(settings: Settings, clip_stride_ms: float, row_stride_ms: float | None) -> list[str]:

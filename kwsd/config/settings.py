@@ -9,9 +9,9 @@ from kwsd.log import LEVELS
 from kwsd.recognize.settings import RecognizeSettings
 from kwsd.servers.settings import ServerSettings
 from kwsd.sinks.settings import SinkSettings
-from kwsd.validation.keys import key
+from kwsd.validation.keys import REQUIRED, Key, key, read_section
 from kwsd.validation.kinds import Choice, FilePath, Words
-from kwsd.validation.yaml import Path, shown
+from kwsd.validation.yaml import Faults, Node, Path, shown
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,47 @@ class LogSettings:
 
     level: str = key(Choice(tuple(LEVELS)), "info", "The lowest level that is logged, on standard error.")
     format: str = key(Choice(("text", "json")), "text", "A line for people, or JSON.")
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """One of the models of a configuration.
+
+    Attributes:
+        only: its words that make events; None for those of the whole configuration.
+    """
+
+    model: str
+    only: tuple[str, ...] | None = None
+
+
+class Models(FilePath):
+    """A model, or a list of them."""
+
+    def __init__(self) -> None:
+        super().__init__("a bundled model's name, or a .tflite file, or a list of them")
+
+    def take(self, key: str, node: Node, unit: str, faults: Faults) -> Any:
+        if not isinstance(node.value, tuple):
+            return super().take(key, node, unit, faults)
+        if not node.value:
+            faults.add(node.line, f"key {shown(key)}: got an empty list; allowed is {self.allowed}")
+        choices = [self._choice(key, item, faults) for item in node.value]
+        return tuple(choices) if choices and all(choice.model for choice in choices) else None
+
+    def _choice(self, key: str, item: Node, faults: Faults) -> ModelChoice:
+        """One item; without a model where that has a fault."""
+        if not isinstance(item.value, dict):
+            return ModelChoice(super().take(key, item, "", faults))
+        if "model" not in item.value:
+            faults.add(item.line, "key 'model': required; an item of the list is a model, or {model: .., only: [..]}")
+        return ModelChoice(**{"model": ""} | read_section(_CHOICE_KEYS, item, faults))
+
+
+_CHOICE_KEYS = (
+    Key("model", "model", FilePath("a bundled model's name, or a .tflite file"), REQUIRED, "", "The model."),
+    Key("model", "only", Words(), None, "", "Its words that make events."),
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +75,7 @@ class Settings:
         lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
     """
 
-    model: str = key(FilePath("a bundled model's name, or a .tflite file"), "default", "The model that hears.")
+    model: str | tuple[ModelChoice, ...] = key(Models(), "default", "The model that hears, or several.")
     labels: str | None = key(
         FilePath("a file's path"), None, "Labels, one a line, of a model that carries no metadata."
     )
@@ -47,6 +88,11 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     source: str | None = field(default=None, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def models(self) -> tuple[ModelChoice, ...]:
+        """The models that hear; most commands use the first alone."""
+        return (ModelChoice(self.model),) if isinstance(self.model, str) else self.model
 
     def override(self, **flags: Any) -> "Settings":
         """These settings with some of the top replaced by command-line flags; faults then name the flag."""

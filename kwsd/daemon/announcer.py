@@ -50,10 +50,10 @@ class Announcer:
 
     def tell_words(self, listener: "Listener", sinks: Iterable[str]) -> None:
         """Says what is heard and where, and at level debug to which sinks it goes."""
-        model = listener.model
-        version = model.metadata.get("version", "")
-        words = ", ".join(label for label in model.labels if label in listener.only)
-        logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), listener.device, words)
+        for model, _, only in listener.plans:
+            version = model.metadata.get("version", "")
+            words = ", ".join(label for label in model.labels if label in only)
+            logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), listener.device, words)
         logger.debug("events go to %s", ", ".join(sinks) or "nobody")
 
     def tell_losses(self, listener: "Listener", now_s: float) -> None:
@@ -62,7 +62,7 @@ class Announcer:
         if lost == 0 or now_s < self._next_losses_s:
             return
         self._lost_told, self._next_losses_s = self._lost_told + lost, now_s + LOSSES_EVERY_S
-        logger.warning("%.2f s of audio lost; no word is joined across it", lost / listener.model.sample_rate_hz)
+        logger.warning("%.2f s of audio lost; no word is joined across it", lost / listener.sample_rate_hz)
 
     def tell_totals(self, audio_s: float, detections: int, counters: Mapping[str, Mapping[str, int]]) -> None:
         """What was heard, and what became of every event."""

@@ -33,19 +33,18 @@ class Answers:
         self._started_s = time.monotonic()
 
     def words(self) -> list[str]:
-        """The words of the model in use."""
-        return [label for label in self.listener.model.labels if label not in SPECIAL_LABELS]
+        """The words of the models in use."""
+        return [label for label in self.listener.labels if label not in SPECIAL_LABELS]
 
     def hello(self) -> dict[str, Any]:
         """The first line of a socket."""
-        model = self.listener.model
         return {
             "type": "hello",
             "protocol": PROTOCOL,
             "version": __version__,
             "run": self._run.id,
-            "model": model.name,
-            "labels": list(model.labels),
+            "model": ", ".join(self.listener.models),
+            "labels": self.listener.labels,
             "state": self._announcer.state.state,
         }
 
@@ -73,7 +72,7 @@ class Answers:
             sinks=self.bus.counters,
             clients=sum(getattr(sink, "clients", 0) for sink in self.bus.sinks),
             device=listener.device,
-            model=listener.model.name,
+            model=", ".join(listener.models),
             paused_until=None if paused is None else paused.until,
             armed=self._armed(),
             recordings=[sink.keeps_recordings_in for sink in self.bus.sinks if sink.keeps_recordings_in is not None],
@@ -84,6 +83,9 @@ class Answers:
         """The armed words, with the thresholds that hold."""
         default = self.listener.armed_threshold
         return {
-            label: {"until": word.term.until, "threshold": default if word.threshold is None else word.threshold}
+            label: {
+                "until": word.term.until,
+                "threshold": default(label) if word.threshold is None else word.threshold,
+            }
             for label, word in self.control.armed.items()
         }

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import NoReturn
 
@@ -114,7 +114,7 @@ class Daemon:
         log.setup(plan.settings.log.level, plan.settings.log.format)
         return self._checked(plan)
 
-    def _checked(self, plan: Plan, keep: Model | None = None) -> Checked:
+    def _checked(self, plan: Plan, keep: Sequence[Model] = ()) -> Checked:
         hearing = effective(plan, keep)
         return Checked(plan, hearing, self._make_sinks(plan, hearing))
 
@@ -228,7 +228,7 @@ class Daemon:
 
     def _begin_reloading(self) -> None:
         self._notifier.reloading()
-        keep = self._listener.model
+        keep = [plan.model for plan in self._listener.plans]
         self._reload = Reload(lambda: self._checked(self._read_plan(), keep), self._another_source, self._signals.wake)
 
     def _go_on_reloading(self, reload: Reload) -> None:
@@ -252,8 +252,8 @@ class Daemon:
 
     def _another_source(self, checked: Checked) -> Source | None:
         """The source that a reload asks for, where it is not the one at hand; one that is not there is waited for."""
-        rate_hz = self._listener.model.sample_rate_hz
-        same_rate = checked.hearing.model.sample_rate_hz == rate_hz
+        rate_hz = self._listener.sample_rate_hz
+        same_rate = checked.hearing[0].model.sample_rate_hz == rate_hz
         before, after = self._plan.settings.audio, checked.plan.settings.audio
         if self._listener.reads_on and before.source == after.source:
             if not same_rate:
@@ -263,10 +263,11 @@ class Daemon:
             return None
         return self._open_source(checked.plan, checked.hearing, self._source_options._replace(wait=True))
 
-    def _open_source(self, plan: Plan, hearing: Effective, options: SourceOptions) -> Source:
-        return open_source(plan.settings.audio, options, hearing.model.sample_rate_hz, hearing.recognize.clip_stride_ms)
+    def _open_source(self, plan: Plan, hearing: Sequence[Effective], options: SourceOptions) -> Source:
+        stride_ms = min(each.recognize.clip_stride_ms for each in hearing)
+        return open_source(plan.settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms)
 
-    def _make_sinks(self, plan: Plan, hearing: Effective) -> list[Sink]:
+    def _make_sinks(self, plan: Plan, hearing: Sequence[Effective]) -> list[Sink]:
         answers, control = self._answers, self._control
         services = Services(
             answers.hello,

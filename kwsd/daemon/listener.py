@@ -1,40 +1,20 @@
-"""Source, model and spotter thread, put together, and looked at as one thing by the main thread."""
+"""Source, models and spotter thread, put together, and looked at as one thing by the main thread."""
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kwsd.audio.source import Device, Source
 from kwsd.config.effective import Effective
 from kwsd.daemon.cutter import Cutter
-from kwsd.daemon.pacing import Pacing
+from kwsd.daemon.ensemble import Ensemble
 from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.events import Event, PeakEvent, rfc3339
-from kwsd.recognize.settings import CompleteRecognizeSettings
-from kwsd.spotter import Spotter
 from kwsd.status import State
 
 STILL_S = 2.0  # without a block heard although there is audio to hear
 BEHIND_S = 0.25  # of audio; ordinary jitter stays below
-
-
-def new_spotter(plan: Effective) -> Spotter:
-    """The pipeline with the settings in force."""
-    return Spotter(plan.model, **spotter_settings(plan.recognize))
-
-
-def new_pacing(plan: Effective) -> Pacing:
-    settings = plan.recognize
-    return Pacing(settings.clip_stride_ms, settings.max_clip_stride_ms, plan.model.frontend.get("stride_ms"))
-
-
-def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
-    """What of the settings a Spotter takes; how far a stride may widen is this side's business."""
-    return {
-        field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "max_clip_stride_ms"
-    }
 
 
 class Rest:
@@ -54,11 +34,11 @@ class Rest:
 
 
 class Listener:
-    """A source, a model, and the thread that spots words between them.
+    """A source, its models, and the thread that spots words between them.
 
     Args:
         source: closed by `stop`.
-        plan: model and settings in force.
+        plans: its models, each with the settings in force.
         publish: takes each event; must not block.
         armed, tell_peak, run: as in `SpotterThread`.
         name: its name, in events.
@@ -71,7 +51,7 @@ class Listener:
     def __init__(
         self,
         source: Source,
-        plan: Effective,
+        plans: Sequence[Effective],
         *,
         run: Run,
         publish: Callable[[Event], None],
@@ -86,17 +66,13 @@ class Listener:
         from kwsd.audio.file import tail as faint_noise
 
         self.name = name
-        self.model = plan.model
-        self.recognize = plan.recognize
+        self.plans = tuple(plans)
         self._thread = SpotterThread(
             source,
-            new_spotter(plan),
-            new_pacing(plan),
+            Ensemble(plans),
             run,
-            Cutter(publish, audio_wanted_ms, plan.model.sample_rate_hz),
-            model=plan.model.name,
-            only=plan.only,
-            tail=faint_noise(plan.model.clip_samples if tail else 0),
+            Cutter(publish, audio_wanted_ms, self.sample_rate_hz),
+            tail=faint_noise(max(plan.model.clip_samples for plan in plans) if tail else 0),
             armed=armed,
             tell_peak=tell_peak,
             listener=name,
@@ -125,7 +101,7 @@ class Listener:
             microphone.step(now)
         if not self.changing:
             self._close_spare()
-        slow = self._stands_still(now) or self._thread.pacing.reason
+        slow = self._stands_still(now) or self._thread.ensemble.slow
         if (slow is None) != (self._slow is None):
             self._slow_or_not_since_s = time.time()
         self._slow = slow
@@ -146,29 +122,28 @@ class Listener:
 
     @property
     def _waiting_s(self) -> float:
-        return self._count("waiting") / self.model.sample_rate_hz
+        return self._count("waiting") / self.sample_rate_hz
 
-    def change(self, plan: Effective, source: Source | None) -> None:
-        """Goes on with other settings, another model, another source, between two blocks of audio.
+    def change(self, plans: Sequence[Effective], source: Source | None) -> None:
+        """Goes on with other settings, other models, another source, between two blocks of audio.
 
-        Other settings lose no sample. Another source loses what came in between, counted; another model hears afresh.
+        Other settings lose no sample. Another source loses what came in between, counted; other models hear afresh.
         Not to be called while `changing`.
         """
         thread = self._thread
-        same_model = plan.model is self.model
-        spotter = thread.spotter if same_model else new_spotter(plan)
+        same_models = thread.ensemble.has_models_of(plans)
+        ensemble = thread.ensemble if same_models else Ensemble(plans)
 
         def carry_out() -> None:
-            if same_model:
-                spotter.configure(**spotter_settings(plan.recognize))
+            if same_models:
+                ensemble.configure(plans)
             else:
-                spotter.reset(thread.spotter.position_ms * plan.model.sample_rate_hz // 1000)
-            thread.take_over(spotter, new_pacing(plan), plan.model.name, plan.only, source)
+                ensemble.reset(thread.ensemble.position_ms * ensemble.sample_rate_hz // 1000)
+            thread.take_over(ensemble, source)
 
         if source is not None:
             self._spare = [thread.source, source]
-        self.model = plan.model
-        self.recognize = plan.recognize
+        self.plans = tuple(plans)
         if thread.between_blocks(carry_out):
             self._close_spare()
 
@@ -260,7 +235,22 @@ class Listener:
     @property
     def only(self) -> frozenset[str]:
         """The words that make events."""
-        return self._thread.only
+        return self._thread.ensemble.only
+
+    @property
+    def labels(self) -> list[str]:
+        """Those of all models."""
+        return list(dict.fromkeys(label for plan in self.plans for label in plan.model.labels))
+
+    @property
+    def models(self) -> list[str]:
+        """The models' names."""
+        return [plan.model.name for plan in self.plans]
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate that the models hear."""
+        return self.plans[0].model.sample_rate_hz
 
     @property
     def device(self) -> str:
@@ -283,7 +273,7 @@ class Listener:
 
     @property
     def stride_ms(self) -> float:
-        return self._thread.spotter.clip_stride_ms
+        return self._thread.ensemble.clip_stride_ms
 
     @property
     def samples_lost(self) -> int:
@@ -305,27 +295,35 @@ class Listener:
             return self._looks
         return self._microphone.steps if self._microphone is not None else 0
 
-    @property
-    def armed_threshold(self) -> float:
+    def armed_threshold(self, word: str) -> float:
         """What an armed word needs, unless whoever armed it said otherwise."""
-        return self.recognize.armed_threshold
+        tellers = [plan for plan in self.plans if word in plan.only] or self.plans
+        return tellers[0].recognize.armed_threshold
 
     def to_dict(self) -> dict[str, Any]:
         """What a snapshot says of it."""
-        own, others = self.recognize.thresholds, self.recognize.detection_threshold
         state, reason, since_s = self.state or (State.STARTING, "starting", self._began_s)
         return {
             "state": state,
             "reason": reason,
             "since": rfc3339(since_s),
             "device": self.device,
-            "models": [self.model.name],
+            "models": self.models,
             "level_dbfs": round(self.level_dbfs, 1),
-            "thresholds": {word: round(own.get(word, others), 4) for word in sorted(self.only)},
-            "on_demand": list(self.recognize.on_demand or ()),
+            "thresholds": self._thresholds,
+            "on_demand": [word for plan in self.plans for word in plan.recognize.on_demand or ()],
             "samples_lost": self.samples_lost,
             "strides": self.strides,
         }
+
+    @property
+    def _thresholds(self) -> dict[str, float]:
+        found = {
+            word: round(plan.recognize.thresholds.get(word, plan.recognize.detection_threshold), 4)
+            for plan in self.plans
+            for word in plan.only
+        }
+        return dict(sorted(found.items()))
 
     @property
     def level_dbfs(self) -> float:

@@ -23,7 +23,7 @@ class Checked(NamedTuple):
     """A configuration in which nothing wrong was found before anything was opened; ``sinks`` are not started."""
 
     plan: "Plan"
-    hearing: "Effective"
+    hearing: "Sequence[Effective]"
     sinks: "Sequence[Sink]"
 
 

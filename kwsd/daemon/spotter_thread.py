@@ -1,24 +1,23 @@
-"""The spotter thread: a source's samples go into the Spotter, what it hears goes out as events.
+"""The spotter thread: a source's samples go into the models' pipelines, what they hear goes out as events.
 
-This thread owns the Spotter and the reading side of the source. It never touches sockets or files, and the
+This thread owns the Ensemble and the reading side of the source. It never touches sockets or files, and the
 only thing it waits for is samples.
 """
 
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.audio.source import Block, Device, End, Source
 from kwsd.daemon.cutter import Cutter
-from kwsd.daemon.pacing import Pacing
+from kwsd.daemon.ensemble import Ensemble, Member
 from kwsd.events import Detection, DetectionEvent, PeakEvent, ScoresEvent, rfc3339
 from kwsd.recognize.peaks import Peak
 from kwsd.recognize.recognize_commands import Verdict
-from kwsd.spotter import Spotter
 from kwsd.uptime import uptime_s
 
 SCORES_EVERY_S = 0.1  # at most ten `scores` events a second
@@ -40,16 +39,13 @@ class Run:
 
 
 class SpotterThread:
-    """Runs a Spotter on a source in a thread of its own.
+    """Runs an Ensemble on a source in a thread of its own.
 
     Args:
         source: where the samples come from; closed by whoever made it.
-        spotter: the pipeline; nobody else may touch it while the thread runs.
-        pacing: says how far apart its clips are, where the source is paced by the clock.
+        ensemble: the pipelines; nobody else may touch it while the thread runs.
         run: numbers the detections.
         cutter: takes each event, and all that is heard; must not block.
-        model: the model's name, for events.
-        only: the words that make events.
         tail: faint noise that follows a source's end, float32; empty for none.
         armed: gives the armed words with their thresholds, as another object after each change.
         tell_peak: takes each peak; must not block.
@@ -70,13 +66,10 @@ class SpotterThread:
     def __init__(
         self,
         source: Source,
-        spotter: Spotter,
-        pacing: Pacing,
+        ensemble: Ensemble,
         run: Run,
         cutter: Cutter,
         *,
-        model: str,
-        only: Collection[str],
         tail: NDArray[np.float32],
         armed: Callable[[], Mapping[str, float | None]],
         tell_peak: Callable[[PeakEvent], None],
@@ -85,8 +78,6 @@ class SpotterThread:
         wake: Callable[[], None],
     ) -> None:
         self._listen_to(source)
-        self.pacing = pacing
-        self.only = frozenset(only)
         self.samples = 0
         self.audio_s = 0.0
         self.samples_missed = 0
@@ -95,13 +86,13 @@ class SpotterThread:
         self.error: BaseException | None = None
         self.first_block = threading.Event()
         self.ended = threading.Event()
-        self._run_numbers, self._cutter, self._model, self._tail = run, cutter, model, tail
+        self._run_numbers, self._cutter, self._tail = run, cutter, tail
         self._publish = cutter.publish
         self._armed, self._tell_peak, self._listener = armed, tell_peak, listener
         self._scores_wanted, self._wake = scores_wanted, wake
         self._power = 0.0  # of the last block
         self._captured_s = 0.0  # Unix time of its last sample
-        self._use(spotter)
+        self._use(ensemble)
         self._next_scores_s = 0.0
         self._last_arrived_s = time.monotonic()
         self._between_sources = False
@@ -123,7 +114,7 @@ class SpotterThread:
     @property
     def strides(self) -> int:
         """Clips scored since the start."""
-        return self.strides_before + self.spotter.strides
+        return self.strides_before + self.ensemble.strides
 
     def between_blocks(self, change: Callable[[], None], timeout_s: float = 2.0) -> bool:
         """Has the thread itself call ``change`` before its next block, so that nothing is lost or torn.
@@ -142,15 +133,12 @@ class SpotterThread:
         self._change = carry_out
         return done.wait(timeout_s)
 
-    def take_over(
-        self, spotter: Spotter, pacing: Pacing, model: str, only: Collection[str], source: Source | None
-    ) -> None:
+    def take_over(self, ensemble: Ensemble, source: Source | None) -> None:
         """Goes on with these, and with another source if there is one; called by this thread itself."""
-        if spotter is not self.spotter:
-            self.strides_before += self.spotter.strides
-            self._cutter.restart(spotter.model.sample_rate_hz, spotter.position_ms)
-        self.pacing, self._model, self.only = pacing, model, frozenset(only)
-        self._use(spotter)
+        if ensemble is not self.ensemble:
+            self.strides_before += self.ensemble.strides
+            self._cutter.restart(ensemble.sample_rate_hz, ensemble.position_ms)
+        self._use(ensemble)
         if source is not None:
             self._listen_to(source)
             self._between_sources = True
@@ -163,11 +151,11 @@ class SpotterThread:
         self._power = 0.0
         self._lose(0)
 
-    def _use(self, spotter: Spotter) -> None:
-        self.spotter = spotter
-        self._strides_told = spotter.strides  # with the last `scores`
-        self._arming: Mapping[str, float | None] | None = None  # as the spotter knows it
-        spotter.tell_peaks(self._peak)
+    def _use(self, ensemble: Ensemble) -> None:
+        self.ensemble = ensemble
+        self._strides_told = ensemble.first_strides  # with the last `scores`
+        self._arming: Mapping[str, float | None] | None = None  # as the ensemble knows it
+        ensemble.tell_peaks(self._peak)
 
     def _listen_to(self, source: Source) -> None:
         self.source = source
@@ -207,11 +195,12 @@ class SpotterThread:
             self._lose(missed)
         self._last_arrived_s, self._captured_s = block.arrived_s, block.captured_s
         if (armed := self._armed()) is not self._arming:
-            self._arm(armed)
+            self.ensemble.arm(armed)
+            self._arming = armed
         self._cutter.push(block.samples)
-        for detection in self.spotter.push(block.samples):
+        for member, detection in self.ensemble.push(block.samples):
             latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
-            self._tell(detection, self._moment_s(detection.audio_ms), latency_ms)
+            self._tell(member, detection, self._moment_s(detection.audio_ms), latency_ms)
         if len(block.samples):
             self._power = float(np.dot(block.samples, block.samples)) / len(block.samples)
         self.samples += len(block.samples)
@@ -225,21 +214,19 @@ class SpotterThread:
             self._keep_up(block)
 
     def _lose(self, samples: int) -> None:
-        self.spotter.reset(samples)
+        self.ensemble.reset(samples)
         self._cutter.gap(samples)
 
     def _keep_up(self, block: Block) -> None:
         now_s = time.monotonic()
-        stride_ms = self.pacing.take(now_s - block.arrived_s, now_s)
-        if stride_ms != self.spotter.clip_stride_ms:
-            self.spotter.clip_stride_ms = stride_ms
+        if self.ensemble.keep_up(now_s - block.arrived_s, now_s):
             self._wake()
         fault = self.device.fault if self.device is not None else None
         if fault != self._fault:
             self._fault = fault
             self._wake()
-        is_newest = now_s - block.arrived_s < self.spotter.clip_stride_ms / 2000
-        if self.device is not None and is_newest and self.pacing.reason is None and not self._scores_wanted():
+        is_newest = now_s - block.arrived_s < self.ensemble.clip_stride_ms / 2000
+        if self.device is not None and is_newest and self.ensemble.slow is None and not self._scores_wanted():
             self._let_blocks_gather()
 
     def _let_blocks_gather(self) -> None:
@@ -247,32 +234,28 @@ class SpotterThread:
 
         To wake up for each costs more than to score it: by then the caches hold something else.
         """
-        stride_s = self.spotter.clip_stride_ms / 1000
-        strides = min(self.spotter.idle_strides, int(IDLE_MAX_S / stride_s))
+        idle_s, stride_s = self.ensemble.idle_s
+        strides = int(min(idle_s, IDLE_MAX_S) / stride_s + 1e-9)
         if strides:
             self._stop.wait((strides + 0.25) * stride_s)  # a little more, so that the last of them is there
 
     def _finish(self) -> None:
         """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""
-        end_ms = self.spotter.position_ms
-        for detection in self.spotter.push(self._tail):
+        end_ms = self.ensemble.position_ms
+        for member, detection in self.ensemble.push(self._tail):
             clipped = Detection(detection.label, detection.score, min(detection.audio_ms, end_ms))
             latency_ms = (time.monotonic() - self._last_arrived_s) * 1000 if self.source.paced else None
-            self._tell(clipped, time.time(), latency_ms)
-        self.spotter.end()
-
-    def _arm(self, armed: Mapping[str, float | None]) -> None:
-        self.spotter.arm({word: own for word, own in armed.items() if word in self.spotter.labels})
-        self._arming = armed
+            self._tell(member, clipped, time.time(), latency_ms)
+        self.ensemble.end()
 
     def _moment_s(self, audio_ms: int) -> float:
         """Unix time at which the sample at this position was captured; of a file's, the time now."""
         if self.device is None:
             return time.time()
-        return self._captured_s - (self.spotter.position_ms - audio_ms) / 1000
+        return self._captured_s - (self.ensemble.position_ms - audio_ms) / 1000
 
-    def _tell(self, detection: Detection, captured_s: float, latency_ms: float | None) -> None:
-        if detection.label not in self.only:
+    def _tell(self, member: Member, detection: Detection, captured_s: float, latency_ms: float | None) -> None:
+        if detection.label not in member.only:
             return
         identity, seq = self._run_numbers.next()
         self._publish(
@@ -284,15 +267,15 @@ class SpotterThread:
                 score=detection.score,
                 audio_ms=detection.audio_ms,
                 latency_ms=latency_ms,
-                model=self._model,
+                model=member.name,
                 device=self.source.name,
                 heard_s=uptime_s() - (latency_ms or 0) / 1000,
                 listener=self._listener,
             )
         )
 
-    def _peak(self, peak: Peak) -> None:
-        wanted = peak.label in self.only or peak.verdict is not Verdict.FIRED
+    def _peak(self, member: Member, peak: Peak) -> None:
+        wanted = peak.label in member.only or peak.verdict is not Verdict.FIRED
         event = PeakEvent(
             label=peak.label,
             score=peak.score,
@@ -300,22 +283,21 @@ class SpotterThread:
             outcome=peak.verdict.value if wanted else "not_wanted",
             audio_ms=peak.audio_ms,
             time=rfc3339(self._moment_s(peak.audio_ms)),
-            model=self._model,
+            model=member.name,
             listener=self._listener,
         )
         self._tell_peak(event)
-        if peak.label in self.only:
+        if peak.label in member.only:
             self._cutter.remember(event)
 
     def _tell_scores(self) -> None:
-        now, averages = time.monotonic(), self.spotter.averages
-        if averages is None or now < self._next_scores_s:
+        now, scores = time.monotonic(), self.ensemble.averages
+        if scores is None or now < self._next_scores_s:
             return
         self._next_scores_s = now + SCORES_EVERY_S
-        scores = dict(zip(self.spotter.labels, averages.tolist(), strict=True))
-        rows = self.spotter.newest_rows(self.spotter.strides - self._strides_told)
-        self._strides_told = self.spotter.strides
-        self._publish(ScoresEvent(self.spotter.position_ms, scores, self.level_dbfs, rows))
+        rows = self.ensemble.newest_rows(self.ensemble.first_strides - self._strides_told)
+        self._strides_told = self.ensemble.first_strides
+        self._publish(ScoresEvent(self.ensemble.position_ms, scores, self.level_dbfs, rows))
 
     @property
     def level_dbfs(self) -> float:

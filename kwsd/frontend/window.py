@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from kwsd.errors import ConfigError
 from kwsd.frontend import create
-from kwsd.frontend.base import Doubles, Floats, as_samples
+from kwsd.frontend.base import Doubles, Floats, Stream, as_samples
+from kwsd.frontend.shared import Reader, SharedRows
 from kwsd.frontend.waveform import Waveform
 
 WAVEFORM_STRIDE_MIN_MS = 10
@@ -36,13 +37,21 @@ class ClipWindow:
         params: what `kwsd.frontend.create` takes.
         clip_samples: length of a clip.
         clip_stride_ms: from the start of one clip to the start of the next.
+        shared: where several windows hear one stream, its rows, of the same front end; reset before they are.
 
     Raises:
         ConfigError: the front end is refused; the clip is shorter than its window; the clip stride is not a multiple of
             its row stride, or, for ``waveform``, below 10 ms.
     """
 
-    def __init__(self, params: Mapping[str, Any], clip_samples: int, clip_stride_ms: float) -> None:
+    def __init__(
+        self,
+        params: Mapping[str, Any],
+        clip_samples: int,
+        clip_stride_ms: float,
+        shared: SharedRows | None = None,
+    ) -> None:
+        self._shared = shared
         self._frontend = frontend = create(params)
         if frontend.frames(clip_samples) < 1:
             raise ConfigError(
@@ -84,7 +93,7 @@ class ClipWindow:
 
     def reset(self) -> None:
         """Starts afresh: nothing is joined to what comes next, and samples are counted from 0."""
-        self._stream = self._frontend.stream()
+        self._stream: Stream | Reader = self._frontend.stream() if self._shared is None else self._shared.reader()
         self._row_window = _Last(self._rows)
         self._sample_window = _Last(self._clip_samples if self._frontend.patches_clips else 0)
         self._position = self._last_end = 0

@@ -7,12 +7,12 @@ import pytest
 import soundfile
 
 from kwsd.audio.source import Block, Device, End
+from kwsd.config.effective import Effective, recognize_in_force
 from kwsd.daemon import spotter_thread
 from kwsd.daemon.cutter import Cutter
-from kwsd.daemon.pacing import Pacing
+from kwsd.daemon.ensemble import Ensemble
 from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.model import load
-from kwsd.spotter import Spotter
 from tests.helpers.kwsd_process import DEMO
 
 RATE_HZ = 16_000
@@ -76,15 +76,11 @@ def heard(samples, clock, scores_wanted=False):
     model, events = load("default"), []
     device = Microphone(samples, clock)
     assert isinstance(device, Device)
-    spotter = Spotter(model)
     thread = SpotterThread(
         device,
-        spotter,
-        Pacing(spotter.clip_stride_ms, 200, 20),
+        Ensemble([Effective(model, recognize_in_force(model), frozenset(model.labels))]),
         Run(),
         Cutter(events.append, lambda: None, RATE_HZ),
-        model=model.name,
-        only=model.labels,
         tail=np.zeros(0, np.float32),
         armed=dict,
         tell_peak=lambda peak: None,

@@ -51,7 +51,7 @@ class Layers:
 def read(args: argparse.Namespace) -> Layers:
     """The layers of a command's arguments. Raises ConfigError, and ModelError for --labels that are not the model's."""
     settings = config.load(args.config) if args.config is not None else config.Settings()
-    model = args.model or settings.model
+    model = args.model or settings.models[0].model
     load = {
         "path_or_name": model,
         "labels": given_labels.needed(model, args.labels) if args.labels else settings.labels,
