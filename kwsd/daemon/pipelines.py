@@ -1,4 +1,4 @@
-"""Pipelines for audio that others bring: a recogniser each, and the models between them, loaded when they are needed."""
+"""Pipelines for audio that others bring: a recogniser each, and the models between them, loaded when needed."""
 
 import threading
 from collections.abc import Sequence
