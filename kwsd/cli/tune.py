@@ -142,7 +142,7 @@ def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
     from kwsd.tuning.recordings import Recording, hear, quiet_of
     from kwsd.tuning.thresholds import fit
 
-    model, recognize, only = effective(Plan(settings))
+    model, recognize, only = effective(Plan(settings))[0]
     rows = [_rows(args, place) for place in range(len(args.recordings))]  # faults are told before the work
     recordings = []
     for path, said in zip(args.recordings, rows, strict=True):
