@@ -135,7 +135,7 @@ def test_the_events_of_any_program_are_scored(recording, tmp_path):
         (["--wav", "WORDS"], 2, "--ground_truth: is missing"),
         (["--ground_truth", "none"], 2, "--wav: is missing"),
         (["--wav", "WORDS", "WORDS", "--ground_truth", "a"], 2, "1 files for 2 recordings"),
-        (["--wav", "WORDS", "--ground_truth", "none", "--clip-stride-ms", "30"], 78, "no multiple"),
+        (["--wav", "WORDS", "--ground_truth", "none", "--clip-stride-ms", "30"], 78, "not a multiple"),
         (["--wav", "WORDS", "--ground_truth", "none", "--model", "nosuch"], 78, "nosuch"),
         (["--detections", "WORDS", "--ground_truth", "none"], 66, "words.wav"),
     ],
