@@ -52,7 +52,7 @@ def test_a_list_is_checked_like_all_else(tmp_path):
     assert [line.removeprefix(f"{config}:").partition(";")[0] for line in log] == [
         "2: key 'model': required",
         "2: key 'modell': unknown",
-        "3: key 'model': got 3, which is no text unless quoted",
+        "3: key 'model': got 3, which is text only in quotes",
         "4: key 'only': got an empty list",
     ]
     config.write_text("model: []\n")
@@ -81,6 +81,6 @@ def test_a_reload_adds_a_model_and_losses_are_counted(tmp_path):
         kwsd.wait_for(lambda: {event["model"] for event in kwsd.events} == {"kwsd-default", "kwsd-tiny"}, "both")
         config.write_text("model: [default, tiny]\n" + sinks)
         kwsd.process.send_signal(signal.SIGHUP)
-        kwsd.wait_for_log("reload refused, the old settings stay")
+        kwsd.wait_for_log("reload rejected; keeping previous settings")
         status = run("status", "--json", "--socket", path)
         assert '"models":["kwsd-default","kwsd-tiny"]' in "".join(status.lines).replace(" ", "")
