@@ -102,7 +102,8 @@ def bar(share: float, width: int, held: float | None = None, threshold: float | 
     """A bar of ``width`` characters, filled to ``share`` (0 to 1), ``>`` at ``held`` and ``|`` at ``threshold``."""
     filled = round(max(0.0, min(1.0, share)) * width)
     drawn = ["#"] * filled + ["."] * (width - filled)
-    for mark, place in ((">", held), ("|", threshold)):
-        if place is not None and place > share:
-            drawn[min(width - 1, round(place * width))] = mark
+    if held is not None and round(held * width) > filled:
+        drawn[min(width - 1, round(held * width))] = ">"
+    if threshold is not None and threshold > share:
+        drawn[min(width - 1, round(threshold * width))] = "|"
     return "".join(drawn)

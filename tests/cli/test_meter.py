@@ -69,6 +69,7 @@ def test_a_bar_shows_the_threshold_and_the_highest_score_where_they_are_above_it
     assert bar(0.2, 10, held=0.5, threshold=0.8) == "##...>..|."
     assert bar(0.9, 10, held=0.9, threshold=0.8) == "#########."
     assert bar(0.0, 10, held=1.0) == ".........>"
+    assert bar(0.0, 10, held=0.01) == ".........."
 
 
 def test_the_highest_score_is_marked_for_three_seconds(capsys, monkeypatch):
