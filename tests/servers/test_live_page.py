@@ -32,7 +32,8 @@ DRAWN = """(() => {
 def page(tmp_path: Path) -> Iterator[Page]:
     with browser(tmp_path / "chromium") as tab:
         yield tab
-        assert tab.errors == []
+        # /health is 503 while kwsd does not listen, which the browser counts as an error.
+        assert [error for error in tab.errors if "status of 503" not in error] == []
 
 
 @contextlib.contextmanager
@@ -74,7 +75,7 @@ def test_it_shows_what_is_heard_and_pauses_it(microphone: VirtualMic, speech: Pa
         page.wait_for(f"{counted}.includes('words heard')")
         page.press("p")
         page.wait_for(f"{STATE} === 'paused'")
-        assert page.value("document.getElementById('pause').textContent") == "Resume"
+        page.wait_for("document.getElementById('pause').textContent === 'Resume'")
         page.value("document.getElementById('pause').click()")
         page.wait_for(f"{STATE} === 'listening'")
         arm = "[...document.querySelectorAll('#words li')].find(each => each.textContent.startsWith('off'))"

@@ -12,6 +12,7 @@ const OUTCOMES = {
 const rows = new Map(); // by label: the elements of a word
 let thresholds = {};
 let state = "";
+let told = 0; // states that the stream has told
 
 function element(tag, classes, text) {
   const made = document.createElement(tag);
@@ -140,6 +141,7 @@ const RECEIVERS = {
     tellWord(message, how, "near");
   },
   status: (message) => {
+    told += 1;
     showState(message);
     tell("status", message.time, element("span", "how", `${message.state}: ${message.reason}`));
     look();
@@ -151,6 +153,7 @@ const RECEIVERS = {
 // What /health says: state, counters, what is armed.
 
 async function look() {
+  const before = told;
   let snapshot;
   try {
     const answer = await fetch("/health", {cache: "no-store"});
@@ -159,7 +162,7 @@ async function look() {
   } catch {
     return; // the stream says that kwsd is gone
   }
-  if (snapshot.state !== state) showState(snapshot);
+  if (snapshot.state !== state && told === before) showState(snapshot); // else the stream knows better
   $("what").textContent = `${snapshot.model} · ${snapshot.device}`;
   const listener = Object.values(snapshot.listeners ?? {})[0] ?? {};
   thresholds = listener.thresholds ?? {};
