@@ -150,7 +150,7 @@ def test_nothing_is_joined_across_a_gap_and_the_level_is_shown(capsys):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--words", "a/b"], "--words: 'a/b' is no word"),
+        (["--words", "a/b"], "--words: 'a/b' is not a word"),
         (["--words", "_silence_"], "--words: '_silence_' cannot be a wanted word"),
         (["--words", "x,x"], "--words: 'x' is there twice"),
         (["--words", "x", "--speaker", "a_nohash_b"], "--speaker: 'a_nohash_b' is no name"),
