@@ -73,17 +73,17 @@ def with_model(settings: Settings) -> Settings:
         ConfigError: the model is refused, or does not fit the settings.
         UnavailableError: there is no runtime to load it with.
     """
-    from kwsd.config.effective import Plan, effective
+    from kwsd.config.effective import Plan, effective_of_all
     from kwsd.errors import ConfigError, ModelError
     from kwsd.recognize.settings import RecognizeSettings
 
     try:
-        heard = effective(Plan(settings))
+        heard = effective_of_all(Plan(settings))
     except ModelError as error:
         raise ConfigError(settings.fault(("model",), str(error))) from error
-    if len(heard) > 1:  # what is not said comes from each model
+    if settings.named or len(heard["default"]) > 1:  # what is not said comes from each model
         return settings
-    return replace(settings, recognize=RecognizeSettings(**asdict(heard[0].recognize)))
+    return replace(settings, recognize=RecognizeSettings(**asdict(heard["default"][0].recognize)))
 
 
 def to_yaml(settings: Settings) -> str:
@@ -92,10 +92,10 @@ def to_yaml(settings: Settings) -> str:
     Recogniser settings that are not said stay out, since the model says them.
     """
     tree: dict[str, Any] = {}
-    for name in ("model", "labels", "frontend", "only"):
-        tree[name] = getattr(settings, name)
-    tree["audio"] = asdict(settings.audio)
-    tree["recognize"] = {name: value for name, value in asdict(settings.recognize).items() if value is not None}
+    if settings.named:
+        tree["listeners"] = {name: _heard(each) for name, each in settings.named.items()}
+    else:
+        tree |= _heard(settings)
     tree |= {server.type: vars(server) for server in settings.servers}
     tree["log"] = asdict(settings.log)
     text = "".join(_block(tree, ""))
@@ -103,6 +103,14 @@ def to_yaml(settings: Settings) -> str:
         return f"{text}sinks: null  # standard output; under systemd the socket too\n"
     sinks = [_sink(sink) for sink in settings.sinks]
     return text + ("sinks:\n" if sinks else "sinks: []\n") + "".join(sinks)
+
+
+def _heard(settings: Settings) -> dict[str, Any]:
+    """What settings say of a listener."""
+    tree: dict[str, Any] = {name: getattr(settings, name) for name in ("model", "labels", "frontend", "only")}
+    tree["audio"] = asdict(settings.audio)
+    tree["recognize"] = {name: value for name, value in asdict(settings.recognize).items() if value is not None}
+    return tree
 
 
 def _sink(sink: SinkSettings) -> str:

@@ -8,6 +8,7 @@ from kwsd.recognize.settings import RecognizeSettings
 
 if TYPE_CHECKING:
     from kwsd.audio.open import SourceOptions
+    from kwsd.config import Settings
     from kwsd.config.effective import Plan
 
 HELP = "Listens to a microphone and says which of a handful of words was spoken."
@@ -131,6 +132,7 @@ def read_settings(args: argparse.Namespace) -> "Plan":
     from kwsd.errors import UsageError
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
+    _check_listeners(args, settings)
     audio = _given(args, "source", "device", "channel", "gain_db")
     if "device" in audio:
         audio["source"] = None
@@ -153,6 +155,16 @@ def read_settings(args: argparse.Namespace) -> "Plan":
         mend = "Add --socket or --webhook, or sinks to the configuration."
         raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
     return Plan(settings, flags)
+
+
+def _check_listeners(args: argparse.Namespace, settings: "Settings") -> None:
+    """A flag for the only listener has no meaning where the configuration names several."""
+    from kwsd.errors import UsageError
+
+    names = ("model", "labels", "frontend", "only", "source", "device", "channel", "gain_db")
+    for name in _given(args, *names) if settings.named else ():
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(option, "the configuration names listeners", "Say it there, for each of them.")
 
 
 def _models(given: list[str] | None) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What holds in the end: the one place where flags, file, model and defaults are laid over each other."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kwsd.config.settings import Settings
@@ -78,6 +79,28 @@ def effective(plan: Plan, keep: "Sequence[Model]" = ()) -> tuple[Effective, ...]
     return tuple(found)
 
 
+def effective_of_all(
+    plan: Plan, keep: "Mapping[str, Sequence[Model]]" = MappingProxyType({})
+) -> dict[str, tuple[Effective, ...]]:
+    """The same for each listener of a plan, by its name; ``keep`` too.
+
+    Raises:
+        ModelError, ConfigError, UnavailableError: as `effective`; of a ConfigError the faults of all listeners.
+    """
+    found, faults = {}, list[str]()
+    for name, settings in plan.settings.listeners.items():
+        try:
+            found[name] = effective(Plan(settings, plan.recognize_flags), keep.get(name, ()))
+        except ConfigError as error:
+            faults += error.faults
+    if not faults:
+        known = list(dict.fromkeys(label for heard in found.values() for each in heard for label in each.model.labels))
+        faults = check_sink_labels(plan.settings, known)
+    if faults:
+        raise ConfigError(*faults)
+    return found
+
+
 def load_models(settings: Settings, keep: "Sequence[Model]" = ()) -> "list[Model]":
     """The models of settings, those of ``keep`` where they are the same. Raises KwsdError."""
     from kwsd.model import load
@@ -130,6 +153,15 @@ def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
     asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds or ()]
     asked += [(("recognize", "on_demand", at), word) for at, word in enumerate(settings.recognize.on_demand or ())]
+    return [
+        *(fault for path, word in asked for fault in _check_word(settings, path, word, known)),
+        *check_sink_labels(settings, known),
+    ]
+
+
+def check_sink_labels(settings: Settings, known: Sequence[str]) -> list[str]:
+    """The faults of words that sinks ask for."""
+    asked: list[tuple[Path, str]] = []
     for index, sink in enumerate(settings.sinks or ()):
         asked += [(("sinks", index, *path), word) for path, word in sink.words()]
     return [fault for path, word in asked for fault in _check_word(settings, path, word, known)]

@@ -18,12 +18,14 @@ from kwsd.servers import registry as servers
 from kwsd.sinks import registry
 from kwsd.sinks.settings import SinkSettings
 from kwsd.validation.keys import REQUIRED, Key, flag_reader, keys_of, read_section
-from kwsd.validation.kinds import Choice
-from kwsd.validation.yaml import BROKEN, Faults, Node, described, lines, parse, read_bytes
+from kwsd.validation.kinds import Choice, Text
+from kwsd.validation.yaml import BROKEN, Faults, Node, Path, described, lines, parse, read_bytes, shown
 
 Check = Callable[[Settings], Iterable[str]]
 
-SECTIONS = ("audio", "recognize", "sinks", "log", *servers.KINDS)
+SECTIONS = ("audio", "recognize", "listeners", "sinks", "log", *servers.KINDS)
+LISTENER_SECTIONS = ("audio", "recognize")
+LISTENER_NAME = Text("a listener's name of at most 64 of A-Z a-z 0-9 _ -", "[A-Za-z0-9_-]{1,64}")
 KEYS: Mapping[str, tuple[Key, ...]] = {
     "": keys_of("", Settings),
     "audio": keys_of("audio", AudioSettings),
@@ -81,20 +83,23 @@ def read(data: bytes, name: str, check: Check | None = None) -> Settings:
     top = _section("", root, faults, SECTIONS)
     audio, recognize, log = (_section(name, nodes.get(name), faults) for name in ("audio", "recognize", "log"))
     _check_strides(recognize, nodes.get("recognize"), faults)
+    listeners = _listeners(nodes, faults)
     sinks = _sinks(nodes.get("sinks"), faults)
     served = [(kind, _server(kind, nodes[kind], faults)) for kind in servers.KINDS if _is_wanted(nodes.get(kind))]
-    common: dict[str, Any] = {"recognize": RecognizeSettings(**recognize), "source": faults.name, "lines": lines(root)}
+    found_at = lines(root)
+    common: dict[str, Any] = {"recognize": RecognizeSettings(**recognize), "source": faults.name, "lines": found_at}
     try:
         faults.check()
     except ConfigError as error:
-        if check is None or top.get("model", "default") is None:
+        if check is None or listeners or top.get("model", "default") is None:
             raise
         found = (*error.faults, *check(Settings(**top, **common)))
         raise ConfigError(*sorted(found, key=lambda fault: _line(fault, faults.name))) from None
     audio_settings, log_settings = AudioSettings(**audio), LogSettings(**log)
     made = None if sinks is None else tuple(registry.settings_class(kind)(**values) for kind, values in sinks)
     asked = tuple(servers.settings_class(kind)(**values) for kind, values in served)
-    return Settings(**top, audio=audio_settings, sinks=made, servers=asked, log=log_settings, **common)
+    named = {each: _named(each, values, faults.name, found_at) for each, values in listeners.items()}
+    return Settings(**top, audio=audio_settings, sinks=made, servers=asked, log=log_settings, named=named, **common)
 
 
 def _line(fault: str, name: str) -> float:
@@ -119,6 +124,45 @@ def _check_strides(recognize: Mapping[str, Any], node: Node | None, faults: Faul
     if node is not None and stride is not None and widest is not None and stride > widest:
         line = node.value["max_clip_stride_ms"].line
         faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed is at least the clip_stride_ms {stride:g}")
+
+
+# Listeners: a mapping of names to what would else stand at the top.
+
+
+def _listeners(nodes: Mapping[str, Node], faults: Faults) -> dict[str, dict[str, Any]]:
+    """What each listener says, with its sections as mappings; empty where the file names none."""
+    node = nodes.get("listeners")
+    if node is None or node.value is None or node.value is BROKEN:
+        return {}
+    if not isinstance(node.value, dict) or not node.value:
+        got = "an empty mapping" if node.value == {} else described(node.value)
+        faults.add(node.line, f"key 'listeners': got {got}; allowed is a mapping from names to listeners")
+        return {}
+    for key in (*(key.name for key in KEYS[""]), *LISTENER_SECTIONS):
+        if key in nodes:
+            faults.add(nodes[key].line, f"key {key!r}: given beside listeners; allowed is to give it in each of them")
+    return {name: _listener(name, child, faults) for name, child in node.value.items()}
+
+
+def _listener(name: str, node: Node, faults: Faults) -> dict[str, Any]:
+    try:
+        LISTENER_NAME.accept(name)
+    except ValueError:
+        faults.add(node.line, f"key {shown(name)}: got {shown(name)}; allowed is {LISTENER_NAME.allowed}")
+    values = read_section(KEYS[""], node, faults, others=LISTENER_SECTIONS, elsewhere=_elsewhere)
+    nodes = node.value if isinstance(node.value, dict) else {}
+    for section in LISTENER_SECTIONS:
+        values[section] = _section(section, nodes.get(section), faults)
+    _check_strides(values["recognize"], nodes.get("recognize"), faults)
+    return values
+
+
+def _named(name: str, values: dict[str, Any], source: str, found_at: Mapping[Path, int]) -> Settings:
+    """A listener as the settings that hold for it; lines are those of its keys."""
+    own = {path[2:]: line for path, line in found_at.items() if path[:2] == ("listeners", name)}
+    own[()] = found_at["listeners", name]
+    audio, recognize = AudioSettings(**values.pop("audio")), RecognizeSettings(**values.pop("recognize"))
+    return Settings(**values, audio=audio, recognize=recognize, source=source, lines=own)
 
 
 # Servers: a section each; without the section, or where it is null, there is none.

@@ -71,6 +71,7 @@ class Settings:
         recognize: what the file says of it; `kwsd.recognize.settings.layer_recognize` fills in the rest.
         sinks: None where the file says nothing of them, which is not the same as no sinks.
         servers: those that the file has a section for.
+        named: what the file says of each listener that it names, in place of the keys here.
         source: the file; like ``lines``, it does not count when Settings are compared.
         lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
     """
@@ -86,8 +87,14 @@ class Settings:
     sinks: tuple[SinkSettings, ...] | None = None
     servers: tuple[ServerSettings, ...] = ()
     log: LogSettings = field(default_factory=LogSettings)
+    named: Mapping[str, "Settings"] = field(default_factory=dict)
     source: str | None = field(default=None, compare=False, repr=False)
     lines: Mapping[Path, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def listeners(self) -> Mapping[str, "Settings"]:
+        """What holds for each listener: model, labels, frontend, only, audio and recognize."""
+        return self.named or {"default": self}
 
     @property
     def models(self) -> tuple[ModelChoice, ...]:
@@ -103,7 +110,7 @@ class Settings:
     def fault(self, path: Path, text: str) -> str:
         """A fault of the key at ``path``: ``FILE:LINE: key 'x': text``, or ``--x: text`` where a flag said it."""
         name = next(part for part in reversed(path) if isinstance(part, str))
-        line = next((self.lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.lines), 1)
+        line = next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
         if line == 0 and path[0] != "sinks":
             return f"--{name.replace('_', '-')}: {text}"
         where = f"{self.source}:{line}: " if self.source is not None and line else ""

@@ -33,8 +33,8 @@ class Announcer:
         self.publish: Callable[[Event], None] = lambda event: None
         self.state = status_event(State.STARTING, "starting", time.time())
         self._notifier = notifier
-        self._lost_told = 0  # samples
-        self._next_losses_s = 0.0
+        self._lost_told: dict[str, int] = {}  # samples of each listener
+        self._next_losses_s: dict[str, float] = {}
 
     def tell(self, state: State, reason: str, since_s: float, *, log: bool = True) -> None:
         """Says a state, if it is new; ``since_s`` is Unix time."""
@@ -53,16 +53,18 @@ class Announcer:
         for model, _, only in listener.plans:
             version = model.metadata.get("version", "")
             words = ", ".join(label for label in model.labels if label in only)
-            logger.info("%s on %s: %s", f"{model.name} {version}".rstrip(), listener.device, words)
+            logger.info("%s%s on %s: %s", _of(listener), f"{model.name} {version}".rstrip(), listener.device, words)
         logger.debug("events go to %s", ", ".join(sinks) or "nobody")
 
     def tell_losses(self, listener: "Listener", now_s: float) -> None:
         """Says what audio was lost since it was said last."""
-        lost = listener.samples_lost - self._lost_told
-        if lost == 0 or now_s < self._next_losses_s:
+        name = listener.name
+        lost = listener.samples_lost - self._lost_told.get(name, 0)
+        if lost == 0 or now_s < self._next_losses_s.get(name, 0.0):
             return
-        self._lost_told, self._next_losses_s = self._lost_told + lost, now_s + LOSSES_EVERY_S
-        logger.warning("%.2f s of audio lost; no word is joined across it", lost / listener.sample_rate_hz)
+        self._lost_told[name], self._next_losses_s[name] = listener.samples_lost, now_s + LOSSES_EVERY_S
+        lost_s = lost / listener.sample_rate_hz
+        logger.warning("%s%.2f s of audio lost; no word is joined across it", _of(listener), lost_s)
 
     def tell_totals(self, audio_s: float, detections: int, counters: Mapping[str, Mapping[str, int]]) -> None:
         """What was heard, and what became of every event."""
@@ -76,3 +78,8 @@ class Announcer:
 def status_event(state: State, reason: str, since_s: float) -> StatusEvent:
     """What is said of a state that began at ``since_s``, Unix time."""
     return StatusEvent(rfc3339(time.time()), state, reason, rfc3339(since_s))
+
+
+def _of(listener: "Listener") -> str:
+    """Whose it is, in front of a line of the log, where the configuration names listeners."""
+    return "" if listener.name == "default" else f"{listener.name}: "

@@ -11,7 +11,7 @@ from kwsd.validation.kinds import SPECIAL_LABELS
 if TYPE_CHECKING:
     from kwsd.daemon.announcer import Announcer
     from kwsd.daemon.control import Control
-    from kwsd.daemon.listener import Listener
+    from kwsd.daemon.listeners import Listeners
     from kwsd.daemon.spotter_thread import Run
     from kwsd.report import PeakCounts
     from kwsd.sinks.bus import Bus
@@ -21,10 +21,10 @@ class Answers:
     """Makes answers of what the daemon's parts say of themselves; any thread may ask.
 
     Attributes:
-        listener, bus, control: set before anybody asks.
+        listeners, bus, control: set before anybody asks.
     """
 
-    listener: "Listener"
+    listeners: "Listeners"
     bus: "Bus"
     control: "Control"
 
@@ -34,7 +34,7 @@ class Answers:
 
     def words(self) -> list[str]:
         """The words of the models in use."""
-        return [label for label in self.listener.labels if label not in SPECIAL_LABELS]
+        return [label for label in self.listeners.labels if label not in SPECIAL_LABELS]
 
     def hello(self) -> dict[str, Any]:
         """The first line of a socket."""
@@ -43,8 +43,8 @@ class Answers:
             "protocol": PROTOCOL,
             "version": __version__,
             "run": self._run.id,
-            "model": ", ".join(self.listener.models),
-            "labels": self.listener.labels,
+            "model": ", ".join(self.listeners.models),
+            "labels": self.listeners.labels,
             "state": self._announcer.state.state,
         }
 
@@ -54,34 +54,34 @@ class Answers:
 
     def snapshot(self) -> dict[str, Any]:
         """What `kwsd status` shows."""
-        listener, told, paused = self.listener, self._announcer.state, self.control.paused
-        capture_cpu_s, capture_rss_mb = listener.usage
+        listeners, told, paused = self.listeners, self._announcer.state, self.control.paused
+        capture_cpu_s, capture_rss_mb = listeners.usage
         return Snapshot(
             state=told.state,
             reason=told.reason,
             since=told.since,
             uptime_s=time.monotonic() - self._started_s,
-            audio_s=listener.audio_s,
-            samples_lost=listener.samples_lost,
-            overruns=listener.overruns,
-            strides=listener.strides,
-            stride_ms=listener.stride_ms,
+            audio_s=listeners.audio_s,
+            samples_lost=listeners.samples_lost,
+            overruns=listeners.overruns,
+            strides=listeners.strides,
+            stride_ms=listeners.stride_ms,
             cpu_s=cpu_s() + capture_cpu_s,
             rss_mb=rss_mb() + capture_rss_mb,
             detections=self._run.detections,
             sinks=self.bus.counters,
             clients=sum(getattr(sink, "clients", 0) for sink in self.bus.sinks),
-            device=listener.device,
-            model=", ".join(listener.models),
+            device=listeners.device,
+            model=", ".join(listeners.models),
             paused_until=None if paused is None else paused.until,
             armed=self._armed(),
             recordings=[sink.keeps_recordings_in for sink in self.bus.sinks if sink.keeps_recordings_in is not None],
-            listeners={listener.name: listener.to_dict()},
+            listeners={each.name: each.to_dict() for each in self.listeners},
         ).to_dict()
 
     def _armed(self) -> dict[str, dict[str, Any]]:
         """The armed words, with the thresholds that hold."""
-        default = self.listener.armed_threshold
+        default = self.listeners.armed_threshold
         return {
             label: {
                 "until": word.term.until,

@@ -9,19 +9,21 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import NoReturn
 
 from kwsd import log
 from kwsd.audio.open import SourceOptions, open_source
 from kwsd.audio.source import Source
-from kwsd.config.effective import Effective, Plan, effective
+from kwsd.config import Settings
+from kwsd.config.effective import Effective, Plan, effective_of_all
 from kwsd.daemon.announcer import Announcer
 from kwsd.daemon.answers import Answers
 from kwsd.daemon.background_call import BackgroundCall
 from kwsd.daemon.control import Control
 from kwsd.daemon.listener import Listener
+from kwsd.daemon.listeners import Listeners
 from kwsd.daemon.pipelines import Pipelines
 from kwsd.daemon.reload import Checked, Reload
 from kwsd.daemon.signals import Signals
@@ -41,6 +43,7 @@ LOOK_S = 1.0
 LOOK_SOON_S = 0.2  # while the spotter thread is behind
 LOOK_RELOADING_S = 0.05
 STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
+STOP_LISTENER_S = 0.3
 START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, prolonged while the microphone is waited for
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,7 @@ class Daemon:
         self._answers = Answers(self._announcer, self._run, self._peaks)
         self._control = self._answers.control = Control(self._answers.words, lambda: self._signals.wake())
         self._ready = False
+        self._introduced: set[str] = set()  # listeners that the log has told of
         self._next_extension_s = 0.0
         self._failure: BaseException | None = None
         self._output_closed = False
@@ -84,24 +88,42 @@ class Daemon:
             self._plan, self._hearing, sinks = starting.result()
             self._bus = self._answers.bus = Bus(sinks, self._sink_died)
             self._announcer.publish = self._bus.publish
-            self._listener = self._answers.listener = Listener(
-                self._open_source(self._plan, self._hearing, self._source_options),
-                self._hearing,
-                run=self._run,
-                publish=self._bus.publish,
-                armed=lambda: self._control.thresholds,
-                tell_peak=self._peak,
-                scores_wanted=lambda: self._bus.wants("scores"),
-                audio_wanted_ms=lambda: self._bus.audio_ms,
-                tail=self._source_options.tail,
-                wake=self._signals.wake,
-            )
+            self._listeners = self._answers.listeners = self._make_listeners()
             code, last_words = self._listen()
         for line in last_words:
             logger.error("%s", line)
         if not self._stopped:
             self._end_at_once(code)
         return code
+
+    def _make_listeners(self) -> Listeners:
+        """All of them; where one cannot be opened, none. Raises KwsdError."""
+        made: list[Listener] = []
+        try:
+            for name, settings in self._plan.settings.listeners.items():
+                source = self._open_source(settings, self._hearing[name], self._source_options)
+                made.append(self._new_listener(name, source, self._hearing[name]))
+        except BaseException:
+            for listener in made:
+                listener.stop(0.0)
+            raise
+        interval_s = self._notifier.watchdog_interval_s
+        return Listeners(made, (lambda: Watchdog(interval_s)) if interval_s else None)
+
+    def _new_listener(self, name: str, source: Source, hearing: Sequence[Effective]) -> Listener:
+        return Listener(
+            source,
+            hearing,
+            name=name,
+            run=self._run,
+            publish=self._bus.publish,
+            armed=lambda: self._control.thresholds,
+            tell_peak=self._peak,
+            scores_wanted=lambda: self._bus.wants("scores"),
+            audio_wanted_ms=lambda: self._bus.audio_ms,
+            tail=self._source_options.tail,
+            wake=self._signals.wake,
+        )
 
     def _end_at_once(self, code: int) -> NoReturn:
         """Ends the process although a thread is stuck, in a model, that would hang its exit too."""
@@ -114,8 +136,8 @@ class Daemon:
         log.setup(plan.settings.log.level, plan.settings.log.format)
         return self._checked(plan)
 
-    def _checked(self, plan: Plan, keep: Sequence[Model] = ()) -> Checked:
-        hearing = effective(plan, keep)
+    def _checked(self, plan: Plan, keep: Mapping[str, Sequence[Model]] | None = None) -> Checked:
+        hearing = effective_of_all(plan, keep or {})
         return Checked(plan, hearing, self._make_sinks(plan, hearing))
 
     def _listen(self) -> tuple[int, tuple[str, ...]]:
@@ -124,9 +146,10 @@ class Daemon:
         try:
             try:
                 self._bus.start()
-                self._listener.start()
+                for listener in self._listeners:
+                    listener.start()
             except KwsdError as error:  # a sink that cannot be opened
-                self._stopped = self._listener.stop(0.0)
+                self._stopped = self._listeners.stop(0.0)
                 return _end_by(error)
             code, last_words = self._supervise()
             try:
@@ -153,12 +176,12 @@ class Daemon:
                     return 0, ()
                 if self._reload is not None:
                     self._go_on_reloading(self._reload)
-                elif self._signals.reload and not self._listener.changing:
+                elif self._signals.reload and not self._listeners.changing:
                     self._signals.reload = False
                     self._begin_reloading()
-                if self._listener.ended:
+                self._listeners.raise_error()
+                if self._listeners.ended:
                     self._look()
-                    self._listener.raise_error()
                     self._drain_at_the_end()
                     return 0, ()
                 self._look()
@@ -170,7 +193,7 @@ class Daemon:
         """How long the next look at everything may wait."""
         if self._reload is not None:
             return LOOK_RELOADING_S
-        look_s = LOOK_SOON_S if self._listener.behind else LOOK_S
+        look_s = LOOK_SOON_S if self._listeners.behind else LOOK_S
         if (end_s := self._control.next_end_s()) is not None:
             look_s = min(look_s, end_s - time.monotonic())
         return look_s if self._watchdog is None else min(look_s, self._watchdog.period_s)
@@ -179,45 +202,48 @@ class Daemon:
         """One look at everything."""
         now = time.monotonic()
         self._obey()
-        self._listener.step(now)
-        self._peaks.listened(self._listener.audio_s, time.time())
-        if (state := self._listener.state) is not None:
+        for listener in self._listeners:
+            self._look_at(listener, now)
+        self._peaks.listened(self._listeners.audio_s, time.time())
+        if (state := self._listeners.state) is not None:
             self._announcer.tell(state[0], self._in_full(*state[:2]), state[2])
-        if self._listener.first_block and not self._ready:
+        for listener, error in self._listeners.newly_failed():
+            logger.error("%s: ended: %s; the others go on", listener.name, error)
+        if self._listeners.first_block and not self._ready:
             self._ready = True
             self._notifier.ready()
-            self._announcer.tell_words(self._listener, (sink.name for sink in self._bus.sinks))
         if not self._ready and now >= self._next_extension_s:
             self._next_extension_s = now + LOOK_S
             self._notifier.extend(START_LIMIT_S)
-        self._announcer.tell_losses(self._listener, now)
-        if self._watchdog is not None and self._watchdog.due(
-            now,
-            self._listener.samples,
-            self._listener.strides,
-            self._announcer.state.state,
-            self._listener.recovery_steps,
-        ):
+        if self._watchdog is not None and self._listeners.lives(now):
             self._notifier.watchdog()
 
-    def _feed_watchdog(self, now: float) -> None:
-        listener, state = self._listener, self._announcer.state.state
-        if self._watchdog is not None and self._watchdog.due(
-            now, listener.samples, listener.strides, state, listener.recovery_steps
-        ):
-            self._notifier.watchdog()
+    def _look_at(self, listener: Listener, now: float) -> None:
+        if listener.ended:
+            return
+        listener.step(now)
+        if listener.first_block and listener.name not in self._introduced:
+            self._introduced.add(listener.name)
+            self._announcer.tell_words(listener, (sink.name for sink in self._bus.sinks))
+        self._announcer.tell_losses(listener, now)
 
     def _obey(self) -> None:
         """Brings about what was asked for: a pause or its end."""
         self._control.expire()
         wanted = self._control.paused is not None
-        if wanted == self._listener.paused or self._listener.changing or self._reload is not None:
+        if self._reload is not None:
             return
-        if wanted:
-            self._listener.pause()
-        else:
-            options = self._source_options._replace(wait=True)
-            self._listener.resume(lambda: self._open_source(self._plan, self._hearing, options))
+        for listener in self._listeners:
+            if wanted == listener.paused or listener.changing or listener.ended:
+                continue
+            if wanted:
+                listener.pause()
+            else:
+                listener.resume(lambda name=listener.name: self._open_again(name))  # type: ignore[misc]
+
+    def _open_again(self, name: str) -> Source:
+        settings = self._plan.settings.listeners[name]
+        return self._open_source(settings, self._hearing[name], self._source_options._replace(wait=True))
 
     def _in_full(self, state: State, reason: str) -> str:
         """The reason of a state, with what was asked for."""
@@ -228,8 +254,8 @@ class Daemon:
 
     def _begin_reloading(self) -> None:
         self._notifier.reloading()
-        keep = [plan.model for plan in self._listener.plans]
-        self._reload = Reload(lambda: self._checked(self._read_plan(), keep), self._another_source, self._signals.wake)
+        keep = {each.name: [plan.model for plan in each.plans] for each in self._listeners}
+        self._reload = Reload(lambda: self._checked(self._read_plan(), keep), self._open_sources, self._signals.wake)
 
     def _go_on_reloading(self, reload: Reload) -> None:
         """Takes the configuration as it is now as soon as all of it is known to be right, or says why not."""
@@ -244,30 +270,51 @@ class Daemon:
                 logger.error("reload rejected; keeping previous settings: %s", line)
         else:
             log.setup(checked.plan.settings.log.level, checked.plan.settings.log.format)
-            self._listener.change(checked.hearing, reload.source)
+            self._change(checked, reload.sources)
             self._plan, self._hearing = checked.plan, checked.hearing
             logger.info("settings read again")
         self._reload = None
         self._notifier.ready()
 
-    def _another_source(self, checked: Checked) -> Source | None:
-        """The source that a reload asks for, where it is not the one at hand; one that is not there is waited for."""
-        rate_hz = self._listener.sample_rate_hz
-        same_rate = checked.hearing[0].model.sample_rate_hz == rate_hz
-        before, after = self._plan.settings.audio, checked.plan.settings.audio
-        if self._listener.reads_on and before.source == after.source:
+    def _change(self, checked: Checked, sources: Mapping[str, Source]) -> None:
+        """Puts in force what a reload has found right; nothing of it may fail."""
+        after = []
+        for name, hearing in checked.hearing.items():
+            if (listener := self._listeners.get(name)) is not None:
+                listener.change(hearing, sources.get(name))
+            else:
+                listener = self._new_listener(name, sources[name], hearing)
+                listener.start()
+            after.append(listener)
+        gone = [listener for listener in self._listeners if listener.name not in checked.hearing]
+        self._listeners.replace(after)
+        for listener in gone:
+            listener.stop(STOP_LISTENER_S)
+
+    def _open_sources(self, checked: Checked, sources: dict[str, Source]) -> None:
+        """The sources that a reload asks for, where they are not those at hand; what is not there is waited for."""
+        options = self._source_options._replace(wait=True)
+        for name, settings in checked.plan.settings.listeners.items():
+            hearing, listener = checked.hearing[name], self._listeners.get(name)
+            if listener is None or self._is_other(listener, settings, hearing):
+                sources[name] = self._open_source(settings, hearing, options)
+
+    def _is_other(self, listener: Listener, settings: Settings, hearing: Sequence[Effective]) -> bool:
+        """Whether a listener needs another source."""
+        rate_hz = listener.sample_rate_hz
+        same_rate = hearing[0].model.sample_rate_hz == rate_hz
+        before = self._plan.settings.listeners[listener.name].audio
+        if listener.reads_on and before.source == settings.audio.source:
             if not same_rate:
                 raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
-            return None
-        if self._listener.paused or (same_rate and before == after):
-            return None
-        return self._open_source(checked.plan, checked.hearing, self._source_options._replace(wait=True))
+            return False
+        return not (listener.paused or listener.ended or (same_rate and before == settings.audio))
 
-    def _open_source(self, plan: Plan, hearing: Sequence[Effective], options: SourceOptions) -> Source:
+    def _open_source(self, settings: Settings, hearing: Sequence[Effective], options: SourceOptions) -> Source:
         stride_ms = min(each.recognize.clip_stride_ms for each in hearing)
-        return open_source(plan.settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms)
+        return open_source(settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms)
 
-    def _make_sinks(self, plan: Plan, hearing: Sequence[Effective]) -> list[Sink]:
+    def _make_sinks(self, plan: Plan, hearing: Mapping[str, Sequence[Effective]]) -> list[Sink]:
         answers, control = self._answers, self._control
         services = Services(
             answers.hello,
@@ -275,7 +322,7 @@ class Daemon:
             self._output_broke,
             control.ask,
             answers.report,
-            Pipelines(plan.settings, hearing),
+            Pipelines(*next((settings, hearing[name]) for name, settings in plan.settings.listeners.items())),
         )
         return [
             *registry.create(plan.settings.sinks or (), services),
@@ -299,14 +346,14 @@ class Daemon:
             self._notifier.stopping()
             if self._reload is not None:
                 self._reload.abandon()
-            self._stopped = self._listener.stop(0.3) and not (self._reload is not None and self._reload.checking)
+            self._stopped = self._listeners.stop(0.3) and not (self._reload is not None and self._reload.checking)
             why = _why(self._signals.stop, last_words)
-            self._announcer.tell(State.STOPPING, why, time.time(), log=self._listener.first_block)
+            self._announcer.tell(State.STOPPING, why, time.time(), log=self._listeners.first_block)
         finally:
             self._bus.drain(deadline_s)
             self._bus.stop()
-        if self._listener.first_block or not last_words:
-            self._announcer.tell_totals(self._listener.audio_s, self._run.detections, self._bus.counters)
+        if self._listeners.first_block or not last_words:
+            self._announcer.tell_totals(self._listeners.audio_s, self._run.detections, self._bus.counters)
 
     # What other threads call.
 

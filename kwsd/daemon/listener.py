@@ -184,6 +184,10 @@ class Listener:
         """Whether the spotter thread, which may be stuck, has not made the last change yet."""
         return self._thread.changing
 
+    def ask_to_stop(self) -> None:
+        """Has the thread end after the block at hand, without waiting for it."""
+        self._thread.ask_to_stop()
+
     def stop(self, timeout_s: float) -> bool:
         """Ends the thread and lets go of the source; whether both could be within ``timeout_s``."""
         ended = self._thread.stop(timeout_s)
@@ -200,10 +204,10 @@ class Listener:
                 source.close()
         self._spare.clear()
 
-    def raise_error(self) -> None:
-        """Raises what ended the spotter thread, if an error did."""
-        if self._thread.error is not None:
-            raise self._thread.error
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the spotter thread, if an error did."""
+        return self._thread.error
 
     @property
     def state(self) -> tuple[State, str, float] | None:

@@ -5,7 +5,7 @@ A device's name may fit several, or it may lack the channel, and only opening it
 beside the old one, which is heard until the new one is open, or is waited for as at the start.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwsd.audio.source import Device, Source
@@ -23,7 +23,7 @@ class Checked(NamedTuple):
     """A configuration in which nothing wrong was found before anything was opened; ``sinks`` are not started."""
 
     plan: "Plan"
-    hearing: "Sequence[Effective]"
+    hearing: "Mapping[str, Sequence[Effective]]"
     sinks: "Sequence[Sink]"
 
 
@@ -32,20 +32,24 @@ class Reload:
 
     Args:
         check: reads and checks everything that need not be opened; runs in a thread of its own. Raises KwsdError.
-        another_source: begins to open the source that the configuration asks for, where it is not the one at hand.
+        open_sources: begins to open the sources that the configuration asks for, where they are not those at hand, and
+            puts each into the mapping that it is given.
         wake: wakes the main thread.
 
     Attributes:
-        source: the new source, once it is being opened; whoever takes it closes it.
+        sources: the new sources by their listeners' names, once they are being opened; whoever takes them closes them.
     """
 
     def __init__(
-        self, check: Callable[[], Checked], another_source: Callable[[Checked], Source | None], wake: Callable[[], None]
+        self,
+        check: Callable[[], Checked],
+        open_sources: Callable[[Checked, dict[str, Source]], None],
+        wake: Callable[[], None],
     ) -> None:
         self._checking = BackgroundCall(check, "kwsd-reload", wake)
-        self._another_source = another_source
+        self._open_sources = open_sources
         self._opened_s: float | None = None
-        self.source: Source | None = None
+        self.sources: dict[str, Source] = {}
 
     @property
     def checking(self) -> bool:
@@ -53,7 +57,7 @@ class Reload:
         return not self._checking.done
 
     def step(self, now_s: float) -> Checked | None:
-        """What may be put in force, together with ``source``; None while that is not known.
+        """What may be put in force, together with ``sources``; None while that is not known.
 
         Args:
             now_s: ``time.monotonic()``.
@@ -66,15 +70,16 @@ class Reload:
         checked = self._checking.result()
         if self._opened_s is None:
             self._opened_s = now_s
-            self.source = self._another_source(checked)
-        if isinstance(self.source, Device):
-            self.source.step(now_s)
-            if self.source.state[0] == State.STARTING and now_s - self._opened_s < OPEN_LIMIT_S:
-                return None
+            self._open_sources(checked, self.sources)
+        devices = [source for source in self.sources.values() if isinstance(source, Device)]
+        for device in devices:
+            device.step(now_s)
+        if any(device.state[0] == State.STARTING for device in devices) and now_s - self._opened_s < OPEN_LIMIT_S:
+            return None
         return checked
 
     def abandon(self) -> None:
         """Closes what was opened."""
-        if self.source is not None:
-            self.source.close()
-            self.source = None
+        for source in self.sources.values():
+            source.close()
+        self.sources.clear()

@@ -7,7 +7,8 @@ only thing it waits for is samples.
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,14 @@ class Run:
 
         self.id = secrets.token_hex(6)
         self.detections = 0
+        self._lock = threading.Lock()
 
-    def next(self) -> tuple[str, int]:
-        self.detections += 1
-        return f"{self.id}-{self.detections}", self.detections
+    @contextmanager
+    def next(self) -> Iterator[tuple[str, int]]:
+        """The next detection's id and number; whoever tells another one waits, so that numbers are told in order."""
+        with self._lock:
+            self.detections += 1
+            yield f"{self.id}-{self.detections}", self.detections
 
 
 class SpotterThread:
@@ -104,9 +109,13 @@ class SpotterThread:
     def start(self) -> None:
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Has the thread end after the block at hand."""
+        self._stop.set()
+
     def stop(self, timeout_s: float) -> bool:
         """Asks the thread to end after the block at hand; whether it did within ``timeout_s``."""
-        self._stop.set()
+        self.ask_to_stop()
         if self._thread.ident is not None:  # it was started
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -257,22 +266,22 @@ class SpotterThread:
     def _tell(self, member: Member, detection: Detection, captured_s: float, latency_ms: float | None) -> None:
         if detection.label not in member.only:
             return
-        identity, seq = self._run_numbers.next()
-        self._publish(
-            DetectionEvent(
-                id=identity,
-                seq=seq,
-                time=rfc3339(captured_s),
-                label=detection.label,
-                score=detection.score,
-                audio_ms=detection.audio_ms,
-                latency_ms=latency_ms,
-                model=member.name,
-                device=self.source.name,
-                heard_s=uptime_s() - (latency_ms or 0) / 1000,
-                listener=self._listener,
+        with self._run_numbers.next() as (identity, seq):
+            self._publish(
+                DetectionEvent(
+                    id=identity,
+                    seq=seq,
+                    time=rfc3339(captured_s),
+                    label=detection.label,
+                    score=detection.score,
+                    audio_ms=detection.audio_ms,
+                    latency_ms=latency_ms,
+                    model=member.name,
+                    device=self.source.name,
+                    heard_s=uptime_s() - (latency_ms or 0) / 1000,
+                    listener=self._listener,
+                )
             )
-        )
 
     def _peak(self, member: Member, peak: Peak) -> None:
         wanted = peak.label in member.only or peak.verdict is not Verdict.FIRED

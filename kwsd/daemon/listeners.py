@@ -1,0 +1,156 @@
+"""All listeners of a run, looked at as one thing by the main thread and by whoever asks for the state."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from kwsd.errors import InputError
+from kwsd.status import State
+
+if TYPE_CHECKING:
+    from kwsd.daemon.listener import Listener
+    from kwsd.daemon.systemd import Watchdog
+
+_WORST_LAST = (
+    *(State.PAUSED, State.LISTENING, State.DEGRADED, State.STARTING),
+    *(State.RECOVERING, State.STALLED, State.WAITING, State.STOPPING),
+)
+
+
+class Listeners:
+    """Each has a source, models, a thread and a state of its own; none waits for another.
+
+    Args:
+        listeners: at least one; their names differ.
+        watchdog: makes one for each; None where nobody watches.
+    """
+
+    def __init__(self, listeners: "Iterable[Listener]", watchdog: "Callable[[], Watchdog] | None") -> None:
+        self._by_name = {listener.name: listener for listener in listeners}
+        self._new_watchdog = watchdog
+        self._watchdogs: dict[str, Watchdog] = {}
+        self._alive: set[str] = set()  # those that have shown a sign of life since the last one was passed on
+        self._told_errors: set[str] = set()
+
+    def __iter__(self) -> "Iterator[Listener]":
+        return iter(tuple(self._by_name.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def get(self, name: str) -> "Listener | None":
+        return self._by_name.get(name)
+
+    def replace(self, listeners: "Iterable[Listener]") -> None:
+        """Goes on with these, some of which may be the same."""
+        self._by_name = {listener.name: listener for listener in listeners}
+        self._alive.clear()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ends all threads; whether all could be within about ``timeout_s``."""
+        for listener in self:
+            listener.ask_to_stop()
+        return all([listener.stop(timeout_s / len(self)) for listener in self])
+
+    @property
+    def ended(self) -> bool:
+        """Whether no listener hears anything any more."""
+        return all(listener.ended for listener in self)
+
+    def raise_error(self) -> None:
+        """Raises what ended a thread, if an error did; of a recording that is damaged only once all have ended."""
+        for listener in self:
+            if listener.error is not None and (self.ended or not isinstance(listener.error, InputError)):
+                raise listener.error
+
+    def newly_failed(self) -> "Iterator[tuple[Listener, BaseException]]":
+        """Listeners that an error has ended since the last call, while others go on."""
+        for listener in self:
+            if listener.error is not None and listener.name not in self._told_errors:
+                self._told_errors.add(listener.name)
+                yield listener, listener.error
+
+    @property
+    def state(self) -> tuple[State, str, float] | None:
+        """The worst, with whose it is where there are several; None as long as there is nothing to say."""
+        known = [
+            (listener, state)
+            for listener in self
+            if (not listener.ended or self.ended) and (state := listener.state) is not None
+        ]
+        if not known:
+            return None
+        listener, (worst, reason, since_s) = max(known, key=lambda each: _WORST_LAST.index(each[1][0]))
+        return worst, reason if len(self) == 1 else f"{listener.name}: {reason}", since_s
+
+    def lives(self, now: float) -> bool:
+        """Whether each has shown a sign of life since this last was so."""
+        for listener in self:
+            if listener.ended or self._new_watchdog is None:
+                self._alive.add(listener.name)
+                continue
+            watchdog = self._watchdogs.setdefault(listener.name, self._new_watchdog())
+            state = (listener.state or (State.STARTING,))[0]
+            if watchdog.due(now, listener.samples, listener.strides, state, listener.recovery_steps):
+                self._alive.add(listener.name)
+        if self._alive < set(self._by_name):
+            return False
+        self._alive.clear()
+        return True
+
+    # Sums and lists, for those who ask.
+
+    @property
+    def first_block(self) -> bool:
+        """Whether audio has come to any."""
+        return any(listener.first_block for listener in self)
+
+    @property
+    def behind(self) -> bool:
+        return any(listener.behind for listener in self)
+
+    @property
+    def changing(self) -> bool:
+        return any(listener.changing for listener in self)
+
+    @property
+    def labels(self) -> list[str]:
+        return list(dict.fromkeys(label for listener in self for label in listener.labels))
+
+    @property
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(model for listener in self for model in listener.models))
+
+    @property
+    def device(self) -> str:
+        return ", ".join(listener.device for listener in self)
+
+    @property
+    def audio_s(self) -> float:
+        return sum(listener.audio_s for listener in self)
+
+    @property
+    def samples_lost(self) -> int:
+        return sum(listener.samples_lost for listener in self)
+
+    @property
+    def overruns(self) -> int:
+        return sum(listener.overruns for listener in self)
+
+    @property
+    def strides(self) -> int:
+        return sum(listener.strides for listener in self)
+
+    @property
+    def stride_ms(self) -> float:
+        """The widest."""
+        return max(listener.stride_ms for listener in self)
+
+    @property
+    def usage(self) -> tuple[float, float]:
+        usages = [listener.usage for listener in self]
+        return sum(cpu_s for cpu_s, _ in usages), sum(rss_mb for _, rss_mb in usages)
+
+    def armed_threshold(self, word: str) -> float:
+        """What an armed word needs, unless whoever armed it said otherwise: of the first listener that tells it."""
+        tellers = [listener for listener in self if word in listener.only] or list(self)
+        return tellers[0].armed_threshold(word)
