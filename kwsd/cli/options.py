@@ -29,7 +29,7 @@ def read_settings(args: argparse.Namespace) -> "Settings":
     """The configuration, if one is named, with the flags laid over it."""
     from kwsd import config
 
-    settings = config.load(args.config) if args.config is not None else config.Settings()
+    settings = config.load(args.config).first if args.config is not None else config.Settings()
     given = {
         name: value for name in ("device", "channel", "gain_db") if (value := getattr(args, name, None)) is not None
     }

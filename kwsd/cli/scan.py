@@ -95,7 +95,7 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
     from kwsd.scan.score import Scorer
     from kwsd.scan.work import Hearing
 
-    settings = config.load(args.config) if args.config is not None else config.Settings()
+    settings = config.load(args.config).first if args.config is not None else config.Settings()
     given = {name: value for name in ("model", "only") if (value := getattr(args, name)) is not None}
     sound = {name: value for name in ("channel", "gain_db") if (value := getattr(args, name)) is not None}
     flags = {each.name: getattr(args, each.name, None) for each in fields(RecognizeSettings)}

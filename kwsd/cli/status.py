@@ -37,6 +37,10 @@ def in_words(snapshot: Message) -> Iterator[str]:
         f"up {_duration(snapshot['uptime_s'])}, heard {_duration(snapshot['audio_s'])} of audio, "
         f"{snapshot['detections']} words; {snapshot['samples_lost']} samples lost"
     )
+    listeners = snapshot.get("listeners", {})
+    for name, each in listeners.items() if len(listeners) > 1 else ():
+        models = ", ".join(each["models"])
+        yield f"{name}: {each['state']}: {each['reason']}; {models} on {each['device']}"
     if snapshot.get("paused_until"):
         yield f"paused until {_local(snapshot['paused_until'])}"
     for label, armed in snapshot.get("armed", {}).items():

@@ -97,6 +97,14 @@ class Settings:
         return self.named or {"default": self}
 
     @property
+    def first(self) -> "Settings":
+        """These settings with the first listener alone, for commands that hear one."""
+        if not self.named:
+            return self
+        listener = next(iter(self.named.values()))
+        return replace(listener, sinks=self.sinks, servers=self.servers, log=self.log)
+
+    @property
     def models(self) -> tuple[ModelChoice, ...]:
         """The models that hear; most commands use the first alone."""
         return (ModelChoice(self.model),) if isinstance(self.model, str) else self.model

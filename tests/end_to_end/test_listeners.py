@@ -63,7 +63,10 @@ def test_one_that_fails_disturbs_no_other(tmp_path):
             kwsd.wait_for_log("waiting: porch: ffmpeg: Connection refused")
             shown = snapshot(path)
             assert (shown["state"], shown["listeners"]["porch"]["state"]) == ("waiting", "waiting")
-            assert shown["listeners"]["kitchen"]["state"] in ("listening", "degraded")  # the recording has silence in it
+            assert shown["listeners"]["kitchen"]["state"] in (
+                "listening",
+                "degraded",
+            )  # the recording has silence in it
             lost = shown["listeners"]["kitchen"]["samples_lost"]
             before = len(told(kwsd, "kitchen"))
             kwsd.wait_for(lambda: len(told(kwsd, "kitchen")) > before + 1, "the other one goes on")
