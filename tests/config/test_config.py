@@ -121,7 +121,7 @@ def test_a_device_is_a_name_or_an_index(text, device):
         ("recognise: {}", "1: key 'recognise': unknown; the nearest is 'recognize'"),
         (
             "zzz: 1",
-            "1: key 'zzz': unknown; allowed is model, labels, frontend, only, audio, recognize, sinks, log",
+            "1: key 'zzz': unknown; allowed is model, labels, frontend, only, audio, recognize, listeners, sinks, log",
         ),
         ("<<: {model: a}", "1: key '<<': unknown; allowed is model"),
         ("- a", "1: got a list; allowed is a mapping (key: value)"),

@@ -118,7 +118,7 @@ def test_other_audio_settings_are_taken_and_audio_is_heard_once(daemon: Daemon) 
     snapshot = daemon.snapshot()
     lost_s = snapshot["samples_lost"] / 16_000
     assert lost_s < 1.0, snapshot
-    assert snapshot["audio_s"] + lost_s <= snapshot["uptime_s"], snapshot
+    assert snapshot["audio_s"] + lost_s <= snapshot["uptime_s"] + 0.05, snapshot  # which is rounded
 
 
 def test_sigterm_in_the_midst_of_a_reload_ends_it_at_once(daemon: Daemon, microphone: VirtualMic) -> None:
