@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from kwsd.events import rfc3339
 from kwsd.sinks.sink import VERBS
+from kwsd.status import State
 from kwsd.validation.kinds import nearest
 from kwsd.validation.yaml import shown
 
@@ -105,6 +106,13 @@ class Control:
     def thresholds(self) -> Mapping[str, float | None]:
         """The armed words with their thresholds; another object after each change, never changed itself."""
         return self._thresholds
+
+    def reason_of(self, state: State, reason: str) -> str:
+        """The reason of a state, with what was asked for."""
+        if state == State.PAUSED and (term := self._paused) is not None:
+            return f"until {term.until}" if term.until else "until resumed"
+        armed = ", ".join(self._thresholds)
+        return f"{reason}; armed: {armed}" if armed else reason
 
     def expire(self, clock: Clock | None = None) -> None:
         """Ends what has run out."""

@@ -14,22 +14,23 @@ from contextlib import closing
 from typing import NoReturn
 
 from kwsd import log
-from kwsd.audio.open import SourceOptions, open_source
+from kwsd.audio.open import SourceOptions
 from kwsd.audio.source import Source
-from kwsd.config import Settings
 from kwsd.config.effective import Effective, Plan, effective_of_all
 from kwsd.daemon.announcer import Announcer
 from kwsd.daemon.answers import Answers
 from kwsd.daemon.background_call import BackgroundCall
 from kwsd.daemon.control import Control
+from kwsd.daemon.ending import Failure, end_by, why
 from kwsd.daemon.listener import Listener
 from kwsd.daemon.listeners import Listeners
 from kwsd.daemon.pipelines import Pipelines
 from kwsd.daemon.reload import Checked, Reload
 from kwsd.daemon.signals import Signals
+from kwsd.daemon.sources import Sources
 from kwsd.daemon.spotter_thread import Run
 from kwsd.daemon.systemd import Notifier, Watchdog
-from kwsd.errors import ConfigError, KwsdError, OutputError
+from kwsd.errors import KwsdError
 from kwsd.events import PeakEvent
 from kwsd.model import Model
 from kwsd.report import PeakCounts
@@ -59,7 +60,8 @@ class Daemon:
     """
 
     def __init__(self, read_plan: Callable[[], Plan], source: SourceOptions, *, can_reload: bool) -> None:
-        self._read_plan, self._source_options, self._can_reload = read_plan, source, can_reload
+        self._read_plan, self._can_reload = read_plan, can_reload
+        self._sources, self._tail = Sources(source), source.tail
         self._notifier = Notifier()
         self._watchdog = Watchdog(self._notifier.watchdog_interval_s) if self._notifier.watchdog_interval_s else None
         self._announcer = Announcer(self._notifier)
@@ -70,8 +72,7 @@ class Daemon:
         self._ready = False
         self._introduced: set[str] = set()  # listeners that the log has told of
         self._next_extension_s = 0.0
-        self._failure: BaseException | None = None
-        self._output_closed = False
+        self._failure = Failure(lambda: self._signals.wake())
         self._reload: Reload | None = None
         self._stopped = False
 
@@ -86,7 +87,7 @@ class Daemon:
             if self._signals.stop:
                 return 0
             self._plan, self._hearing, sinks = starting.result()
-            self._bus = self._answers.bus = Bus(sinks, self._sink_died)
+            self._bus = self._answers.bus = Bus(sinks, self._failure.sink_died)
             self._announcer.publish = self._bus.publish
             self._listeners = self._answers.listeners = self._make_listeners()
             code, last_words = self._listen()
@@ -101,7 +102,7 @@ class Daemon:
         made: list[Listener] = []
         try:
             for name, settings in self._plan.settings.listeners.items():
-                source = self._open_source(settings, self._hearing[name], self._source_options)
+                source = self._sources.open(settings, self._hearing[name])
                 made.append(self._new_listener(name, source, self._hearing[name]))
         except BaseException:
             for listener in made:
@@ -121,7 +122,7 @@ class Daemon:
             tell_peak=self._peak,
             scores_wanted=lambda: self._bus.wants("scores"),
             audio_wanted_ms=lambda: self._bus.audio_ms,
-            tail=self._source_options.tail,
+            tail=self._tail,
             wake=self._signals.wake,
         )
 
@@ -142,7 +143,7 @@ class Daemon:
 
     def _listen(self) -> tuple[int, tuple[str, ...]]:
         """From the start of the threads to their end; the exit code, and what to say about it last."""
-        hook_before, threading.excepthook = threading.excepthook, self._thread_died
+        hook_before, threading.excepthook = threading.excepthook, self._failure.thread_died
         try:
             try:
                 self._bus.start()
@@ -150,15 +151,15 @@ class Daemon:
                     listener.start()
             except KwsdError as error:  # a sink that cannot be opened
                 self._stopped = self._listeners.stop(0.0)
-                return _end_by(error)
+                return end_by(error)
             code, last_words = self._supervise()
             try:
                 self._shut_down(last_words)
-                if self._failure is not None:  # what was delivered last may have killed its sink
-                    raise self._failure
+                if self._failure.error is not None:  # what was delivered last may have killed its sink
+                    raise self._failure.error
             except BaseException as error:
                 if code == 0:
-                    return _end_by(error)
+                    return end_by(error)
             return code, last_words
         finally:
             threading.excepthook = hook_before
@@ -170,9 +171,9 @@ class Daemon:
         while True:
             self._signals.wait(self._look_s)
             try:
-                if self._failure is not None:
-                    raise self._failure
-                if self._output_closed or self._signals.stop:
+                if self._failure.error is not None:
+                    raise self._failure.error
+                if self._failure.output_closed or self._signals.stop:
                     return 0, ()
                 if self._reload is not None:
                     self._go_on_reloading(self._reload)
@@ -186,7 +187,7 @@ class Daemon:
                     return 0, ()
                 self._look()
             except BaseException as error:
-                return _end_by(error)
+                return end_by(error)
 
     @property
     def _look_s(self) -> float:
@@ -206,7 +207,7 @@ class Daemon:
             self._look_at(listener, now)
         self._peaks.listened(self._listeners.audio_s, time.time())
         if (state := self._listeners.state) is not None:
-            self._announcer.tell(state[0], self._in_full(*state[:2]), state[2])
+            self._announcer.tell(state[0], self._control.reason_of(*state[:2]), state[2])
         for listener, error in self._listeners.newly_failed():
             logger.error("%s: ended: %s; the others go on", listener.name, error)
         if self._listeners.first_block and not self._ready:
@@ -242,20 +243,18 @@ class Daemon:
                 listener.resume(lambda name=listener.name: self._open_again(name))  # type: ignore[misc]
 
     def _open_again(self, name: str) -> Source:
-        settings = self._plan.settings.listeners[name]
-        return self._open_source(settings, self._hearing[name], self._source_options._replace(wait=True))
-
-    def _in_full(self, state: State, reason: str) -> str:
-        """The reason of a state, with what was asked for."""
-        if state == State.PAUSED and (term := self._control.paused) is not None:
-            return f"until {term.until}" if term.until else "until resumed"
-        armed = ", ".join(self._control.thresholds)
-        return f"{reason}; armed: {armed}" if armed else reason
+        return self._sources.open(self._plan.settings.listeners[name], self._hearing[name], wait=True)
 
     def _begin_reloading(self) -> None:
         self._notifier.reloading()
         keep = {each.name: [plan.model for plan in each.plans] for each in self._listeners}
-        self._reload = Reload(lambda: self._checked(self._read_plan(), keep), self._open_sources, self._signals.wake)
+        self._reload = Reload(
+            lambda: self._checked(self._read_plan(), keep),
+            lambda checked, opened: self._sources.open_changed(
+                checked, self._plan.settings.listeners, self._listeners, opened
+            ),
+            self._signals.wake,
+        )
 
     def _go_on_reloading(self, reload: Reload) -> None:
         """Takes the configuration as it is now as soon as all of it is known to be right, or says why not."""
@@ -291,35 +290,12 @@ class Daemon:
         for listener in gone:
             listener.stop(STOP_LISTENER_S)
 
-    def _open_sources(self, checked: Checked, sources: dict[str, Source]) -> None:
-        """The sources that a reload asks for, where they are not those at hand; what is not there is waited for."""
-        options = self._source_options._replace(wait=True)
-        for name, settings in checked.plan.settings.listeners.items():
-            hearing, listener = checked.hearing[name], self._listeners.get(name)
-            if listener is None or self._is_other(listener, settings, hearing):
-                sources[name] = self._open_source(settings, hearing, options)
-
-    def _is_other(self, listener: Listener, settings: Settings, hearing: Sequence[Effective]) -> bool:
-        """Whether a listener needs another source."""
-        rate_hz = listener.sample_rate_hz
-        same_rate = hearing[0].model.sample_rate_hz == rate_hz
-        before = self._plan.settings.listeners[listener.name].audio
-        if listener.reads_on and before.source == settings.audio.source:
-            if not same_rate:
-                raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
-            return False
-        return not (listener.paused or listener.ended or (same_rate and before == settings.audio))
-
-    def _open_source(self, settings: Settings, hearing: Sequence[Effective], options: SourceOptions) -> Source:
-        stride_ms = min(each.recognize.clip_stride_ms for each in hearing)
-        return open_source(settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms)
-
     def _make_sinks(self, plan: Plan, hearing: Mapping[str, Sequence[Effective]]) -> list[Sink]:
         answers, control = self._answers, self._control
         services = Services(
             answers.hello,
             answers.snapshot,
-            self._output_broke,
+            self._failure.output_broke,
             control.ask,
             answers.report,
             Pipelines(*next((settings, hearing[name]) for name, settings in plan.settings.listeners.items())),
@@ -334,7 +310,7 @@ class Daemon:
     def _drain_at_the_end(self) -> None:
         """Gives each sink its own time to deliver what the file's end left queued, unless a signal cuts it short."""
         began_s = time.monotonic()
-        while not self._signals.stop and not self._output_closed and self._failure is None:
+        while not self._signals.stop and not self._failure.output_closed and self._failure.error is None:
             now = time.monotonic()
             if not any(sink.counters["queued"] and now < began_s + sink.drain_limit_s for sink in self._bus.sinks):
                 return
@@ -347,53 +323,15 @@ class Daemon:
             if self._reload is not None:
                 self._reload.abandon()
             self._stopped = self._listeners.stop(0.3) and not (self._reload is not None and self._reload.checking)
-            why = _why(self._signals.stop, last_words)
-            self._announcer.tell(State.STOPPING, why, time.time(), log=self._listeners.first_block)
+            reason = why(self._signals.stop, last_words)
+            self._announcer.tell(State.STOPPING, reason, time.time(), log=self._listeners.first_block)
         finally:
             self._bus.drain(deadline_s)
             self._bus.stop()
         if self._listeners.first_block or not last_words:
             self._announcer.tell_totals(self._listeners.audio_s, self._run.detections, self._bus.counters)
 
-    # What other threads call.
-
-    def _sink_died(self, sink: Sink, error: BaseException) -> None:
-        self._failure = (
-            error
-            if isinstance(error, KwsdError)
-            else KwsdError(f"sink {sink.name}", f"{type(error).__name__}: {error}")
-        )
-        self._signals.wake()
-
-    def _thread_died(self, arguments: threading.ExceptHookArgs) -> None:
-        """A thread that has nobody to tell its error to."""
-        name = arguments.thread.name if arguments.thread else "thread"
-        self._failure = KwsdError(name, f"{arguments.exc_type.__name__}: {arguments.exc_value}")
-        self._signals.wake()
-
-    def _output_broke(self, _sink: Sink, error: OSError) -> None:
-        """Standard output, the only sink, cannot be written: a closed pipe is a quiet end, all else an error."""
-        if isinstance(error, BrokenPipeError):
-            self._output_closed = True
-        else:
-            self._failure = OutputError("standard output", error.strerror or str(error), "Free space, or give a sink.")
-        self._signals.wake()
-
     def _peak(self, peak: PeakEvent) -> None:
         logger.debug("peak: %s %.2f of %.2f, %s", peak.label, peak.score, peak.threshold, peak.outcome)
         self._peaks.take(peak.label, peak.score, peak.threshold, peak.outcome, time.time())
         self._bus.publish(peak)
-
-
-def _end_by(error: BaseException) -> tuple[int, tuple[str, ...]]:
-    """The exit code that an error stands for, and its words."""
-    if isinstance(error, KwsdError):
-        return error.exit_code, tuple(error.lines)
-    logger.debug("what died", exc_info=error)
-    return KwsdError.exit_code, (f"internal: {type(error).__name__}: {error}",)
-
-
-def _why(asked: bool, last_words: tuple[str, ...]) -> str:
-    if last_words:
-        return last_words[-1]
-    return "asked to stop" if asked else "the end"

@@ -1,0 +1,61 @@
+"""Opens what the listeners listen to: at the start, after a pause, and where a reload asks for something else."""
+
+from collections.abc import Mapping, Sequence
+
+from kwsd.audio.open import SourceOptions, open_source
+from kwsd.audio.source import Source
+from kwsd.config import Settings
+from kwsd.config.effective import Effective
+from kwsd.daemon.listener import Listener
+from kwsd.daemon.listeners import Listeners
+from kwsd.daemon.reload import Checked
+from kwsd.errors import ConfigError
+
+
+class Sources:
+    """Opens sources in one way.
+
+    Args:
+        options: how a file that stands in for the microphone is read.
+    """
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+
+    def open(self, settings: Settings, hearing: Sequence[Effective], *, wait: bool | None = None) -> Source:
+        """The source of one listener, at the rate of its models.
+
+        Args:
+            wait: whether a microphone that is not there is waited for; None as the options say.
+
+        Raises:
+            KwsdError: what `kwsd.audio.open.open_source` raises.
+        """
+        options = self._options if wait is None else self._options._replace(wait=wait)
+        stride_ms = min(each.recognize.clip_stride_ms for each in hearing)
+        return open_source(settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms)
+
+    def open_changed(
+        self, checked: Checked, before: Mapping[str, Settings], listeners: Listeners, opened: dict[str, Source]
+    ) -> None:
+        """Opens the sources that a reload asks for, where they are not those at hand; what is not there is waited for.
+
+        Args:
+            before: the settings in force.
+            opened: takes each source as soon as it is opened.
+        """
+        for name, settings in checked.plan.settings.listeners.items():
+            hearing, listener = checked.hearing[name], listeners.get(name)
+            if listener is None or _is_other(listener, before[name], settings, hearing):
+                opened[name] = self.open(settings, hearing, wait=True)
+
+
+def _is_other(listener: Listener, before: Settings, settings: Settings, hearing: Sequence[Effective]) -> bool:
+    """Whether a listener needs another source."""
+    rate_hz = listener.sample_rate_hz
+    same_rate = hearing[0].model.sample_rate_hz == rate_hz
+    if listener.reads_on and before.audio.source == settings.audio.source:
+        if not same_rate:
+            raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
+        return False
+    return not (listener.paused or listener.ended or (same_rate and before.audio == settings.audio))
