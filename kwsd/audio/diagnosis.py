@@ -22,8 +22,7 @@ from kwsd.audio.microphone.microphone import STRIDE_MS
 from kwsd.audio.microphone.signal_check import CLIP_SHARE, FULL_SCALE
 from kwsd.audio.open import SourceOptions, open_source
 from kwsd.audio.settings import AudioSettings
-from kwsd.audio.source import Block, End
-from kwsd.audio.source import Device as AudioDevice
+from kwsd.audio.source import Block, End, LiveSource
 from kwsd.errors import KwsdError
 
 SIGNAL_S = 2.0
@@ -162,7 +161,7 @@ def check_signal(settings: AudioSettings, rate_hz: int) -> Finding:
             open_source(replace(settings, gain_db=0.0), SourceOptions(wait=False), rate_hz, STRIDE_MS)
         ) as source:
             while missing > 0 and time.monotonic() < deadline_s:
-                if isinstance(source, AudioDevice):
+                if isinstance(source, LiveSource):
                     source.step(time.monotonic())
                 if isinstance(item := source.read(0.1), Block):
                     blocks.append(item.samples.copy())

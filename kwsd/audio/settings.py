@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kwsd.audio.stream.address import SourcePlace, StreamAddress
 from kwsd.validation.keys import key
-from kwsd.validation.kinds import Device, Number, Whole
+from kwsd.validation.kinds import DeviceName, Number, Whole
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class AudioSettings:
     source: StreamAddress | str | None = key(
         SourcePlace(), None, "A stream or a file in place of the device; only scheme and host of an address are shown."
     )
-    device: str | int | None = key(Device(), None, "The input device; the system's default when null.")
+    device: str | int | None = key(DeviceName(), None, "The input device; the system's default when null.")
     channel: int = key(Whole(0, 255), 0, "Channel of the device, counted from 0.")
     gain_db: float = key(Number(-60, 60), 0.0, "Gain of the samples before anything else.", unit="dB")
     stall_s: float = key(Number(0.5, 60), 2.0, "A device that sends nothing for this long has stalled.", unit="s")

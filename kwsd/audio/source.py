@@ -69,7 +69,7 @@ class DeviceStatus(NamedTuple):
 
 
 @runtime_checkable
-class Device(Source, Protocol):
+class LiveSource(Source, Protocol):
     """A source that may vanish and come back, and is looked after by the main thread."""
 
     @property

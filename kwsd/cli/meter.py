@@ -99,13 +99,13 @@ class Meter:
 
     def run(self, seconds: float | None) -> None:
         """Until the source ends, or for so many seconds."""
-        from kwsd.audio.source import Block, Device, End, Gap
+        from kwsd.audio.source import Block, End, Gap, LiveSource
 
         began_s = now_s = time.monotonic()
         while seconds is None or now_s - began_s < seconds:
             item = self._source.read(0.1)
             now_s = time.monotonic()
-            if isinstance(self._source, Device):
+            if isinstance(self._source, LiveSource):
                 self._source.step(now_s)
             if isinstance(item, End):
                 break

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kwsd.audio.source import Device, Source
+from kwsd.audio.source import LiveSource, Source
 from kwsd.config.effective import Effective
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.ensemble import Ensemble
@@ -340,5 +340,5 @@ class Listener:
         return self._microphone.usage if self._microphone is not None else (0.0, 0.0)
 
     @property
-    def _microphone(self) -> Device | None:
+    def _microphone(self) -> LiveSource | None:
         return self._thread.device

@@ -8,7 +8,7 @@ beside the old one, which is heard until the new one is open, or is waited for a
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from kwsd.audio.source import Device, Source
+from kwsd.audio.source import LiveSource, Source
 from kwsd.daemon.background_call import BackgroundCall
 from kwsd.status import State
 
@@ -71,7 +71,7 @@ class Reload:
         if self._opened_s is None:
             self._opened_s = now_s
             self._open_sources(checked, self.sources)
-        devices = [source for source in self.sources.values() if isinstance(source, Device)]
+        devices = [source for source in self.sources.values() if isinstance(source, LiveSource)]
         for device in devices:
             device.step(now_s)
         if any(device.state[0] == State.STARTING for device in devices) and now_s - self._opened_s < OPEN_LIMIT_S:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.audio.source import Block, Device, End, Source
+from kwsd.audio.source import Block, End, LiveSource, Source
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.ensemble import Ensemble, Member
 from kwsd.events import Detection, DetectionEvent, PeakEvent, ScoresEvent, rfc3339
@@ -168,7 +168,7 @@ class SpotterThread:
 
     def _listen_to(self, source: Source) -> None:
         self.source = source
-        self.device = source if isinstance(source, Device) else None  # found out once, since it takes its time
+        self.device = source if isinstance(source, LiveSource) else None  # found out once, since it takes its time
 
     def _main(self) -> None:
         try:

@@ -17,7 +17,7 @@ class SharedRows:
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
-        self._readers: list[Reader] = []
+        self._readers: list[RowReader] = []
         self.reset()
 
     def reset(self) -> None:
@@ -27,9 +27,9 @@ class SharedRows:
         self._rows: NDArray[Any] | None = None
         self._readers.clear()
 
-    def reader(self) -> "Reader":
+    def reader(self) -> "RowReader":
         """A reader that takes the stream from its first sample on."""
-        self._readers.append(reader := Reader(self))
+        self._readers.append(reader := RowReader(self))
         return reader
 
     def take(self, samples: Doubles, end: int) -> None:
@@ -53,7 +53,7 @@ class SharedRows:
         return self._frontend.whole_frames(position)
 
 
-class Reader:
+class RowReader:
     """A stream of rows, as `kwsd.frontend.base.Stream` is one.
 
     Attributes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kwsd.errors import ConfigError
 from kwsd.frontend import create
 from kwsd.frontend.base import Doubles, Floats, Stream, as_samples
-from kwsd.frontend.shared import Reader, SharedRows
+from kwsd.frontend.shared import RowReader, SharedRows
 from kwsd.frontend.waveform import Waveform
 
 WAVEFORM_STRIDE_MIN_MS = 10
@@ -93,7 +93,7 @@ class ClipWindow:
 
     def reset(self) -> None:
         """Starts afresh: nothing is joined to what comes next, and samples are counted from 0."""
-        self._stream: Stream | Reader = self._frontend.stream() if self._shared is None else self._shared.reader()
+        self._stream: Stream | RowReader = self._frontend.stream() if self._shared is None else self._shared.reader()
         self._row_window = _Last(self._rows)
         self._sample_window = _Last(self._clip_samples if self._frontend.patches_clips else 0)
         self._position = self._last_end = 0

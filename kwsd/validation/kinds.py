@@ -166,7 +166,7 @@ class FilePath(Text):
         return path
 
 
-class Device(Text):
+class DeviceName(Text):
     """A device's name or index."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kwsd.audio.source import Block, Device, End
+from kwsd.audio.source import Block, End, LiveSource
 from kwsd.config.effective import Effective, recognize_in_force
 from kwsd.daemon import spotter_thread
 from kwsd.daemon.cutter import Cutter
@@ -75,7 +75,7 @@ def heard(samples, clock, scores_wanted=False):
     """Events of the recording, and how often somebody waited."""
     model, events = load("default"), []
     device = Microphone(samples, clock)
-    assert isinstance(device, Device)
+    assert isinstance(device, LiveSource)
     thread = SpotterThread(
         device,
         Ensemble([Effective(model, recognize_in_force(model), frozenset(model.labels))]),

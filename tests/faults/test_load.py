@@ -12,7 +12,7 @@ from pathlib import Path
 import soundfile
 
 from kwsd.audio.microphone.inlet import Inlet
-from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.microphone.reader import BlockReader
 from kwsd.audio.microphone.wire import Outlet, widen
 from kwsd.audio.source import Block, Gap
 from kwsd.client import Connection
@@ -57,7 +57,7 @@ def test_a_spotter_that_stalls_hears_what_is_before_and_after_as_two_recordings(
     overruns: list[int] = []
     inlet, outlet, model = Inlet(), Outlet(writing, RATE_HZ, BLOCK, overruns.append), load("default")
     inlet.follow(reading)
-    reader, spotter = Reader(inlet, RATE_HZ, 0.0), Spotter(model)
+    reader, spotter = BlockReader(inlet, RATE_HZ, 0.0), Spotter(model)
     heard, detections, gaps = 0, [], []
     for number, block in enumerate(blocks):
         outlet.write(block.tobytes(), overflowed=False)

@@ -21,7 +21,7 @@ from kwsd.audio.microphone.capture import Capture
 from kwsd.audio.microphone.device_state import Action, Facts, Recovery
 from kwsd.audio.microphone.devices import CannotOpenError, NoDeviceError
 from kwsd.audio.microphone.inlet import Inlet
-from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.microphone.reader import BlockReader
 from kwsd.audio.settings import AudioSettings
 from kwsd.audio.source import Block, DeviceStatus, End, Gap
 from kwsd.errors import UnavailableError
@@ -74,7 +74,7 @@ class Microphone:
         self._waiting_s = 0.0
         self._received = 0  # at the last look
         self._inlet = Inlet()
-        self._reader = Reader(self._inlet, rate_hz, settings.gain_db)  # the spotter thread's
+        self._reader = BlockReader(self._inlet, rate_hz, settings.gain_db)  # the spotter thread's
         self.step(now_s)
 
     # The main thread's side.

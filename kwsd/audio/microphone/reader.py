@@ -16,7 +16,7 @@ from kwsd.audio.resample import Resampler
 from kwsd.audio.source import Block, Gap
 
 
-class Reader:
+class BlockReader:
     """The blocks of an inlet, as a Source hands them out.
 
     Args:

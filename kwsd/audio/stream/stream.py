@@ -7,7 +7,7 @@ import os
 import time
 
 from kwsd.audio.microphone.microphone import STRIDE_MS, block_ms_for
-from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.microphone.reader import BlockReader
 from kwsd.audio.microphone.stream_clock import LATE_S
 from kwsd.audio.settings import AudioSettings
 from kwsd.audio.source import Block, DeviceStatus, End, Gap
@@ -62,7 +62,7 @@ class Stream:
         self._opened_once = False
         block_ms = block_ms_for(stride_ms) if settings.block_ms is None else settings.block_ms
         self._inlet = RawInlet(rate_hz, max(1, round(rate_hz * block_ms / 1000)))
-        self._reader = Reader(  # the spotter thread's
+        self._reader = BlockReader(  # the spotter thread's
             self._inlet,
             rate_hz,
             settings.gain_db,

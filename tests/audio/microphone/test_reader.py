@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kwsd.audio.microphone.inlet import Opened, RawBlock
-from kwsd.audio.microphone.reader import Reader
+from kwsd.audio.microphone.reader import BlockReader
 from kwsd.audio.source import Block, Gap
 
 RATE_HZ = 16_000
@@ -28,7 +28,7 @@ class Device:
 
     def __init__(self, reader_hz=RATE_HZ, device_hz=RATE_HZ, gain_db=0.0):
         self.inlet = Made()
-        self.reader = Reader(self.inlet, reader_hz, gain_db)
+        self.reader = BlockReader(self.inlet, reader_hz, gain_db)
         self.rate_hz, self.now_s, self.at = device_hz, 50.0, 0
         self.mark(Opened(device_hz))
 
