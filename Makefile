@@ -30,7 +30,7 @@ bench: ## cost of listening, as one JSON line (docs/performance.md names its key
 	@tools/setup.sh test
 	@$(VENV)/bin/python tools/bench.py
 
-models: ## train the shipped models again from $$KWSD_DATA (five hours)
+models: ## train the shipped models again from KWSD_DATA (five hours)
 	@tools/setup.sh test
 	@for recipe in models/*.recipe.sh; do PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $$recipe || exit; done
 
