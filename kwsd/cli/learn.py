@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (Path(f"{args.word}.tflite") if args.word else student.model.path)
     if args.word is None and args.output is None and not student.own:
         raise UsageError("--output", f"is required: {args.model} comes with kwsd and stays as it is")
+    if args.word is not None:
+        student.check_word(args.word)
     _check_output(output)
     if args.forget is not None:
         return _forget(args, student, output)
@@ -91,7 +93,6 @@ def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
     from kwsd.events import encode
     from kwsd.learn import report
 
-    student.check_word(args.word)
     wrong = _clips(args, student)
     names, takes = _takes_of(args, student)
     learned = student.learn(args.word, takes, wrong, output.stem, only_new=args.only_new)
@@ -152,6 +153,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--keep", "keeps what is recorded, and nothing is recorded with --from or --synthesize")
     if args.say is not None and not args.synthesize:
         raise UsageError("--say", "needs --synthesize")
+    if args.say is not None and not args.say.isprintable():
+        raise UsageError("--say", f"{args.say!r} is not text on one line")
 
 
 def _check_output(output: Path) -> None:
@@ -160,6 +163,8 @@ def _check_output(output: Path) -> None:
     from kwsd.whole_file import check_folder
 
     hint = "Name another --output."
+    if not output.stem.isprintable():
+        raise OutputError(repr(str(output))[1:-1], "cannot be written: a model is named after its file, in text", hint)
     if output.is_dir():
         raise OutputError(str(output), "cannot be written: it is a folder", hint)
     if not output.parent.is_dir():

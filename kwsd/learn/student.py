@@ -116,12 +116,12 @@ class Student:
 
     def check_word(self, word: str) -> None:
         """UsageError for a word that cannot be learned: a name that is none, or one that the model came with."""
+        if not word.isprintable() or set(word) & set(",/"):  # what is not UTF-8 cannot be printed either
+            raise UsageError("WORD", f"{word!r} cannot be a word", "It has no comma, slash or control character in it.")
         if not word or word != word.strip() or word.startswith(("_", "-")) or len(word.encode()) > WORD_BYTES_MAX:
             raise UsageError(
                 "WORD", f"{word!r} cannot be a word", f"It has 1 to {WORD_BYTES_MAX} bytes, no _ in front."
             )
-        if not word.isprintable() or set(word) & set(",/"):
-            raise UsageError("WORD", f"{word!r} cannot be a word", "It has no comma, slash or control character in it.")
         if word in self.model.labels and word not in self.own:
             raise UsageError(
                 "WORD", f"{self.model.name} knows {word!r} already", "Forget that first, or choose another."

@@ -1,5 +1,6 @@
 """Write a model only when it runs: beside its place, tried, and renamed."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -23,4 +24,5 @@ def write_tried(path: Path, content: bytes) -> None:
         why = f"cannot be written: {error.strerror or error}"
         raise OutputError(str(path), why, "Make room, or name another --output.") from error
     finally:
-        trial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # renamed, or never made
+            trial.unlink()
