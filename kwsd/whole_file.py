@@ -1,10 +1,21 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and folders named after words."""
 
+import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from kwsd.errors import OutputError
+
+_NAME_BYTES = 200
+
+
+def folder_name(word: str) -> str:
+    """A word as the name of a folder; a model's labels may be anything."""
+    name = re.sub(r"[/\x00-\x1f\x7f]", "_", word)
+    name = name.encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore")
+    return f"_{name[1:]}" if name.startswith(".") or not name else name
 
 
 def check_folder(folder: Path, what: str, mend: str) -> None:
@@ -36,5 +47,5 @@ def write_whole(path: Path, content: bytes | str) -> None:
         mend = "Make room or name another file."
         raise OutputError(str(path), f"cannot be written: {error.strerror or error}", mend) from error
     finally:  # after Ctrl-C too
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # renamed, or never made
+            temporary.unlink()

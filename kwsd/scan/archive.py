@@ -129,7 +129,7 @@ class _Archive:
             raise
 
     def finish(self, faults: int) -> int:
-        self._report.finish(self._model.labels)
+        self._report.finish(self._model.labels, faults)
         report = self._report
         nothing = report.done - report.failed + report.skipped == 0
         return InputError.exit_code if nothing or (self._wanted.strict and report.failed + faults) else 0

@@ -11,7 +11,9 @@ from kwsd.errors import OutputError
 from kwsd.scan.inputs import Recording
 from kwsd.scan.results import whole
 from kwsd.scan.words import Word
+from kwsd.whole_file import folder_name
 
+NAME_BYTES = 80  # of a recording's, in those of its words
 WORDS_AT_ONCE = 200  # cut by one job: 6 MB of samples
 
 
@@ -28,9 +30,10 @@ def path(folder: Path, recording: Recording, word: Word) -> Path:
     What stands before ``_nohash_`` is one speaker to `kwsd-train`: clips of one recording stay in one set.
     """
     stem = recording.address.rstrip("/").rpartition("/")[2].rpartition(".")[0] or "recording"
-    safe = "".join(each if each.isalnum() or each in "-_." else "_" for each in stem)[:80].replace("_nohash_", "-")
+    safe = "".join(each if each.isalnum() or each in "-_." else "_" for each in stem).replace("_nohash_", "-")
+    short = safe.encode()[:NAME_BYTES].decode(errors="ignore")
     digest = hashlib.sha256(recording.address.encode()).hexdigest()[:8]
-    return folder / word.label / f"{safe}-{digest}_nohash_{word.end_ms}.flac"
+    return folder / folder_name(word.label) / f"{short}-{digest}_nohash_{word.end_ms}.flac"
 
 
 def write(file: Path, samples: NDArray[np.int16], rate_hz: int) -> None:

@@ -63,8 +63,13 @@ class Report:
         self.skipped += 1
         self._bytes_total -= size
 
-    def finish(self, labels: Sequence[str]) -> None:
-        """The table: for each word how often, how often an hour, and the median of its scores."""
+    def finish(self, labels: Sequence[str], unread: int = 0) -> None:
+        """The table: for each word how often, how often an hour, and the median of its scores.
+
+        Args:
+            labels: in the order of its rows.
+            unread: recordings that were named and could not even be begun.
+        """
         self._clear()
         if self._quiet:
             return
@@ -81,7 +86,7 @@ class Report:
         words = sum(map(len, self._scores.values()))
         line = f"{_counted(words, 'word')} in {hours:.2f} hours of {_counted(self.done - self.failed, 'recording')}"
         line += f", heard in {_span(took_s)} ({self._heard_ms / 1000 / took_s:.0f} times real time)"
-        line += f"; {self.failed} could not be read" * bool(self.failed)
+        line += f"; {self.failed + unread} could not be read" * bool(self.failed + unread)
         line += f"; {self.skipped} heard before" * bool(self.skipped)
         standard_error.write(f"kwsd: {line}")
 

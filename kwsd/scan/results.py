@@ -6,6 +6,7 @@ is there is whole, and a recording without a file is one that has to be heard.
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ SETTINGS = ".kwsd-scan.json"
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Where to write what is to appear at ``path`` once it is whole. Raises OutputError."""
-    part = path.with_name(f".{path.name[:200]}.part")
+    part = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")  # never too long a name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -35,11 +36,10 @@ def whole(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(str(path), error.strerror or str(error)) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:  # after Ctrl-C too
+        with contextlib.suppress(OSError):  # renamed, or never made
+            part.unlink()
 
 
 class Results:
@@ -97,11 +97,14 @@ class Results:
         return self.folder.joinpath(*parts[:-1], f"{parts[-1]}.jsonl")
 
     def is_done(self, recording: Recording) -> bool:
-        """Whether it was heard before, and is not newer than that."""
+        """Whether it was heard before, and is not newer than that; with its label track, where one is wanted."""
         if not self._resume:
             return False
         try:
-            done_s = self.path(recording).stat().st_mtime
+            path = self.path(recording)
+            if self._labels and not path.with_suffix(".txt").exists():
+                return False
+            done_s = path.stat().st_mtime
             return not storage.is_local(recording.address) or Path(recording.address).stat().st_mtime <= done_s
         except OSError:
             return False
@@ -110,7 +113,7 @@ class Results:
         """What was found in a recording that is done. Raises OutputError."""
         path = self.path(recording)
         try:
-            return [json.loads(line) for line in path.read_text().splitlines()]
+            return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
         except (OSError, ValueError) as error:
             raise OutputError(str(path), f"it cannot be read ({error})", "Remove it, and resume.") from error
 
@@ -118,9 +121,10 @@ class Results:
         path = self.path(recording)
         if self._labels:
             with whole(path.with_suffix(".txt")) as part:
-                part.write_text(audacity(words))
+                part.write_text(audacity(words), "utf-8")
         with whole(path) as part:
-            part.write_text("".join(f"{encode(word.to_dict(recording.address, self._model))}\n" for word in words))
+            rows = (encode(word.to_dict(recording.address, self._model)) for word in words)
+            part.write_text("".join(f"{row}\n" for row in rows), "utf-8")
 
 
 def audacity(words: Sequence[Word]) -> str:
@@ -140,7 +144,7 @@ def common_root(roots: Sequence[str]) -> tuple[str, ...]:
 def _parts(address: str) -> tuple[str, ...]:
     if storage.is_local(address):
         return Path(os.path.abspath(address)).parts  # noqa: PTH100 - links stay as they are named
-    return tuple(part for part in address.split("/") if part)
+    return tuple(part.replace("..", "__") if part in (".", "..") else part for part in address.split("/") if part)
 
 
 def _settings(hearing: Hearing, model: str) -> dict[str, Any]:

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from kwsd.scan import work
+from kwsd.scan import clips, work
+from kwsd.scan.inputs import Recording
 from kwsd.scan.local import LocalPool
 from kwsd.scan.pool import Job, Lost
+from kwsd.scan.results import _parts
+from kwsd.scan.words import Word
 from tests.helpers.kwsd_process import DEMO, Kwsd, run
 from tests.scan.conftest import hearing_of
 
@@ -114,10 +117,41 @@ def test_resume_leaves_out_what_is_done_and_no_other(tmp_path, archive):
     assert {Path(event["file"]).name for event in events} <= {"b.flac"}
     assert log[-1].endswith("; 2 heard before")
     assert {path: path.read_bytes() for path in out.rglob("*.jsonl")} == before
+    assert scan(archive, "--output", out, "--resume", "--labels")[0] == 0
+    assert len(list(out.rglob("*.txt"))) == 3, "tracks that are wanted now are written now"
     code, _, log = scan(archive, "--output", out, "--resume", "--detection-threshold", "0.9")
     assert code == 2 and "it holds results of a scan with another recognize" in log[0]
     code, _, log = scan(archive, "--resume")
     assert code == 2 and log == ["--resume: what was heard before is known from --output DIR. Add it."]
+
+
+def test_any_name_of_a_recording_can_be_written_and_resumed(tmp_path, archive):
+    """Separators of lines that JSON does not escape, and names as long as a file system takes."""
+    for name in ("a\u2028b\nc", "日" * 81):
+        shutil.copy(archive / "a.wav", archive / f"{name}.wav")
+    out, cut = tmp_path / "out", tmp_path / "cut"
+    code, events, log = scan(archive, "--output", out, "--cut", cut)
+    assert code == 0, log
+    assert len(list(out.rglob("*.jsonl"))) == 5 and len(list(cut.rglob("*.flac"))) == len(events)
+    assert not list(tmp_path.rglob("*.part"))
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'kwsd[scan-parquet]'")
+    code, _, log = scan(archive, "--output", out, "--resume", "--parquet", tmp_path / "rows.parquet")
+    assert code == 0 and log[-1].endswith("; 5 heard before"), log
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_74(tmp_path):
+    taken = tmp_path / "taken"
+    taken.touch()
+    for option in ("--output", "--cut"):
+        code, _, log = scan(DEMO, option, taken, "-q")
+        assert code == 74 and len(log) == 1 and log[0].startswith(str(taken)), log
+
+
+def test_a_word_leads_out_of_no_folder(tmp_path):
+    """A model's labels may be anything, and so may the names in a storage."""
+    word = Word("../../up", 0.9, 0, 1000)
+    assert clips.path(tmp_path, Recording("s3://b/a.wav", None, "s3://b"), word).parent.parent == tmp_path
+    assert ".." not in _parts("s3://b/../../a.wav")
 
 
 def test_a_list_of_files(tmp_path, archive):
@@ -153,7 +187,7 @@ def test_bad_input_is_one_line_each_and_the_rest_is_heard(tmp_path, archive):
     assert len(told) == len(reasons), told
     for name, reason in reasons.items():
         assert any(f"{name}: " in line and reason in line for line in told), (name, told)
-    assert "3 could not be read" in log[-1]
+    assert "4 could not be read" in log[-1]
     assert not (tmp_path / "out" / "damaged.flac.jsonl").exists()
     assert scan(archive, "--strict", "-q")[0] == 66
 

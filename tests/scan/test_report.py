@@ -64,13 +64,13 @@ def test_the_table(clock, monkeypatch):
     told.take(outcome(("stop", 0.9), ("stop", 0.7), ("go", 0.8)))
     told.take(outcome(failure="b.wav: the file is empty"))
     clock[0] += 7.2
-    told.finish(("go", "stop", "yes"))
+    told.finish(("go", "stop", "yes"), unread=1)
     assert screen.shown == [
         "kwsd: b.wav: the file is empty",
         "word    count  per hour  median score",
         "go          1      0.50         0.800",
         "stop        2      1.00         0.800",
-        "kwsd: 3 words in 2.00 hours of 1 recording, heard in 7.2 s (1000 times real time); 1 could not be read;"
+        "kwsd: 3 words in 2.00 hours of 1 recording, heard in 7.2 s (1000 times real time); 2 could not be read;"
         " 1 heard before",
     ]
 

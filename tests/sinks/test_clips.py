@@ -22,8 +22,9 @@ from kwsd.errors import ConfigError
 from kwsd.events import PeakEvent, RecordingEvent
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.clips.settings import ClipsSettings
-from kwsd.sinks.clips.shelf import Shelf, _folder_name
+from kwsd.sinks.clips.shelf import Shelf
 from kwsd.sinks.clips.sink import ClipsSink
+from kwsd.whole_file import folder_name
 from tests.faults.test_sinks_together import small_disk
 from tests.sinks.conftest import LIMIT_S, detection
 
@@ -238,7 +239,7 @@ def test_what_a_kwsd_that_was_killed_left_half_written_goes_at_the_start(tmp_pat
 
 @given(st.text(max_size=300))
 def test_no_word_leads_out_of_the_folder(word):
-    name = _folder_name(word)
+    name = folder_name(word)
     assert name and "/" not in name and "\0" not in name and not name.startswith(".")
     assert len(name.encode()) <= 255
 

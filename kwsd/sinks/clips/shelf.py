@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwsd.errors import ConfigError
+from kwsd.whole_file import folder_name
 
 NEAR_MISSES = "_peak_"
 LEFT_FREE = 0.1
 """Of the size allowed, when something has to go: the folder is not looked through again for each recording."""
 
 _NAME = re.compile(r"(\d{8}-\d{2})_nohash_(\d{4})\d{3}\.flac(\.part)?")
-_NAME_BYTES = 200
 
 
 class Recording(NamedTuple):
@@ -70,7 +70,7 @@ class Shelf:
     def keep(self, word: str, is_near_miss: bool, when: datetime, data: bytes) -> Path:
         """Writes a recording; it appears whole. Raises OSError."""
         top = self._folder / NEAR_MISSES if is_near_miss else self._folder
-        folder = top / _folder_name(word)
+        folder = top / folder_name(word)
         path = _free_path(folder, when)
         part = f"{path}.part"
         if self._bytes + len(data) > self._max_bytes:
@@ -129,13 +129,6 @@ def _entries(folder: str | Path) -> list["os.DirEntry[str]"]:
 def _delete(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)  # noqa: PTH108
-
-
-def _folder_name(word: str) -> str:
-    """A word as the name of a folder; a model's labels may be anything."""
-    name = re.sub(r"[/\x00-\x1f\x7f]", "_", word)
-    name = name.encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore")
-    return f"_{name[1:]}" if name.startswith(".") or not name else name
 
 
 def _free_path(folder: Path, when: datetime) -> Path:
