@@ -320,12 +320,6 @@ def test_control_is_answered(request_, answer):
     assert take(conversation) == [answer]
 
 
-def test_a_socket_without_control_says_so():
-    conversation = converse(RESPONDER._replace(control=None))
-    conversation.receive(b'{"pause":{}}\n')
-    assert take(conversation) == [{"type": "error", "message": "this socket takes no control (control: false)"}]
-
-
 def test_peaks_go_to_those_who_subscribe_to_them():
     conversation = converse()
     conversation.offer("peak", "stop", b"{}\n")

@@ -378,6 +378,16 @@ def test_a_reload_keeps_connections_and_takes_the_new_limit_and_filter(serve, ma
     assert "taken" in server.connect(greeted=False).read()["message"]
 
 
+def test_a_reload_takes_control_from_those_who_are_connected_and_gives_it_back(serve):
+    server = serve(control=False)
+    peer = server.connect()
+    refusal = {"type": "error", "message": "this socket takes no control (control: false)"}
+    for control, answer in ((False, refusal), (True, {"type": "done", "did": "pause"}), (False, refusal)):
+        server.bus.replace([SocketSink(SocketSettings(str(server.path), control=control), server.services)])
+        peer.send(b'{"pause":{}}\n')
+        assert peer.read() == answer
+
+
 def test_a_reload_to_a_group_opens_the_file_to_it(serve):
     server = serve()
     peer = server.connect()

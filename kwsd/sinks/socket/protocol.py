@@ -34,14 +34,14 @@ class Responder(NamedTuple):
         snapshot: makes the answer to ``{"get":"status"}``.
         status: makes the status event that tells the present state.
         report: makes the answer to ``{"get":"report"}``.
-        control: carries out a request with one of VERBS and makes the answer; None where clients may not control.
+        control: carries out a request with one of VERBS, or refuses to, and makes the answer.
     """
 
     hello: Answer
     snapshot: Answer
     status: Answer
     report: Answer
-    control: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
+    control: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 REQUESTS = frozenset({"subscribe", "get", "ping", *VERBS})
@@ -160,8 +160,6 @@ class Conversation:
                 self._control(request)
 
     def _control(self, request: Mapping[str, Any]) -> None:
-        if self._responder.control is None:
-            raise RequestError("this socket takes no control (control: false)")
         answer = self._responder.control(request)
         if answer["type"] == "error":
             raise RequestError(answer["message"])

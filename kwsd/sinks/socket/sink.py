@@ -12,6 +12,7 @@ import resource
 import select
 import socket
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from kwsd.events import DetectionEvent, Event, PeakEvent, StatusEvent, json_line, rfc3339
@@ -186,8 +187,13 @@ class SocketSink(Sink):
     @property
     def _responder(self) -> Responder:
         services = self._services
-        control = services.control if self.settings.control else None
-        return Responder(services.hello, services.snapshot, self._status, services.report, control)
+        return Responder(services.hello, services.snapshot, self._status, services.report, self._control)
+
+    def _control(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As the settings of this moment allow: a reload may change them."""
+        if not self.settings.control:
+            return {"type": "error", "message": "this socket takes no control (control: false)"}
+        return self._services.control(request)
 
     def _status(self) -> dict[str, Any]:
         """The present state, as the event that told it."""
