@@ -95,6 +95,7 @@ class SpotterThread:
         self._publish = cutter.publish
         self._armed, self._tell_peak, self._listener = armed, tell_peak, listener
         self._scores_wanted, self._wake = scores_wanted, wake
+        self._end_ms: int | None = None  # where the tail begins, once the source has ended
         self._power = 0.0  # of the last block
         self._captured_s = 0.0  # Unix time of its last sample
         self._use(ensemble)
@@ -250,7 +251,7 @@ class SpotterThread:
 
     def _finish(self) -> None:
         """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""
-        end_ms = self.ensemble.position_ms
+        self._end_ms = end_ms = self.ensemble.position_ms
         for member, detection in self.ensemble.push(self._tail):
             clipped = Detection(detection.label, detection.score, min(detection.audio_ms, end_ms))
             latency_ms = (time.monotonic() - self._last_arrived_s) * 1000 if self.source.paced else None
@@ -284,14 +285,15 @@ class SpotterThread:
             )
 
     def _peak(self, member: Member, peak: Peak) -> None:
+        audio_ms = peak.audio_ms if self._end_ms is None else min(peak.audio_ms, self._end_ms)
         wanted = peak.label in member.only or peak.verdict is not Verdict.FIRED
         event = PeakEvent(
             label=peak.label,
             score=peak.score,
             threshold=peak.threshold,
             outcome=peak.verdict.value if wanted else "not_wanted",
-            audio_ms=peak.audio_ms,
-            time=rfc3339(self._moment_s(peak.audio_ms)),
+            audio_ms=audio_ms,
+            time=rfc3339(self._moment_s(audio_ms)),
             model=member.name,
             listener=self._listener,
         )

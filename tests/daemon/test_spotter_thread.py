@@ -71,7 +71,7 @@ def clock(monkeypatch):
     return clock
 
 
-def heard(samples, clock, scores_wanted=False):
+def heard(samples, clock, scores_wanted=False, tail=0, tell_peak=lambda peak: None):
     """Events of the recording, and how often somebody waited."""
     model, events = load("default"), []
     device = Microphone(samples, clock)
@@ -81,9 +81,9 @@ def heard(samples, clock, scores_wanted=False):
         Ensemble([Effective(model, recognize_in_force(model), frozenset(model.labels))]),
         Run(),
         Cutter(events.append, lambda: None, RATE_HZ),
-        tail=np.zeros(0, np.float32),
+        tail=np.zeros(tail, np.float32),
         armed=dict,
-        tell_peak=lambda peak: None,
+        tell_peak=tell_peak,
         listener="default",
         scores_wanted=lambda: scores_wanted,
         wake=lambda: None,
@@ -105,6 +105,14 @@ def test_blocks_gather_while_no_word_can_fire_and_no_word_is_late(clock, monkeyp
     assert waits > blocks - 2
     told = [(event.label, event.score, event.audio_ms) for event in events]
     assert told == [(event.label, event.score, event.audio_ms) for event in every] and len(told) > 5
+
+
+def test_neither_words_nor_peaks_are_past_the_end_of_the_recording(clock):
+    samples, _ = soundfile.read(DEMO, dtype="float32")
+    samples, peaks = samples[: int(2.4 * RATE_HZ)], []  # the first word's score has not risen yet
+    events, _ = heard(samples, clock, tail=RATE_HZ, tell_peak=peaks.append)
+    assert [event.label for event in events] == [peak.label for peak in peaks] == ["stop"]
+    assert peaks[0].audio_ms == 2400 and events[0].audio_ms <= 2400
 
 
 def test_in_silence_it_wakes_less_than_every_fourth_stride(clock):
