@@ -129,6 +129,10 @@ class FileSource:
     def close(self) -> None:
         self._decoder.close()
 
+    def go_on(self) -> None:
+        """Starts its clock again: what a pause held up comes at its own pace, not all at once."""
+        self._begun_s, self._handed_out = None, 0
+
     def _decode(self, timeout_s: float) -> bool:
         """Fills ``_waiting`` from the decoder; False when nothing came."""
         try:

@@ -60,6 +60,14 @@ class Source(Protocol):
         """Lets go of the device or file; reading after it is an error."""
 
 
+@runtime_checkable
+class Resumable(Source, Protocol):
+    """A source that is read on after a pause, such as a file."""
+
+    def go_on(self) -> None:
+        """Called after a pause, in which nobody read it, before it is read again."""
+
+
 class DeviceStatus(NamedTuple):
     """What a device is doing, why, and the Unix time since when."""
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kwsd.audio.source import LiveSource, Source
+from kwsd.audio.source import LiveSource, Resumable, Source
 from kwsd.config.effective import Effective
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.ensemble import Ensemble
@@ -171,6 +171,9 @@ class Listener:
             microphone: opens it; not called for a file, which is read on.
         """
         source = self._kept or microphone()
+        if isinstance(self._kept, Resumable):
+            self._kept.go_on()
+        self._began_s = time.time()
         self._kept = self._paused_since_s = None
         self._go_on_with(source)
 

@@ -279,6 +279,20 @@ def test_a_paced_file_takes_its_own_time_and_honours_the_timeout(tmp_path):
     assert heard == 0.3 * RATE_HZ
 
 
+def test_a_paced_file_that_goes_on_after_a_pause_does_not_catch_up(tmp_path):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(wav_bytes(noise(2)))
+    source = open_source(str(path), RATE_HZ, realtime=True)
+    source.read(1)
+    time.sleep(0.3)
+    source.go_on()
+    went_on_s = time.monotonic()
+    for block in range(1, 4):
+        assert len(source.read(1).samples) == RATE_HZ // 50
+        assert time.monotonic() - went_on_s >= block / 50 - 1e-3
+    source.close()
+
+
 def pipe_decoder(data, chunks, **how):
     """Feeds ``data`` to a PipeDecoder in pieces of the given sizes; returns all it decodes."""
     reader, writer = os.pipe()
