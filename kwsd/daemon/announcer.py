@@ -36,9 +36,15 @@ class Announcer:
         self._lost_told: dict[str, int] = {}  # samples of each listener
         self._next_losses_s: dict[str, float] = {}
 
-    def tell(self, state: State, reason: str, since_s: float, *, log: bool = True) -> None:
-        """Says a state, if it is new; ``since_s`` is Unix time."""
+    def tell(self, state: State, reason: str, since_s: float, *, log: bool = True, again: bool = False) -> None:
+        """Says a state, if it is new; ``since_s`` is Unix time.
+
+        Args:
+            again: subscribers are told in any case, since somebody asked for something.
+        """
         if (state, reason) == (self.state.state, self.state.reason):
+            if again:
+                self.publish(status_event(state, reason, since_s))
             return
         if state == State.DEGRADED and self.state.state in UNHEARD:  # it hears again, and then there is a but
             self.tell(State.LISTENING, "audio flows again", since_s)

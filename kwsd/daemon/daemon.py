@@ -68,7 +68,8 @@ class Daemon:
         self._run = Run()
         self._peaks = PeakCounts()
         self._answers = Answers(self._announcer, self._run, self._peaks)
-        self._control = self._answers.control = Control(self._answers.words, lambda: self._signals.wake())
+        self._control = self._answers.control = Control(self._answers.words, self._was_asked)
+        self._tell_again = False  # somebody asked for something, of which all are told
         self._ready = False
         self._introduced: set[str] = set()  # listeners that the log has told of
         self._next_extension_s = 0.0
@@ -202,12 +203,13 @@ class Daemon:
     def _look(self) -> None:
         """One look at everything."""
         now = time.monotonic()
+        again, self._tell_again = self._tell_again, False  # before what was asked for is looked at
         self._obey()
         for listener in self._listeners:
             self._look_at(listener, now)
         self._peaks.listened(self._listeners.audio_s, time.time())
         if (state := self._listeners.state) is not None:
-            self._announcer.tell(state[0], self._control.reason_of(*state[:2]), state[2])
+            self._announcer.tell(state[0], self._control.reason_of(*state[:2]), state[2], again=again)
         for listener, error in self._listeners.newly_failed():
             logger.error("%s: ended: %s; the others go on", listener.name, error)
         if self._listeners.first_block and not self._ready:
@@ -227,6 +229,10 @@ class Daemon:
             self._introduced.add(listener.name)
             self._announcer.tell_words(listener, (sink.name for sink in self._bus.sinks))
         self._announcer.tell_losses(listener, now)
+
+    def _was_asked(self) -> None:
+        self._tell_again = True
+        self._signals.wake()
 
     def _obey(self) -> None:
         """Brings about what was asked for: a pause or its end."""

@@ -85,6 +85,38 @@ def test_a_pause_with_a_time_ends_by_itself(microphone: VirtualMic, tmp_path: Pa
         assert any("paused: until 2" in line for line in daemon.log)
 
 
+def test_every_request_is_told_to_subscribers_also_where_state_and_words_stay(tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--source", DEMO, "--realtime", "--socket", path) as daemon:
+        daemon.wait_for_log("listening: ")
+        watched = kwsd.watch(str(path), types=["status"])
+        assert next(watched)["state"] == "listening"
+        for arguments, reason in (
+            (("pause",), "until resumed"),
+            (("pause",), "until resumed"),
+            (("arm", "stop"), "until resumed"),
+            (("resume",), f"reading {DEMO.name}; armed: stop"),
+            (("arm", "stop", "--for", "1h"), f"reading {DEMO.name}; armed: stop"),
+        ):
+            assert ask(path, *arguments).returncode == 0
+            assert next(watched)["reason"] == reason
+        watched.close()
+
+
+def test_a_file_is_read_on_after_a_pause_at_its_own_pace(tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--source", DEMO, "--realtime", "--socket", path) as daemon:
+        daemon.wait_for_log("listening: ")
+        assert ask(path, "pause").returncode == 0
+        paused = status(path)
+        daemon.wait_for(lambda: status(path)["uptime_s"] > paused["uptime_s"] + 1.5, "a pause of a second and a half")
+        assert ask(path, "resume").returncode == 0
+        daemon.wait_for(lambda: status(path)["state"] == "listening", "it listens again")
+        resumed = status(path)
+    assert resumed["since"] > paused["since"]  # when this state began, not when the first of its kind did
+    assert resumed["audio_s"] - paused["audio_s"] < resumed["uptime_s"] - paused["uptime_s"] - 1
+
+
 def test_a_word_on_demand_is_heard_while_armed(microphone: VirtualMic, recording: Path, tmp_path: Path) -> None:
     path, config = tmp_path / "kwsd.sock", tmp_path / "kwsd.yaml"
     config.write_text(
