@@ -90,7 +90,7 @@ def test_an_option_of_one_value_given_twice_is_refused(wrong, line):
 def test_options_that_may_be_repeated_are_taken():
     _, parser = cli.parser_of("run")
     args = parser.parse_args(shlex.split("--webhook http://a/ --webhook http://b/ -v -q -m tiny --model default"))
-    assert (len(args.webhook), args.model) == (2, "default")
+    assert (len(args.webhook), args.model) == (2, ["tiny", "default"])
     assert parser.parse_args(["--device", "a"]).device == "a"  # nothing is kept from the last time
 
 

@@ -158,8 +158,8 @@ def _link(path):
     ("make", "why"),
     [
         (_foreign, "somebody else"),
-        (Path.mkdir, "no regular file"),
-        (os.mkfifo, "no regular file"),
+        (Path.mkdir, "not a regular file"),
+        (os.mkfifo, "not a regular file"),
         (_link, "symbolic link"),
     ],
 )
