@@ -45,6 +45,14 @@ def test_what_is_no_checkpoint_is_told(tmp_path):
             checkpoint.load(path)
 
 
+def test_arrays_of_something_else_are_no_checkpoint(tmp_path):
+    for header in (b"{}", b"[]", b"1"):
+        path = tmp_path / "other.npz"
+        np.savez(path, header=np.frombuffer(header, np.uint8))
+        with pytest.raises(ModelError, match="no checkpoint of kwsd-train"):
+            checkpoint.load(path)
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         checkpoint.save(tmp_path / "missing" / "conv.ckpt-1", Checkpoint(1, {}, NUMBERS))

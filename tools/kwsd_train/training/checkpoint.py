@@ -72,11 +72,12 @@ def load(path: Path) -> Checkpoint:
                 group, slash, _ = name.partition("/")
                 if slash:
                     variables.setdefault(group, []).append(arrays[name])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return Checkpoint(header["step"], header["settings"], variables)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise ModelError(
-            str(path), f"no checkpoint of kwsd-train: {error}", "Name one as `Saving to` printed it."
+            str(path), f"no checkpoint of kwsd-train: {why}", "Name one as `Saving to` printed it."
         ) from error
-    return Checkpoint(header["step"], header["settings"], variables)
 
 
 def latest(train_dir: Path) -> Path:
