@@ -83,7 +83,7 @@ def connect(address: str) -> ClusterPool:
     try:
         client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        why = str(error.__cause__ or error) or type(error).__name__
+        why = str(error.__cause__ or error).rpartition(">: ")[2] or type(error).__name__  # "in <object at 0x..>: "
         raise UnavailableError(f"--scheduler {address}", f"no Dask scheduler answers ({why})") from error
     return ClusterPool(client)
 

@@ -23,7 +23,9 @@ class Table:
         except ImportError as error:
             mend = "pip install 'kwsd[scan-parquet]'"
             raise UnavailableError("--parquet", "it needs pyarrow, which is not installed", mend) from error
-        self._arrow, self._path = pyarrow, path
+        if path.is_dir():  # told now, not once all was heard
+            raise OutputError(str(path), "it is a folder")
+        self._arrow = pyarrow
         text, whole_number = pyarrow.string(), pyarrow.int64()
         self._schema = pyarrow.schema(
             [
@@ -53,9 +55,12 @@ class Table:
         self._rows.clear()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Ends the file; with an error there is none."""
-        if error is None:
-            self._flush()
-        self._writer.close()
+        """Ends the file; with an error there is none. Raises OutputError."""
+        try:
+            if error is None:
+                self._flush()
+            self._writer.close()
+        except OSError as fault:
+            error = error or fault
         if self._file.__exit__(type(error) if error else None, error, None):
             raise AssertionError("errors are passed on")

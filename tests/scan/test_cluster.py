@@ -142,6 +142,14 @@ def test_a_scheduler_that_does_not_answer_is_69(recording):
     assert [
         line for line in done.log if line.startswith("kwsd: --scheduler tcp://127.0.0.1:9: no Dask scheduler answers")
     ]
+    assert not any("<distributed" in line for line in done.log)
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "tcp://127.0.0.1", "http://127.0.0.1:8786"])
+def test_an_address_that_is_none_of_a_scheduler_is_one_line_and_2(address):
+    done = run("scan", "a.wav", "--scheduler", address)
+    assert done.process.returncode == 2
+    assert done.log == [f"kwsd: --scheduler: got {address!r}; allowed is tcp://HOST:PORT or tls://HOST:PORT"]
 
 
 PROGRAMS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)

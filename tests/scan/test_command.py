@@ -147,6 +147,18 @@ def test_a_place_that_cannot_be_written_is_one_line_and_74(tmp_path):
         assert code == 74 and len(log) == 1 and log[0].startswith(str(taken)), log
 
 
+def test_a_table_that_cannot_be_written_is_one_line_and_74(tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'kwsd[scan-parquet]'")
+    assert scan(DEMO, "--parquet", tmp_path, "-q") == (74, [], [f"{tmp_path}: it is a folder"])
+    command = [sys.executable, "-m", "kwsd", "scan", "-m", "tiny", DEMO, "-q", "--parquet", tmp_path / "rows.parquet"]
+    full = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command]  # as on a disk that is full
+    done = subprocess.run(full, capture_output=True, text=True, timeout=60)
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 74 and line.startswith(f"kwsd: {tmp_path / 'rows.parquet'}: "), line
+    assert line.endswith("File too large")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_word_leads_out_of_no_folder(tmp_path):
     """A model's labels may be anything, and so may the names in a storage."""
     word = Word("../../up", 0.9, 0, 1000)
