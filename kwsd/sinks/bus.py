@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 
-from kwsd.events import Event
+from kwsd.events import Event, StatusEvent
 from kwsd.sinks.sink import OnDeath, Sink
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Bus:
         self._lock = threading.Lock()  # held for a publish or a change of the list, never while anything is waited for
         self._changing = threading.Lock()  # held while sinks are started and stopped
         self._sinks = tuple(sinks)
+        self._state: StatusEvent | None = None  # the last one published, for sinks that come later
         self._retiring: dict[Sink, object] = {}  # each with the sign of its retirement; it may be taken back
         self._introduce()
 
@@ -60,6 +61,8 @@ class Bus:
     def publish(self, event: Event) -> None:
         """Puts the event on every sink's queue; never waits for any of them."""
         with self._lock:
+            if isinstance(event, StatusEvent):
+                self._state = event
             for sink in self._sinks:
                 sink.put(event)
 
@@ -67,8 +70,8 @@ class Bus:
         """Changes over to other sinks, none of which is started, without losing an event.
 
         A sink that can adopt its successor's settings goes on with its queue and its connections, even if it has been
-        retiring. The others are started. What is no longer wanted drains beside. On an error nothing changes, and it is
-        raised.
+        retiring. The others are started, and told the present state. What is no longer wanted drains beside. On an
+        error nothing changes, and it is raised.
         """
         with self._changing:
             old = [*self._sinks, *self._retiring]
@@ -92,6 +95,9 @@ class Bus:
                 self._retiring = {sink: sign for sink, sign in self._retiring.items() if sink in old}
                 self._retiring |= {sink: object() for sink in retired}
                 self._introduce()
+                if self._state is not None:
+                    for sink in fresh:
+                        sink.put(self._state)
         for sink in retired:
             sign = self._retiring[sink]
             threading.Thread(target=self._retire, args=(sink, sign), name=f"retire-{sink.name}", daemon=True).start()

@@ -229,6 +229,26 @@ def test_what_cannot_be_adopted_after_all_leaves_everything_as_it_was(make):
     bus.stop()
 
 
+def test_a_sink_that_comes_with_a_reload_is_told_the_present_state(status):
+    """Such as a broker's, which keeps it for whoever comes later still."""
+
+    class Board(Collector):
+        types = frozenset({"status"})
+
+        def deliver(self, event):
+            self.seen.append(event)
+            return True
+
+    first, later = Board("first"), Board("later")
+    bus = Bus([first], no_death)
+    bus.start()
+    bus.publish(status)
+    bus.replace([Board("first"), later])
+    assert bus.drain(soon())
+    bus.stop()
+    assert first.seen == later.seen == [status]
+
+
 def test_no_event_is_lost_while_sinks_are_replaced(make):
     """Each event goes to all sinks of before, or to all of after, and none goes nowhere."""
     generations = [Collector("0", queue_max=2000)]
