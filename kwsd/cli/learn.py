@@ -165,8 +165,11 @@ def _check_output(output: Path) -> None:
     hint = "Name another --output."
     if not output.stem.isprintable():
         raise OutputError(repr(str(output))[1:-1], "cannot be written: a model is named after its file, in text", hint)
-    if output.is_dir():
-        raise OutputError(str(output), "cannot be written: it is a folder", hint)
+    try:
+        if output.is_dir():
+            raise OutputError(str(output), "cannot be written: it is a folder", hint)
+    except OSError as error:
+        raise OutputError(str(output), f"cannot be written: {error.strerror}", hint) from error
     if not output.parent.is_dir():
         raise OutputError(str(output), "cannot be written: no such folder", hint)
     check_folder(output.parent, str(output), hint)

@@ -160,12 +160,15 @@ def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
 
 def _rows(args: argparse.Namespace, place: int) -> "Sequence[Any]":
     """What is said in a recording."""
+    import os
+
     from kwsd.tuning.ground_truth import read_rows
 
-    beside = Path(args.recordings[place]).with_suffix(".txt") if args.recordings[place] != "-" else None
     if args.labels:
         return read_rows(args.labels[place])
-    return read_rows(beside) if beside is not None and beside.is_file() else ()
+    beside = f"{os.path.splitext(args.recordings[place])[0]}.txt"  # noqa: PTH122 - it may be no path: "", "-", "."
+    found = args.recordings[place] != "-" and os.path.isfile(beside)  # noqa: PTH113 - False where it is too long
+    return read_rows(Path(beside)) if found else ()
 
 
 def _plot(path: Path, tuned: Tuned) -> None:

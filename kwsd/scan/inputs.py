@@ -63,7 +63,7 @@ def _of(name: str, told: Callable[[InputError, bool], None]) -> Iterator[Recordi
             if not is_folder or (_is_recording(address) and "/." not in address.removeprefix(name)):
                 yield Recording(address, size, name.rstrip("/") if is_folder else address.rpartition("/")[0])
         return
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112 - False, not an error, where a name is too long
         yield from _below(name, told)
         return
     _check_name(name)
@@ -71,6 +71,8 @@ def _of(name: str, told: Callable[[InputError, bool], None]) -> Iterator[Recordi
         yield Recording(name, Path(name).stat().st_size, str(Path(name).parent))
     except OSError as error:
         raise InputError(name, error.strerror or str(error)) from error
+    except ValueError as error:  # a zero byte in a list
+        raise InputError(name, str(error)) from error
 
 
 def _below(root: str, told: Callable[[InputError, bool], None]) -> Iterator[Recording]:

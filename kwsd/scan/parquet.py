@@ -1,5 +1,6 @@
 """What was found as one Parquet file, for those who have millions of words."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class Table:
         except ImportError as error:
             mend = "pip install 'kwsd[scan-parquet]'"
             raise UnavailableError("--parquet", "it needs pyarrow, which is not installed", mend) from error
-        if path.is_dir():  # told now, not once all was heard
+        if os.path.isdir(path):  # noqa: PTH112 - told now, not once all was heard
             raise OutputError(str(path), "it is a folder")
         self._arrow = pyarrow
         text, whole_number = pyarrow.string(), pyarrow.int64()

@@ -103,6 +103,7 @@ def test_a_counter_example_changes_the_file_itself(kwsd, capsys, zero, tmp_path)
         (["lumos", "--from", "FOLDER"], 66, "has no recordings"),
         (["lumos", "--not", "FOLDER/none.wav", "--from", "FOLDER"], 66, "none.wav"),
         (["lumos", "-o", "FOLDER"], 74, "cannot be written"),
+        (["lumos", "-o", f"FOLDER/{300 * 'x'}.tflite"], 74, "File name too long"),
         (["lumos", "-o", "FOLDER/none/lumos.tflite"], 74, "cannot be written"),
         (["lumos", "-m", "FOLDER/none.tflite"], 78, "no such file"),
         (["lumos", "-m", "tests/fixtures/models/rows.tflite"], 78, "has no embedding"),

@@ -205,6 +205,10 @@ def test_bad_input_is_one_line_each_and_the_rest_is_heard(tmp_path, archive):
 
 
 def test_nothing_that_can_be_read_is_66(tmp_path):
+    (tmp_path / "names").write_bytes(b"a\0b.wav\n" + 300 * b"x" + b"\n")
+    code, _, log = scan("--files-from", tmp_path / "names", "-q")
+    assert code == 66 and len(log) == 2 and "null byte" in log[0] and "File name too long" in log[1], log
+    (tmp_path / "names").unlink()
     assert scan(tmp_path / "missing.wav")[0] == 66
     code, _, log = scan(tmp_path)
     assert (code, log) == (66, [f"{tmp_path}: there is no recording in it"])
