@@ -144,7 +144,7 @@ def common_root(roots: Sequence[str]) -> tuple[str, ...]:
 def _parts(address: str) -> tuple[str, ...]:
     if storage.is_local(address):
         return Path(os.path.abspath(address)).parts  # noqa: PTH100 - links stay as they are named
-    return tuple(part.replace("..", "__") if part in (".", "..") else part for part in address.split("/") if part)
+    return tuple(part.replace(".", "_") if part in (".", "..") else part for part in address.split("/") if part)
 
 
 def _settings(hearing: Hearing, model: str) -> dict[str, Any]:
