@@ -246,7 +246,10 @@ def ask(path: str | os.PathLike[str] | None, request: Message, answers: Iterable
         UsageError: it refuses the request.
     """
     paths = default_paths() if path is None else (os.fspath(path),)
-    connection = connect(paths, wait=False, tell=lambda line: None, output_fd=None)
+    try:
+        connection = connect(paths, wait=False, tell=lambda line: None, output_fd=None)
+    except UnavailableError as error:
+        raise UnavailableError("no kwsd answers", error.why, error.mend) from error
     assert connection is not None  # nobody reads, so nobody can be gone
     wanted = frozenset(answers)
     with connection:

@@ -47,7 +47,7 @@ def _other_thresholds(word: dict[str, Any], hours: float) -> Iterator[str]:
     first = max(round(0.3 / STEP), round(word["threshold"] / STEP) - 4)
     for step in range(first, min(first + 9, round(1 / STEP))):
         count = _count(word, MOVABLE, step * STEP)
-        yield f"  at {step * STEP:.2f}: {count} times ({_rate(count, hours)})"
+        yield f"  at {step * STEP:.2f}: {count} {'time' if count == 1 else 'times'} ({_rate(count, hours)})"
 
 
 def _count(word: dict[str, Any], outcomes: tuple[str, ...], least: float) -> int:

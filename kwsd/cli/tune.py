@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -256,10 +257,10 @@ def as_json(tuned: Tuned) -> dict[str, Any]:
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < float("inf"):
-        raise ValueError
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed is a number above 0, of false alarms an hour")
     return rate
-
-
-_rate.__name__ = "positive number of false alarms"  # argparse names the type in its message
