@@ -147,7 +147,7 @@ def test_without_any_engine_the_packages_are_named(tmp_path, capsys, monkeypatch
 @pytest.mark.parametrize(
     ("flags", "code", "told"),
     [
-        (["--words", "../x"], 2, "--words: '../x' is no word"),
+        (["--words", "../x"], 2, "--words: '../x' is not a word"),
         (["--words", "x", "--voices", "siri"], 2, "--voices: no engine 'siri'"),
         (["--text", "/dev/null"], 2, "--output_dir: has to be named"),
         (["--text", "/dev/null", "--output_dir", "x"], 66, "/dev/null: holds no line"),
