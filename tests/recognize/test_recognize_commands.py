@@ -323,7 +323,8 @@ def test_memory_does_not_grow():
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 1000
+    # One byte a result would be 3,000, one reference 24,000. A deque's blocks of half a kilobyte come and go.
+    assert after - before < 3000
 
 
 def test_settings_can_change_in_the_middle_of_a_word():
