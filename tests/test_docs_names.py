@@ -1,0 +1,139 @@
+"""What the pages name exists: files, sections, commands, options, keys, make targets, environment variables."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kwsd_train import cli as training
+
+from kwsd.cli import main as cli
+from kwsd.config.read import all_keys
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "models/*.md", "tools/*/README.md", "tests/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+KEYS = {".".join(filter(None, (key.section, key.name))) for key in all_keys()}
+SECTIONS = {"audio", "recognize", "sinks", "http", "wyoming", "log"}
+NO_KEYS = {"http.client", "http.server"}
+"""Modules of Python's library."""
+
+
+def without_blocks(page: Path) -> str:
+    """A page's text without its fenced blocks, which test_docs_run.py runs."""
+    return re.sub(r"^( *)```.*?^\1```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def spans(page: Path) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", without_blocks(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(page), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+def long_options(text: str) -> set[str]:
+    """Names in one form, ``-`` and ``_`` being equal on kwsd's command lines."""
+    return {name.replace("-", "_") for name in re.findall(r"(?<![\w-])--([a-z][\w-]*)", text)}
+
+
+def options_of(parser_of, command: str) -> set[str]:
+    actions = parser_of(command)[1]._actions
+    return long_options(" ".join(name for action in actions for name in action.option_strings))
+
+
+OPTIONS = {
+    "kwsd": {name: options_of(cli.parser_of, name) for name in cli.COMMANDS},
+    "kwsd-train": {name: options_of(training.parser_of, name) for name in training.COMMANDS},
+}
+SCRIPTS = [*ROOT.glob("tools/*.py"), *ROOT.glob("models/*.py"), *ROOT.glob("examples/*.py")]
+ANY_OPTION = set().union(
+    *(options for commands in OPTIONS.values() for options in commands.values()),
+    *(long_options(script.read_text()) for script in SCRIPTS),
+)
+
+
+def unknown_options(span: str) -> set[str]:
+    """The options of a piece of code in a sentence that do not exist where it names their command, or anywhere."""
+    program, _, rest = span.partition(" ")
+    commands = OPTIONS.get(program, {})
+    command = rest.partition(" ")[0]
+    if program == "kwsd" and (not command or command.startswith("-")):
+        command = "run"
+    return long_options(span) - commands.get(command, ANY_OPTION)
+
+
+def unknown_command(span: str) -> bool:
+    words = span.split()
+    if len(words) < 2 or words[0] not in OPTIONS or not re.fullmatch(r"[a-z-]+", words[1]) or words[1][0] == "-":
+        return False
+    return words[1] not in OPTIONS[words[0]]
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def page(request) -> Path:
+    return request.param
+
+
+def wrong_links(page: Path) -> Iterator[str]:
+    for link in re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", without_blocks(page)):
+        name, _, section = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (section and section not in anchors(target)):
+            yield link
+
+
+def test_each_link_leads_to_a_file_and_a_section(page):
+    assert list(wrong_links(page)) == []
+
+
+def test_each_command_and_option_exists(page):
+    assert [span for span in spans(page) if unknown_command(span) or unknown_options(span)] == []
+
+
+def test_each_file_of_the_repository_exists(page):
+    named = {
+        span for span in spans(page) if re.match(r"(docs|examples|kwsd|models|systemd|tests|tools)/[a-z]\S*$", span)
+    }
+    files = {span for span in named if re.search(r"\.(md|py|sh|yaml|json|tflite|service|h5|npz)$", span)}
+    assert [name for name in sorted(files) if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+def test_each_key_of_the_configuration_exists(page):
+    named = {span for span in spans(page) if re.fullmatch(rf"({'|'.join(SECTIONS)})(\.[a-z_]+)+", span)}
+    assert {name for name in named if not name.endswith(".py")} - KEYS <= NO_KEYS
+
+
+def test_each_make_target_exists(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {match[1] for span in spans(page) if (match := re.match(r"make ([a-z-]+)", span))}
+    assert named <= targets
+
+
+def test_each_environment_variable_is_somewhere_in_the_code():
+    code = "".join(path.read_text() for part in ("kwsd", "tools", "tests") for path in ROOT.glob(f"{part}/**/*.py"))
+    named = {name for page in PAGES for name in re.findall(r"KWSD_[A-Z_]+", page.read_text())}
+    assert named and named <= set(re.findall(r"KWSD_[A-Z_]+", code))
+
+
+def test_each_test_exists():
+    """A promise names the test that shows it; a test that is renamed or deleted takes its row along."""
+    tests = {name for path in ROOT.glob("tests/**/*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
+    named = {span for page in PAGES for span in spans(page) if re.fullmatch(r"test_\w+", span)}
+    assert len(named) > 50 and named <= tests, named - tests
+
+
+def test_the_checks_see_what_is_wrong(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# A `b` c\n[d](#a-b-c) [e](#a) [f](gone.md)\n```\n# g\n[h](gone.md)\n```\n")
+    assert list(wrong_links(page)) == ["#a", "gone.md"]
+    assert unknown_options("kwsd watch --status --gain-db 3") == {"gain_db"}
+    assert unknown_options("--nonsense") == {"nonsense"}
+    assert not unknown_options("kwsd --gain_db 3") and not unknown_options("tools/bench.py --minutes")
+    assert unknown_command("kwsd listen") and not unknown_command("kwsd-train freeze --output_file x")
