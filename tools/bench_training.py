@@ -26,6 +26,7 @@ from kwsd_train.batches.workers import batches
 from kwsd_train.data.folders import data_root
 from kwsd_train.flags import options
 from kwsd_train.flags import table as flag_table
+from kwsd_train.training import tensorflow_import
 
 AUGMENTATION = {"gain_db": (-10.0, 6.0), "speed_percentage": 10.0, "time_masks": 1, "band_masks": 1}
 BATCH = 100
@@ -86,6 +87,7 @@ def cpu(data: Data, settings: dict, steps: int) -> float:
 
 def trained(data: Data, settings: dict, steps: int) -> dict[str, float | str]:
     """What ``steps`` steps cost: the features of a batch, its step, and a run with both."""
+    tensorflow_import.load()
     from kwsd_train.training.trainer import Trainer
 
     examples = Examples(data, settings)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kwsd.audio.signal import Signal
-    from kwsd.learn.student import Student
+    from kwsd.learn.student import Learned, Student
 
 HELP = "Learns a word from takes of it, and writes a model that hears it beside the words of the old one."
 EXAMPLE = "kwsd learn lumos --takes 10 --output lumos.tflite"
@@ -96,6 +96,7 @@ def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
     wrong = _clips(args, student)
     names, takes = _takes_of(args, student)
     learned = student.learn(args.word, takes, wrong, output.stem, only_new=args.only_new)
+    _check_heard(args.word, learned)
     _write(output, learned.content)
     if args.json:
         told = {"output": str(output), **report.to_dict(args.word, learned)}
@@ -105,6 +106,16 @@ def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
         print(line)
     print(f"written: {output}. Hear it: kwsd --model {output}")
     return 0
+
+
+def _check_heard(word: str, learned: "Learned") -> None:
+    """InputError where no take is heard by what the others taught: such a model would hear nobody."""
+    from kwsd.errors import InputError
+
+    count = len(learned.expectation.takes)
+    if not learned.expectation.heard(learned.threshold):
+        why = f"none of its {count} takes is heard by what the others taught, so no model was written"
+        raise InputError(word, why, "Say the same word in each take, record more takes, or choose a longer word.")
 
 
 def _forget(args: argparse.Namespace, student: "Student", output: Path) -> int:

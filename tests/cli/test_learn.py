@@ -130,6 +130,19 @@ def test_too_few_takes_are_66_and_nothing_is_written(kwsd, capsys, tmp_path):
     assert not target.exists()
 
 
+def test_takes_that_teach_nothing_are_66_and_what_was_there_stays(kwsd, capsys, tmp_path):
+    """Three other words: none is heard by what the other two taught."""
+    for number, word in enumerate(("zero", "stop", "cat")):
+        soundfile.write(tmp_path / f"{number}.wav", takes_of(word, 1)[0], RATE_HZ)
+    target = tmp_path / "m.tflite"
+    target.write_bytes(b"an older model")
+    assert kwsd("learn", "mixed", "--from", str(tmp_path), "-m", "tiny", "-o", str(target)) == 66
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("kwsd: mixed: none of its 3 takes is heard by what the others taught, so no model was ")
+    assert target.read_bytes() == b"an older model"
+
+
 @pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed; `make test` installs it")
 def test_a_synthesized_word(kwsd, capsys, tmp_path):
     target = tmp_path / "m.tflite"
