@@ -53,7 +53,7 @@ print(peer.makefile().readline())
 
 
 def start(it: Container, mic: VirtualMic) -> str:
-    """systemctl start waits for READY, which comes with the first block of audio"""
+    """systemctl start waits for READY, which kwsd sends at the first block of audio"""
     it.write(CONFIG, "model: default\n")
     began_s = time.monotonic()
     it.run("systemctl", "start", "kwsd")
@@ -64,19 +64,19 @@ def start(it: Container, mic: VirtualMic) -> str:
 
 
 def status(it: Container, mic: VirtualMic) -> str:
-    """systemctl status says what kwsd is doing"""
+    """systemctl status shows what kwsd is doing"""
     it.wait_for("StatusText", "listening: ")
     return f"Status: {it.show('StatusText')}"
 
 
 def words(it: Container, mic: VirtualMic) -> str:
-    """words said are in the journal, by the default sinks of the unit"""
+    """detected words are in the journal, with the unit's default sinks"""
     took_s = it.wait_for_journal('{"type":"detection",', 5, 60)
     return f"5 words within {took_s:.0f} s of the demo"
 
 
 def dynamic_user(it: Container, mic: VirtualMic) -> str:
-    """it runs as a made-up user, without capabilities, with the devices' group"""
+    """kwsd runs as a dynamic user, without capabilities, in the group of the sound devices"""
     uid = int(it.show("UID"))
     lines = it.run("cat", f"/proc/{it.show('MainPID')}/status").splitlines()
     found = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
@@ -88,16 +88,16 @@ def dynamic_user(it: Container, mic: VirtualMic) -> str:
 
 
 def private_socket(it: Container, mic: VirtualMic) -> str:
-    """the socket is its user's and root's alone"""
+    """only kwsd's user and root can connect to the socket"""
     mode = it.run("stat", "-c", "%a, UID %u", SOCKET)
     assert mode == f"600, UID {it.show('UID')}", mode
     assert connect(it, STRANGER) == 13
     assert connect(it, 0) == 0
-    return f"{mode}; a stranger is refused, root is greeted"
+    return f"{mode}; another user is refused, root is accepted"
 
 
 def reload(it: Container, mic: VirtualMic) -> str:
-    """systemctl reload takes right settings, and refuses wrong ones without ending"""
+    """systemctl reload applies valid settings, and rejects invalid ones without a restart"""
     pid = it.show("MainPID")
     it.write(CONFIG, "only: [stop, go]\n")
     began_s = time.monotonic()
@@ -108,11 +108,11 @@ def reload(it: Container, mic: VirtualMic) -> str:
     it.wait_for_journal("reload rejected")
     wait_for(lambda: it.show("ActiveState") == "active", "it is active after the reload", 10)
     assert it.show("MainPID") == pid
-    return f"read again within {took_s:.1f} s, same process"
+    return f"applied within {took_s:.1f} s, same process"
 
 
 def microphone_goes(it: Container, mic: VirtualMic) -> str:
-    """a microphone that is away for longer than the watchdog's time is no reason to be killed"""
+    """the watchdog does not kill kwsd when the microphone is missing for longer than its interval"""
     it.restart("model: default\n")
     pid, began_s = it.show("MainPID"), time.monotonic()
     mic.do("kill")
@@ -123,11 +123,11 @@ def microphone_goes(it: Container, mic: VirtualMic) -> str:
     start_microphone(mic)
     heard_s = it.wait_for("StatusText", "listening")
     assert it.show("MainPID") == pid and it.show("NRestarts") == "0"
-    return f"told after {told_s:.1f} s, away 25 s, heard {heard_s:.1f} s after its return, same process"
+    return f"reported after {told_s:.1f} s, missing for 25 s, heard {heard_s:.1f} s after its return, same process"
 
 
 def no_microphone(it: Container, mic: VirtualMic) -> str:
-    """without a microphone the start waits, past TimeoutStartSec, and says so; boot does not wait for it"""
+    """without a microphone the start waits, beyond TimeoutStartSec, and says so; booting does not wait for it"""
     it.run("systemctl", "stop", "kwsd")
     mic.do("stop")
     began_s = time.monotonic()
@@ -139,11 +139,11 @@ def no_microphone(it: Container, mic: VirtualMic) -> str:
         time.sleep(1)
     start_microphone(mic)
     took_s = it.wait_for("ActiveState", "active")
-    return f'activating for 45 s ("{text[:40]}..."), active {took_s:.1f} s after the microphone came'
+    return f'activating for 45 s ("{text[:40]}..."), active {took_s:.1f} s after the microphone appeared'
 
 
 def stuck(it: Container, mic: VirtualMic) -> str:
-    """a spotter thread that hangs: the watchdog kills, systemd starts again"""
+    """if the spotter thread hangs, the watchdog kills kwsd and systemd restarts it"""
     it.breakable()
     pid, count = it.show("MainPID"), int(it.show("NRestarts"))
     it.run("touch", "/run/kwsd-hangs")
@@ -152,11 +152,11 @@ def stuck(it: Container, mic: VirtualMic) -> str:
     again_s = wait_for(lambda: it.show("MainPID") not in ("0", pid), "it is started again", 30)
     it.wait_for("StatusText", "listening")
     assert int(it.show("NRestarts")) == count + 1
-    return f"killed {took_s:.1f} s after the hang began, started again {again_s:.1f} s later"
+    return f"killed {took_s:.1f} s after the hang began, restarted {again_s:.1f} s later"
 
 
 def frozen(it: Container, mic: VirtualMic) -> str:
-    """a process that is stopped altogether: the same"""
+    """the same if the whole process is stopped"""
     it.whole()
     it.restart("model: default\n")
     pid, seen = it.show("MainPID"), sum("Watchdog timeout" in line for line in it.journal())
@@ -168,7 +168,7 @@ def frozen(it: Container, mic: VirtualMic) -> str:
 
 
 def dead_thread(it: Container, mic: VirtualMic) -> str:
-    """a thread that dies takes kwsd down with 70 and its error, and systemd starts it again"""
+    """if a thread fails, kwsd exits with 70 and the error, and systemd restarts it"""
     it.breakable()
     it.run("touch", "/run/kwsd-fails")
     it.wait_for_journal("status=70")
@@ -176,11 +176,11 @@ def dead_thread(it: Container, mic: VirtualMic) -> str:
     it.run("rm", "/run/kwsd-fails")
     again_s = it.wait_for("StatusText", "listening")
     it.whole()
-    return f"status=70, its error in the journal, listening {again_s:.1f} s after it was mended"
+    return f"status=70, its error in the journal, listening {again_s:.1f} s after the fault was removed"
 
 
 def killed(it: Container, mic: VirtualMic) -> str:
-    """SIGKILL: systemd starts it again; the spool keeps what a webhook still owes"""
+    """after SIGKILL systemd restarts kwsd, and undelivered webhook events are still in the spool"""
     hook = "  - {type: webhook, url: 'http://127.0.0.1:9/', spool: /var/lib/kwsd/hook.db, max_age_s: 3600}\n"
     it.restart(f"sinks:\n  - type: stdout\n{hook}")
     seen = sum('{"type":"detection",' in line for line in it.journal())
@@ -196,7 +196,7 @@ def killed(it: Container, mic: VirtualMic) -> str:
 
 
 def wrong_config(it: Container, mic: VirtualMic) -> str:
-    """a wrong configuration ends the service, and is not tried for ever"""
+    """an invalid configuration ends the service, without further attempts"""
     it.write(CONFIG, "onyl: [stop]\n")
     it.run("systemctl", "stop", "kwsd")
     count = it.show("NRestarts")
@@ -210,7 +210,7 @@ def wrong_config(it: Container, mic: VirtualMic) -> str:
 
 
 def stop(it: Container, mic: VirtualMic) -> str:
-    """systemctl stop ends it cleanly, and its socket is gone"""
+    """systemctl stop ends kwsd cleanly and removes the socket"""
     it.restart("model: default\n")
     began_s = time.monotonic()
     it.run("systemctl", "stop", "kwsd")
@@ -221,7 +221,7 @@ def stop(it: Container, mic: VirtualMic) -> str:
 
 
 def group_socket(it: Container, mic: VirtualMic) -> str:
-    """with the sysusers snippet, members of the group kwsd may use the socket and others not"""
+    """with the sysusers snippet, only members of the group kwsd can connect to the socket"""
     shutil.copy(ROOT / "systemd/kwsd.sysusers.conf", SYSTEM / "etc/sysusers.d/kwsd.conf")
     it.run("systemd-sysusers")
     it.restart(f"sinks:\n  - type: socket\n    path: {SOCKET}\n    group: kwsd\n")
@@ -230,7 +230,7 @@ def group_socket(it: Container, mic: VirtualMic) -> str:
     assert mode == "660 kwsd:kwsd", mode
     assert connect(it, STRANGER) == 13
     assert connect(it, STRANGER, gid) == 0
-    return f"{mode}; a member is greeted, a stranger is refused"
+    return f"{mode}; a member is accepted, another user is refused"
 
 
 PROMISES = [
@@ -321,7 +321,7 @@ def main() -> int:
                 rows.append(f"| {promise.__doc__} | {verdict} | {seen.splitlines()[0].replace('|', '/')} |")
         finally:
             container.end()
-    print("| promised | kept | seen |\n|---|---|---|", *rows, sep="\n")
+    print("| promise | kept | measured |\n|---|---|---|", *rows, sep="\n")
     return 1 if broken else 0
 
 
