@@ -135,8 +135,8 @@ def as_markdown(name: str, recordings: dict[str, list[Recording]]) -> str:
     lines = [
         f"`{model.name} {model.metadata.get('version', '')}`; {', '.join(WORDS)}; validation speakers, "
         f"{STREAM_S // 60} minutes of each stream, seed {SEED}, {said(recordings)} words. "
-        "Missed %, wrong %, and false alarms an hour of one word; in recordings "
-        "without words the number of false alarms of the four in brackets.",
+        "Cells are missed %, wrong %, and false alarms an hour of one armed word; for recordings without words, only "
+        "the latter, and in brackets the number of false alarms of all four words.",
         "",
         "| armed at | " + " | ".join(recordings) + " |",
         "|---" * (len(recordings) + 1) + "|",
