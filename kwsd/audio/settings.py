@@ -1,4 +1,4 @@
-"""What can be set of the microphone."""
+"""The settings of the microphone."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,14 @@ class AudioSettings:
     """The section ``audio`` of a configuration; units as in the names."""
 
     source: StreamAddress | str | None = key(
-        SourcePlace(), None, "A stream or a file in place of the device; only scheme and host of an address are shown."
+        SourcePlace(),
+        None,
+        "A stream or file instead of the device; of an address, only scheme and host are ever shown.",
     )
     device: str | int | None = key(DeviceName(), None, "The input device; the system's default when null.")
-    channel: int = key(Whole(0, 255), 0, "Channel of the device, counted from 0.")
-    gain_db: float = key(Number(-60, 60), 0.0, "Gain of the samples before anything else.", unit="dB")
-    stall_s: float = key(Number(0.5, 60), 2.0, "A device that sends nothing for this long has stalled.", unit="s")
+    channel: int = key(Whole(0, 255), 0, "The channel of the device to use, counted from 0.")
+    gain_db: float = key(Number(-60, 60), 0.0, "Gain, applied before everything else.", unit="dB")
+    stall_s: float = key(Number(0.5, 60), 2.0, "A device that delivers no audio for this long has stalled.", unit="s")
     block_ms: int | None = key(
-        Whole(5, 500), None, "How much audio is handed over at once; a clip stride when null.", unit="ms"
+        Whole(5, 500), None, "How much audio the device delivers at a time; one clip stride when null.", unit="ms"
     )

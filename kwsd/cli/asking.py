@@ -26,7 +26,7 @@ def seconds(text: str) -> float:
     """``90``, ``90s``, ``30m``, ``2h`` or ``1d`` in seconds."""
     found = _TIME.fullmatch(text.strip())
     if found is None:
-        raise argparse.ArgumentTypeError(f"got {text!r}; allowed is a number of seconds, or one with s, m, h or d")
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number of seconds, or one with s, m, h or d")
     return float(found[1]) * _SECONDS[found[2]]
 
 

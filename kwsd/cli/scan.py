@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if sum(value is not None for value in (args.jobs, args.scheduler, args.local_cluster)) > 1:
         raise UsageError("--jobs, --scheduler, --local-cluster", "only one of them can do the work")
     if args.scheduler is not None and not re.fullmatch(r"(tcp|tls)://\S+:\d+", args.scheduler):
-        raise UsageError("--scheduler", f"got {args.scheduler!r}; allowed is tcp://HOST:PORT or tls://HOST:PORT")
+        raise UsageError("--scheduler", f"got {args.scheduler!r}; allowed: tcp://HOST:PORT or tls://HOST:PORT")
     if not args.paths and args.files_from is None:
         raise UsageError("PATH", "nothing to scan was named", "kwsd scan --help tells more.")
     named = [*args.paths, *(read_list(args.files_from) if args.files_from is not None else ())]

@@ -262,5 +262,5 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = math.nan
     if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"got {text!r}; allowed is a number above 0, of false alarms an hour")
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number above 0, of false alarms an hour")
     return rate

@@ -187,7 +187,7 @@ def check_stride(settings: Settings, clip_stride_ms: float, row_stride_ms: float
         fits = abs(clip_stride_ms / row_stride_ms - round(clip_stride_ms / row_stride_ms)) < 1e-9
     if fits:
         return []
-    return [settings.fault(("recognize", "clip_stride_ms"), f"got {clip_stride_ms:g}; allowed is {least}")]
+    return [settings.fault(("recognize", "clip_stride_ms"), f"got {clip_stride_ms:g}; allowed: {least}")]
 
 
 def sinks_in_force(

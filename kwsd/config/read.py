@@ -123,7 +123,7 @@ def _check_strides(recognize: Mapping[str, Any], node: Node | None, faults: Faul
     stride, widest = recognize.get("clip_stride_ms"), recognize.get("max_clip_stride_ms")
     if node is not None and stride is not None and widest is not None and stride > widest:
         line = node.value["max_clip_stride_ms"].line
-        faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed is at least the clip_stride_ms {stride:g}")
+        faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed: at least the clip_stride_ms {stride:g}")
 
 
 # Listeners: a mapping of names to what would else stand at the top.
@@ -136,11 +136,11 @@ def _listeners(nodes: Mapping[str, Node], faults: Faults) -> dict[str, dict[str,
         return {}
     if not isinstance(node.value, dict) or not node.value:
         got = "an empty mapping" if node.value == {} else described(node.value)
-        faults.add(node.line, f"key 'listeners': got {got}; allowed is a mapping from names to listeners")
+        faults.add(node.line, f"key 'listeners': got {got}; allowed: a mapping from names to listeners")
         return {}
     for key in (*(key.name for key in KEYS[""]), *LISTENER_SECTIONS):
         if key in nodes:
-            faults.add(nodes[key].line, f"key {key!r}: given beside listeners; allowed is to give it in each of them")
+            faults.add(nodes[key].line, f"key {key!r}: cannot be combined with 'listeners'; set it in each listener")
     return {name: _listener(name, child, faults) for name, child in node.value.items()}
 
 
@@ -148,7 +148,7 @@ def _listener(name: str, node: Node, faults: Faults) -> dict[str, Any]:
     try:
         LISTENER_NAME.accept(name)
     except ValueError:
-        faults.add(node.line, f"key {shown(name)}: got {shown(name)}; allowed is {LISTENER_NAME.allowed}")
+        faults.add(node.line, f"key {shown(name)}: got {shown(name)}; allowed: {LISTENER_NAME.allowed}")
     values = read_section(KEYS[""], node, faults, others=LISTENER_SECTIONS, elsewhere=_elsewhere)
     nodes = node.value if isinstance(node.value, dict) else {}
     for section in LISTENER_SECTIONS:
@@ -188,7 +188,7 @@ def _sinks(node: Node | None, faults: Faults) -> list[tuple[str, dict[str, Any]]
     if node is None or node.value is None or node.value is BROKEN:
         return None
     if not isinstance(node.value, tuple):
-        faults.add(node.line, f"key 'sinks': got {described(node.value)}; allowed is a list of sinks (- type: ...)")
+        faults.add(node.line, f"key 'sinks': got {described(node.value)}; allowed: a list of sinks (- type: ...)")
         return None
     sinks = []
     files: dict[str, int] = {}
@@ -201,10 +201,10 @@ def _sinks(node: Node | None, faults: Faults) -> list[tuple[str, dict[str, Any]]
 def _sink_kind(item: Node, faults: Faults) -> str | None:
     kinds = Choice(tuple(registry.KINDS))
     if not isinstance(item.value, dict):
-        faults.add(item.line, f"key 'sinks': got {described(item.value)}; allowed is a mapping with its type in it")
+        faults.add(item.line, f"key 'sinks': got {described(item.value)}; allowed: a mapping with its type in it")
         return None
     if "type" not in item.value:
-        faults.add(item.line, f"key 'type': required; allowed is {kinds.allowed}")
+        faults.add(item.line, f"key 'type': required; allowed: {kinds.allowed}")
         return None
     kind: str | None = kinds.take("type", item.value["type"], "", faults)
     return kind
@@ -230,7 +230,7 @@ def _check_exclusive(settings: type[SinkSettings], values: Mapping[str, Any], it
     for pair in settings.exclusive:
         if all(values.get(name) for name in pair):
             line = max(item.value[name].line for name in pair)
-            faults.add(line, f"key '{pair[1]}': given beside {pair[0]}; allowed is one of them")
+            faults.add(line, f"key '{pair[1]}': cannot be combined with '{pair[0]}'")
 
 
 def _check_files(
@@ -242,5 +242,5 @@ def _check_files(
         line = item.value[name].line if name in item.value else item.line
         first = files.get(real := os.path.realpath(path))
         if first is not None:
-            faults.add(line, f"key '{name}': is the file of line {first}; allowed is one that no other sink has")
+            faults.add(line, f"key '{name}': the same file as on line {first}; each sink needs its own")
         files[real] = line

@@ -18,8 +18,8 @@ from kwsd.validation.yaml import Faults, Node, Path, shown
 class LogSettings:
     """The section ``log``."""
 
-    level: str = key(Choice(tuple(LEVELS)), "info", "The lowest level that is logged, on standard error.")
-    format: str = key(Choice(("text", "json")), "text", "A line for people, or JSON.")
+    level: str = key(Choice(tuple(LEVELS)), "info", "The minimum level of log messages.")
+    format: str = key(Choice(("text", "json")), "text", "Readable lines, or JSON lines.")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Models(FilePath):
     """A model, or a list of them."""
 
     def __init__(self) -> None:
-        super().__init__("a bundled model's name, or a .tflite file, or a list of them")
+        super().__init__("a bundled model's name, a .tflite file, or a list of them")
 
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Any:
         if not isinstance(node.value, tuple):
             return super().take(key, node, unit, faults)
         if not node.value:
-            faults.add(node.line, f"key {shown(key)}: got an empty list; allowed is {self.allowed}")
+            faults.add(node.line, f"key {shown(key)}: got an empty list; allowed: {self.allowed}")
         choices = [self._choice(key, item, faults) for item in node.value]
         return tuple(choices) if choices and all(choice.model for choice in choices) else None
 
@@ -53,13 +53,13 @@ class Models(FilePath):
         if not isinstance(item.value, dict):
             return ModelChoice(super().take(key, item, "", faults))
         if "model" not in item.value:
-            faults.add(item.line, "key 'model': required; an item of the list is a model, or {model: .., only: [..]}")
+            faults.add(item.line, "key 'model': required; an item of the list is a model or {model: .., only: [..]}")
         return ModelChoice(**{"model": ""} | read_section(_CHOICE_KEYS, item, faults))
 
 
 _CHOICE_KEYS = (
-    Key("model", "model", FilePath("a bundled model's name, or a .tflite file"), REQUIRED, "", "The model."),
-    Key("model", "only", Words(), None, "", "Its words that make events."),
+    Key("model", "model", FilePath("a bundled model's name or a .tflite file"), REQUIRED, "", "The model."),
+    Key("model", "only", Words(), None, "", "The words of this model that produce events."),
 )
 
 
@@ -76,12 +76,12 @@ class Settings:
         lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
     """
 
-    model: str | tuple[ModelChoice, ...] = key(Models(), "default", "The model that hears, or several.")
+    model: str | tuple[ModelChoice, ...] = key(Models(), "default", "The model, or several that run side by side.")
     labels: str | None = key(
-        FilePath("a file's path"), None, "Labels, one a line, of a model that carries no metadata."
+        FilePath("a file path"), None, "Labels file, one label per line, for a model without metadata."
     )
-    frontend: str | None = key(FilePath("a file's path"), None, "Front end (YAML) of a model that carries no metadata.")
-    only: tuple[str, ...] | None = key(Words(), None, "The words that make events; all when null.")
+    frontend: str | None = key(FilePath("a file path"), None, "Front-end file (YAML), for a model without metadata.")
+    only: tuple[str, ...] | None = key(Words(), None, "The words that produce events; all words when null.")
     audio: AudioSettings = field(default_factory=AudioSettings)
     recognize: RecognizeSettings = field(default_factory=RecognizeSettings)
     sinks: tuple[SinkSettings, ...] | None = None

@@ -71,11 +71,11 @@ class Rows(NamedTuple):
 def checked(params: Any) -> tuple[str, Rows, dict[str, Any]]:
     """Type, frames and the other keys of a ``frontend`` mapping; ConfigError with all faults where it is not right."""
     if not isinstance(params, Mapping):
-        raise ConfigError(f"frontend: got {shown(params)}; allowed is a mapping with 'type' and that type's keys")
+        raise ConfigError(f"frontend: got {shown(params)}; allowed: a mapping with 'type' and that type's keys")
     kind = params.get("type")
     if not isinstance(kind, str) or kind not in FRONTENDS:
         got = "key 'type' is missing" if "type" not in params else f"key 'type': got {shown(kind)}"
-        raise ConfigError(f"frontend: {got}; allowed is {Choice(tuple(FRONTENDS)).allowed}")
+        raise ConfigError(f"frontend: {got}; allowed: {Choice(tuple(FRONTENDS)).allowed}")
     kinds: Mapping[str, Kind] = {"sample_rate_hz": SAMPLE_RATE_HZ, **FRONTENDS[kind]}
     values = {"sample_rate_hz": 16000} | {key: value for key, value in params.items() if key != "type"}
     faults = [f"key {shown(key)} is missing" for key in kinds if key not in values]
@@ -86,7 +86,7 @@ def checked(params: Any) -> tuple[str, Rows, dict[str, Any]]:
         try:
             values[key] = kinds[key].accept(value)
         except ValueError as error:
-            faults.append(f"key {shown(key)}: {str(error) or f'got {shown(value)}'}; allowed is {kinds[key].allowed}")
+            faults.append(f"key {shown(key)}: {str(error) or f'got {shown(value)}'}; allowed: {kinds[key].allowed}")
     if not faults:
         rows = _rows(kind, values)
         faults = _contradictions(kind, rows, values)
@@ -112,7 +112,7 @@ def _contradictions(kind: str, rows: Rows, values: Mapping[str, Any]) -> list[st
     faults = []
     least, most = WINDOW_SAMPLES_MIN.get(kind, 2), WINDOW_SAMPLES_MAX
     if not least <= rows.window <= most:
-        is_wrong = f"{rows.window} samples at {rows.rate_hz} Hz; allowed is {least} to {most} samples"
+        is_wrong = f"{rows.window} samples at {rows.rate_hz} Hz; allowed: {least} to {most} samples"
         faults.append(f"key 'window_ms': {is_wrong}")
     if kind == "micro" and rows.rate_hz < MICRO_RATE_MIN_HZ:
         faults.append(f"its bank ends at 7500 Hz; {rows.rate_hz} Hz is a rate below {MICRO_RATE_MIN_HZ} Hz")

@@ -123,6 +123,4 @@ def _check(
             kinds[key].accept(value)
         except ValueError as error:
             got = str(error) or f"got {shown(value)}"
-            raise ModelError(
-                source, f"its metadata's '{prefix}{key}': {got}; allowed is {kinds[key].allowed}"
-            ) from error
+            raise ModelError(source, f"its metadata's '{prefix}{key}': {got}; allowed: {kinds[key].allowed}") from error

@@ -44,7 +44,7 @@ def choose(wanted: str | None = None) -> str:
     """
     wanted = wanted or os.environ.get("KWSD_BACKEND") or None
     if wanted is not None and wanted not in BACKENDS:
-        raise ConfigError(f"KWSD_BACKEND: {wanted!r} is not a runtime; allowed is {' or '.join(BACKENDS)}")
+        raise ConfigError(f"KWSD_BACKEND: {wanted!r} is not a runtime; allowed: {' or '.join(BACKENDS)}")
     faults = []
     for backend in (wanted,) if wanted else BACKENDS:
         problem = fault(backend)

@@ -1,4 +1,4 @@
-"""What can be set of the recogniser, and how the layers that set it are laid over each other."""
+"""The settings of the recogniser, and how their layers override each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -35,19 +35,21 @@ class RecognizeSettings:
 class CompleteRecognizeSettings(RecognizeSettings):
     """The section ``recognize`` with nothing left open; its defaults are those of kwsd."""
 
-    mode: str = key(Choice(MODES), "rearm", "The rules by which scores become words.")
+    mode: str = key(Choice(MODES), "rearm", "The rules that turn scores into words.")
     clip_stride_ms: float = key(
-        Number(1, 1000), float(CLIP_STRIDE_MIN_MS), "From one scored clip to the next.", unit="ms"
+        Number(1, 1000), float(CLIP_STRIDE_MIN_MS), "Time from one scored clip to the next.", unit="ms"
     )
-    max_clip_stride_ms: float = key(Number(1, 1000), 200.0, "How far that may widen under load.", unit="ms")
+    max_clip_stride_ms: float = key(Number(1, 1000), 200.0, "How far the stride may widen under load.", unit="ms")
     average_window_ms: int = key(Whole(0, 60_000), 500, "Scores are averaged over this time.", unit="ms")
-    suppression_ms: int = key(Whole(0, 60_000), 700, "Nothing new is heard this soon after a word.", unit="ms")
-    minimum_count: int = key(Whole(1, 1000), 3, "Averages of fewer scores do not count.", unit="scores")
+    suppression_ms: int = key(Whole(0, 60_000), 700, "After a word, no other is reported for this long.", unit="ms")
+    minimum_count: int = key(Whole(1, 1000), 3, "An average of fewer scores than this is ignored.", unit="scores")
     detection_threshold: float = key(SCORE, 0.8, "The averaged score that a word needs.")
-    speech_threshold: float = key(SCORE, 0.0, "Needed as well in running speech, in mode repeat.")
+    speech_threshold: float = key(SCORE, 0.0, "In mode repeat, also needed right after other speech; 0 turns this off.")
     on_demand: tuple[str, ...] | None = key(Words(), None, "Words that fire only while armed; none when null.")
     armed_threshold: float = key(SCORE, 0.5, "The averaged score that an armed word needs.")
-    thresholds: Mapping[str, float] = key(Thresholds(), {}, "detection_threshold for single words.")
+    thresholds: Mapping[str, float] = key(
+        Thresholds(), {}, "Thresholds of single words, instead of detection_threshold."
+    )
 
 
 KEYS = keys_of("recognize", CompleteRecognizeSettings)

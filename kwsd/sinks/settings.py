@@ -23,7 +23,9 @@ class SinkSettings:
     files: ClassVar[tuple[str, ...]] = ()
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = ()
 
-    only: tuple[str, ...] | None = key(Words(), None, "The words that go there; all when null.", kw_only=True)
+    only: tuple[str, ...] | None = key(
+        Words(), None, "The words that this sink receives; all words when null.", kw_only=True
+    )
 
     @classmethod
     def from_environment(cls) -> dict[str, Any]:

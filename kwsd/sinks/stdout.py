@@ -27,7 +27,7 @@ class StdoutSettings(SinkSettings):
 
     type: ClassVar[str] = "stdout"
 
-    format: str = key(Choice(("json", "text")), "json", "JSON lines, or a line for people.")
+    format: str = key(Choice(("json", "text")), "json", "JSON lines, or readable lines.")
 
 
 # A pipe that poll calls writable takes this much without blocking (POSIX), so the thread can always be stopped.

@@ -2,7 +2,7 @@
 
     @dataclass(frozen=True)
     class AudioSettings:
-        gain_db: float = key(Number(-60, 60), 0.0, "Gain of the samples before anything else.", unit="dB")
+        gain_db: float = key(Number(-60, 60), 0.0, "Gain, applied before everything else.", unit="dB")
 
 What a file may say, the faults of it, the table in the docs and a command-line flag's type all follow from that field.
 """
@@ -74,7 +74,7 @@ def read_section(
     if not isinstance(node.value, dict):
         section = next((each.section for each in known.values()), "")
         what = f"key {shown(section.rpartition('.')[2])}: " if section else ""
-        faults.add(node.line, f"{what}got {described(node.value)}; allowed is a mapping (key: value)")
+        faults.add(node.line, f"{what}got {described(node.value)}; allowed: a mapping (key: value)")
         return {}
     values: dict[str, Any] = {}
     for name, child in node.value.items():

@@ -42,7 +42,7 @@ class Kind:
             return self.accept(node.value)
         except ValueError as error:
             got = shown_got(self, node.value, error)
-            faults.add(node.line, f"key {shown(key)}: {got}; allowed is {self.allowed}{unit and ' ' + unit}")
+            faults.add(node.line, f"key {shown(key)}: {got}; allowed: {self.allowed}{unit and ' ' + unit}")
             return None
 
 
@@ -139,7 +139,7 @@ class Text(Kind):
     def accept(self, value: Any) -> Any:
         if not isinstance(value, str):
             quoted = isinstance(value, bool | int | float)
-            raise ValueError(f"got {shown(value)}, which is text only in quotes" if quoted else "")
+            raise ValueError(f"got {shown(value)}, which needs quotes to be text" if quoted else "")
         if not value.strip() or _CONTROL.search(value) or not re.fullmatch(self.pattern, value):
             raise ValueError
         if len(value.encode()) > self.max_bytes:
@@ -158,9 +158,9 @@ class FilePath(Text):
     def accept(self, value: Any) -> str:
         path: str = os.path.expanduser(super().accept(value))  # noqa: PTH111 - Path would tidy the rest up, too
         if path.startswith("~"):
-            raise ValueError("there is no such user, whose home folder it could be")
+            raise ValueError("there is no such user")
         if _VARIABLE.search(path):
-            raise ValueError("variables such as $HOME are not expanded; write it out, or begin it with ~")
+            raise ValueError("variables such as $HOME are not expanded; write the path out, or begin it with ~")
         if len(os.fsencode(path)) > self.max_bytes:
             raise ValueError(f"is longer than {self.max_bytes} bytes")
         return path
@@ -190,7 +190,7 @@ def reader(kind: Kind, unit: str) -> Callable[[str], Any]:
             return kind.read(text)
         except ValueError as error:
             got = shown_got(kind, text, error)
-            raise ArgumentTypeError(f"{got}; allowed is {kind.allowed}{unit and ' ' + unit}") from None
+            raise ArgumentTypeError(f"{got}; allowed: {kind.allowed}{unit and ' ' + unit}") from None
 
     return read
 
@@ -201,7 +201,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
     if near := difflib.get_close_matches(word[:64], known, 1):
         return f"the nearest is {shown(near[0])}"
-    return f"allowed is {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
+    return f"allowed: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}"
 
 
 class Words(Kind):
@@ -214,12 +214,12 @@ class Words(Kind):
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> tuple[Any, ...] | None:
         if not isinstance(node.value, tuple) or not node.value:
             got = "an empty list" if node.value == () else described(node.value)
-            faults.add(node.line, f"key {shown(key)}: got {got}; allowed is {self.allowed}")
+            faults.add(node.line, f"key {shown(key)}: got {got}; allowed: {self.allowed}")
             return None
         words = [_WORD.take(key, item, "", faults) for item in node.value]
         for word, item in zip(words, node.value, strict=True):
             if word in SPECIAL_LABELS:
-                faults.add(item.line, f"key {shown(key)}: {word} is never an event; allowed is {self.allowed}")
+                faults.add(item.line, f"key {shown(key)}: {word} is never an event; allowed: {self.allowed}")
         return tuple(words)
 
 
@@ -234,10 +234,10 @@ class Thresholds(Kind):
         if node.value is None:
             return {}
         if not isinstance(node.value, dict):
-            faults.add(node.line, f"key {shown(key)}: got {described(node.value)}; allowed is {self.allowed}")
+            faults.add(node.line, f"key {shown(key)}: got {described(node.value)}; allowed: {self.allowed}")
             return {}
         return {word: SCORE.take(word, child, "", faults) for word, child in node.value.items()}
 
 
 SCORE = Number(0, 1)
-_WORD = Text("a word of the model, in quotes where it looks like a number", max_bytes=255)
+_WORD = Text("a word of the model, in quotes if it looks like a number", max_bytes=255)

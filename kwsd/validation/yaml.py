@@ -131,7 +131,7 @@ def load_mapping(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
     faults = Faults(path)
     root = parse(read_bytes(path, faults), faults)
     if not isinstance(root.value, dict):
-        faults.fatal(root.line, f"got {described(root.value)}; allowed is a mapping (key: value)")
+        faults.fatal(root.line, f"got {described(root.value)}; allowed: a mapping (key: value)")
     faults.check()
     return plain(root), lines(root)
 
@@ -301,7 +301,7 @@ class _Composer:
                 self._faults.add(key.line, f"key {shown(key.value)}: a key is text; put it in quotes")
             elif key.value in entries:
                 first = entries[key.value].line
-                self._faults.add(key.line, f"key {shown(key.value)}: given twice; it stands on line {first} already")
+                self._faults.add(key.line, f"key {shown(key.value)}: given twice; first on line {first}")
             else:
                 entries[key.value] = Node(key.line, value.value)
         self._parser.get_event()

@@ -99,7 +99,7 @@ def test_faults_go_to_standard_error_with_78(check):
         78,
         "",
         "FILE:1: key 'modell': unknown; the nearest is 'model'\n"
-        "FILE:2: key 'log': got 3; allowed is a mapping (key: value)\n",
+        "FILE:2: key 'log': got 3; allowed: a mapping (key: value)\n",
     )
 
 
@@ -109,7 +109,7 @@ def test_words_and_stride_are_checked_against_the_model(check, model):
     assert err.splitlines() == [
         "FILE:1: key 'only': the model has no word 'stopp'; the nearest is 'stop'",
         "FILE:4: key 'gone': the model has no word 'gone'; the nearest is 'go'",
-        "FILE:3: key 'clip_stride_ms': got 30; allowed is a multiple of the model's row stride of 20 ms",
+        "FILE:3: key 'clip_stride_ms': got 30; allowed: a multiple of the model's row stride of 20 ms",
     ]
 
 

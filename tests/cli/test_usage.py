@@ -43,7 +43,7 @@ def wrong(capsys, monkeypatch):
         ("--model tiny devices", "kwsd: devices: a command comes first, as in `kwsd devices`. kwsd --help tells more."),
         ("--format jsn", "kwsd: --format: invalid choice: 'jsn' (choose from "),
         ("--format jsn", "Did you mean json?"),
-        ("--channel x", "kwsd: --channel: got 'x'; allowed is a whole number from 0 to 255."),
+        ("--channel x", "kwsd: --channel: got 'x'; allowed: a whole number from 0 to 255."),
         ("--device", "kwsd: -d/--device: expected one argument."),
         ("label", "kwsd: the following arguments are required: MODEL, FILE. kwsd label --help tells more."),
     ],

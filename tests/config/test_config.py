@@ -117,63 +117,63 @@ def test_a_device_is_a_name_or_an_index(text, device):
     [
         ("modell: a", "1: key 'modell': unknown; the nearest is 'model'"),
         ("\naudio:\n  chanel: 1", "3: key 'chanel': unknown; the nearest is 'channel'"),
-        ("channel: 1", "1: key 'channel': unknown here; it belongs under 'audio'; allowed is"),
+        ("channel: 1", "1: key 'channel': unknown here; it belongs under 'audio'; allowed:"),
         ("recognise: {}", "1: key 'recognise': unknown; the nearest is 'recognize'"),
         (
             "zzz: 1",
-            "1: key 'zzz': unknown; allowed is model, labels, frontend, only, audio, recognize, listeners, sinks, log",
+            "1: key 'zzz': unknown; allowed: model, labels, frontend, only, audio, recognize, listeners, sinks, log",
         ),
-        ("<<: {model: a}", "1: key '<<': unknown; allowed is model"),
-        ("- a", "1: got a list; allowed is a mapping (key: value)"),
-        ("audio: 3", "1: key 'audio': got 3; allowed is a mapping (key: value)"),
-        ("model: 3", "1: key 'model': got 3, which is text only in quotes; allowed is a bundled model's name"),
-        ("model: ''", "1: key 'model': got ''; allowed is a bundled model's name, or a .tflite file"),
-        ("model:", "1: key 'model': got nothing; allowed is a bundled model's name"),
-        ("audio: {channel: -1}", "1: key 'channel': got -1; allowed is a whole number from 0 to 255"),
-        ("audio: {channel: 1.0}", "1: key 'channel': got 1.0; allowed is a whole number from 0 to 255"),
-        ("audio: {channel: true}", "1: key 'channel': got true; allowed is a whole number from 0 to 255"),
+        ("<<: {model: a}", "1: key '<<': unknown; allowed: model"),
+        ("- a", "1: got a list; allowed: a mapping (key: value)"),
+        ("audio: 3", "1: key 'audio': got 3; allowed: a mapping (key: value)"),
+        ("model: 3", "1: key 'model': got 3, which needs quotes to be text; allowed: a bundled model's name"),
+        ("model: ''", "1: key 'model': got ''; allowed: a bundled model's name, a .tflite file"),
+        ("model:", "1: key 'model': got nothing; allowed: a bundled model's name"),
+        ("audio: {channel: -1}", "1: key 'channel': got -1; allowed: a whole number from 0 to 255"),
+        ("audio: {channel: 1.0}", "1: key 'channel': got 1.0; allowed: a whole number from 0 to 255"),
+        ("audio: {channel: true}", "1: key 'channel': got true; allowed: a whole number from 0 to 255"),
         (
             "audio: {device: -1}",
-            "1: key 'device': got -1, which is text only in quotes; allowed is part of a name, or",
+            "1: key 'device': got -1, which needs quotes to be text; allowed: part of a name, or",
         ),
-        ("audio: {device: 1.5}", "1: key 'device': got 1.5, which is text only in quotes"),
-        ("audio: {gain_db: .inf}", "1: key 'gain_db': got inf; allowed is a number from -60 to 60 dB"),
-        ("audio: {gain_db: .nan}", "1: key 'gain_db': got nan; allowed is a number from -60 to 60 dB"),
-        ("audio: {gain_db: false}", "1: key 'gain_db': got false; allowed is a number from -60 to 60 dB"),
-        ("audio: {stall_s: 2 s}", "1: key 'stall_s': got '2 s'; allowed is a number from 0.5 to 60 s"),
-        (f"audio: {{block_ms: {'9' * 999}}}", "1: key 'block_ms': got a number of many digits; allowed is a whole"),
+        ("audio: {device: 1.5}", "1: key 'device': got 1.5, which needs quotes to be text"),
+        ("audio: {gain_db: .inf}", "1: key 'gain_db': got inf; allowed: a number from -60 to 60 dB"),
+        ("audio: {gain_db: .nan}", "1: key 'gain_db': got nan; allowed: a number from -60 to 60 dB"),
+        ("audio: {gain_db: false}", "1: key 'gain_db': got false; allowed: a number from -60 to 60 dB"),
+        ("audio: {stall_s: 2 s}", "1: key 'stall_s': got '2 s'; allowed: a number from 0.5 to 60 s"),
+        (f"audio: {{block_ms: {'9' * 999}}}", "1: key 'block_ms': got a number of many digits; allowed: a whole"),
         (
             "recognize: {mode: Rearm}",
-            "1: key 'mode': got 'Rearm'; allowed is tensorflow, rearm, repeat, android or micro",
+            "1: key 'mode': got 'Rearm'; allowed: tensorflow, rearm, repeat, android or micro",
         ),
-        ("recognize: {mode: on}", "1: key 'mode': got 'on'; allowed is tensorflow, rearm, repeat, android or micro"),
-        ("recognize: {minimum_count: 0}", "1: key 'minimum_count': got 0; allowed is a whole number from 1 to 1000"),
+        ("recognize: {mode: on}", "1: key 'mode': got 'on'; allowed: tensorflow, rearm, repeat, android or micro"),
+        ("recognize: {minimum_count: 0}", "1: key 'minimum_count': got 0; allowed: a whole number from 1 to 1000"),
         (
             "recognize: {detection_threshold: 1.01}",
-            "1: key 'detection_threshold': got 1.01; allowed is a number from 0",
+            "1: key 'detection_threshold': got 1.01; allowed: a number from 0",
         ),
-        ("recognize: {thresholds: [go]}", "1: key 'thresholds': got a list; allowed is a mapping from words"),
-        ("recognize:\n  thresholds:\n    go: 2", "3: key 'go': got 2; allowed is a number from 0 to 1"),
+        ("recognize: {thresholds: [go]}", "1: key 'thresholds': got a list; allowed: a mapping from words"),
+        ("recognize:\n  thresholds:\n    go: 2", "3: key 'go': got 2; allowed: a number from 0 to 1"),
         (
             "recognize:\n  clip_stride_ms: 40\n  max_clip_stride_ms: 30",
-            "3: key 'max_clip_stride_ms': got 30; allowed is at least the clip_stride_ms 40",
+            "3: key 'max_clip_stride_ms': got 30; allowed: at least the clip_stride_ms 40",
         ),
-        ("only: stop", "1: key 'only': got text; allowed is a list of the model's words, such as [stop, go]"),
-        ("only: []", "1: key 'only': got an empty list; allowed is a list of the model's words"),
-        ("only:\n- go\n- 1", "3: key 'only': got 1, which is text only in quotes; allowed is a word of the model"),
-        ("only:\n- _unknown_", "2: key 'only': _unknown_ is never an event; allowed is"),
-        ("sinks: {type: stdout}", "1: key 'sinks': got a mapping; allowed is a list of sinks (- type: ...)"),
-        ("sinks: [stdout]", "1: key 'sinks': got text; allowed is a mapping with its type in it"),
-        ("sinks:\n- format: json", f"2: key 'type': required; allowed is {KINDS}"),
-        ("sinks:\n- type: fax", f"2: key 'type': got 'fax'; allowed is {KINDS}"),
+        ("only: stop", "1: key 'only': got text; allowed: a list of the model's words, such as [stop, go]"),
+        ("only: []", "1: key 'only': got an empty list; allowed: a list of the model's words"),
+        ("only:\n- go\n- 1", "3: key 'only': got 1, which needs quotes to be text; allowed: a word of the model"),
+        ("only:\n- _unknown_", "2: key 'only': _unknown_ is never an event; allowed:"),
+        ("sinks: {type: stdout}", "1: key 'sinks': got a mapping; allowed: a list of sinks (- type: ...)"),
+        ("sinks: [stdout]", "1: key 'sinks': got text; allowed: a mapping with its type in it"),
+        ("sinks:\n- format: json", f"2: key 'type': required; allowed: {KINDS}"),
+        ("sinks:\n- type: fax", f"2: key 'type': got 'fax'; allowed: {KINDS}"),
         ("sinks:\n- type: stdout\n  path: /a", "3: key 'path': unknown here; it belongs under 'sinks.socket'; "),
         ("sinks:\n- type: webhook", "2: key 'url': required; a webhook needs http://HOST[:PORT]/PATH or https://"),
-        ("log: {level: loud}", "1: key 'level': got 'loud'; allowed is debug, info, warning or error"),
-        ("log: {format: [json]}", "1: key 'format': got a list; allowed is text or json"),
+        ("log: {level: loud}", "1: key 'level': got 'loud'; allowed: debug, info, warning or error"),
+        ("log: {format: [json]}", "1: key 'format': got a list; allowed: text or json"),
         (
             "sinks:\n- {type: webhook, url: 'http://a'}\n- type: webhook\n  url: http://b\n"
             "  secret_file: /a\n  secret_env: B\n",
-            "6: key 'secret_env': given beside secret_file; allowed is one of them",
+            "6: key 'secret_env': cannot be combined with 'secret_file'",
         ),
     ],
 )
@@ -207,10 +207,8 @@ def test_all_faults_are_told_at_once_in_order_of_lines():
     ],
 )
 def test_no_file_serves_two_sinks(pair):
-    assert (
-        "is the file of line 2; allowed is one that no other sink has" in faults_of("sinks:\n- " + "\n- ".join(pair))[0]
-    )
-    assert "is the file of line 1; allowed is one that no other sink has" in faults_of(f"sinks: [{', '.join(pair)}]")[0]
+    assert "the same file as on line 2; each sink needs its own" in faults_of("sinks:\n- " + "\n- ".join(pair))[0]
+    assert "the same file as on line 1; each sink needs its own" in faults_of(f"sinks: [{', '.join(pair)}]")[0]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +246,7 @@ def test_urls_of_webhooks(url):
 def test_other_urls_are_refused_and_not_shown(url):
     (fault,) = faults_of(f'sinks:\n- {{type: webhook, url: "{url}"}}')
     assert fault.startswith("x.yaml:2: key 'url': ")
-    assert fault.endswith("allowed is http://HOST[:PORT]/PATH or https://..., without spaces")
+    assert fault.endswith("allowed: http://HOST[:PORT]/PATH or https://..., without spaces")
     assert "key" not in fault.removeprefix("x.yaml:2: key")
 
 
@@ -323,7 +321,7 @@ def test_the_length_of_a_socket_s_path_is_that_of_the_expanded_one(monkeypatch):
 def test_one_file_by_two_names_serves_no_two_sinks(monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     first, second = (f"{{type: socket, path: {path}}}" for path in ("~/k", "/home/somebody/k"))
-    assert "is the file of line 2" in faults_of(f"sinks:\n- {first}\n- {second}")[0]
+    assert "the same file as on line 2" in faults_of(f"sinks:\n- {first}\n- {second}")[0]
 
 
 def test_settings_do_not_show_what_a_url_may_keep_secret():
@@ -338,7 +336,7 @@ def test_labels_are_checked_with_the_lines_of_the_file():
     assert check_labels(settings, ("stop", "go", "on")) == [
         "x.yaml:3: key 'only': the model has no word 'goo'; the nearest is 'go'",
         "x.yaml:6: key 'onn': the model has no word 'onn'; the nearest is 'on'",
-        "x.yaml:8: key 'only': the model has no word 'zzz'; allowed is stop, go, on",
+        "x.yaml:8: key 'only': the model has no word 'zzz'; allowed: stop, go, on",
     ]
     assert check_labels(settings, ("stop", "goo", "onn", "zzz")) == []
 
@@ -362,7 +360,7 @@ def test_the_stride_is_checked_against_the_rows(clip_stride_ms, row_stride_ms, f
     faults = check_stride(settings, clip_stride_ms, row_stride_ms)
     assert bool(faults) is not fits
     if faults:
-        assert faults[0].startswith(f"x.yaml:2: key 'clip_stride_ms': got {clip_stride_ms}; allowed is ")
+        assert faults[0].startswith(f"x.yaml:2: key 'clip_stride_ms': got {clip_stride_ms}; allowed: ")
 
 
 def test_flags_are_read_as_the_table_reads_its_keys():
@@ -370,7 +368,7 @@ def test_flags_are_read_as_the_table_reads_its_keys():
     assert config.flag("audio", "device")("3") == 3
     assert config.flag("audio", "device")("USB") == "USB"
     assert config.flag("", "model")("12") == "12"
-    with pytest.raises(ArgumentTypeError, match=r"got '-1'; allowed is a whole number from 1 to 1000 scores"):
+    with pytest.raises(ArgumentTypeError, match=r"got '-1'; allowed: a whole number from 1 to 1000 scores"):
         config.flag("recognize", "minimum_count")("-1")
 
 

@@ -131,8 +131,8 @@ def test_faults_name_their_lines(tmp_path):
         "4: key 'gain': unknown",
         "5: key 'a room': got 'a room'",
         "6: key 'sinks': unknown",
-        "7: key 'model': given beside listeners",
-        "8: key 'recognize': given beside listeners",
+        "7: key 'model': cannot be combined with 'listeners'",
+        "8: key 'recognize': cannot be combined with 'listeners'",
     ]
     config_of(tmp_path, "  kitchen:\n    only: [sotp]\n  porch:\n    model: [default, tiny]\n")
     log = run("check-config", config).log

@@ -52,7 +52,7 @@ def test_a_list_is_checked_like_all_else(tmp_path):
     assert [line.removeprefix(f"{config}:").partition(";")[0] for line in log] == [
         "2: key 'model': required",
         "2: key 'modell': unknown",
-        "3: key 'model': got 3, which is text only in quotes",
+        "3: key 'model': got 3, which needs quotes to be text",
         "4: key 'only': got an empty list",
     ]
     config.write_text("model: []\n")

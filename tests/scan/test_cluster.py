@@ -149,7 +149,7 @@ def test_a_scheduler_that_does_not_answer_is_69(recording):
 def test_an_address_that_is_none_of_a_scheduler_is_one_line_and_2(address):
     done = run("scan", "a.wav", "--scheduler", address)
     assert done.process.returncode == 2
-    assert done.log == [f"kwsd: --scheduler: got {address!r}; allowed is tcp://HOST:PORT or tls://HOST:PORT"]
+    assert done.log == [f"kwsd: --scheduler: got {address!r}; allowed: tcp://HOST:PORT or tls://HOST:PORT"]
 
 
 PROGRAMS = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.DOTALL)

@@ -370,13 +370,16 @@ def test_it_is_off_until_asked_for_and_null_is_off() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("http: 8077", "key 'http': got 8077; allowed is a mapping (key: value)"),
-        ("http: {listen: 8077}", "key 'listen': got 8077; allowed is ADDRESS:PORT, with an IP address"),
+        ("http: 8077", "key 'http': got 8077; allowed: a mapping (key: value)"),
+        ("http: {listen: 8077}", "key 'listen': got 8077; allowed: ADDRESS:PORT, with an IP address"),
         ("http: {listen: '127.0.0.1:0'}", "key 'listen': there is no port 0"),
         ("http: {listen: '999.0.0.1:80'}", "key 'listen': "),
         ("http: {listen: 'tcp://127.0.0.1:80'}", "key 'listen': got"),
-        ("http: {listen: '0.0.0.0:8077'}", "key 'listen': got 0.0.0.0:8077, which other machines reach; that needs a"),
-        ("http: {listen: '[::]:8077'}", "key 'listen': got [::]:8077, which other machines reach"),
+        (
+            "http: {listen: '0.0.0.0:8077'}",
+            "key 'listen': got 0.0.0.0:8077, which other machines can reach; this requires token_file",
+        ),
+        ("http: {listen: '[::]:8077'}", "key 'listen': got [::]:8077, which other machines can reach"),
         ("http: {pages: true}", "key 'pages': unknown; the nearest is 'page'"),
     ],
 )

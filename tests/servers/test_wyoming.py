@@ -363,7 +363,7 @@ def test_the_page_s_service_file_announces_the_default_port() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("wyoming: {listen: '127.0.0.1:10400'}", "key 'listen': got '127.0.0.1:10400'; allowed is tcp://ADDRESS:PORT"),
+        ("wyoming: {listen: '127.0.0.1:10400'}", "key 'listen': got '127.0.0.1:10400'; allowed: tcp://ADDRESS:PORT"),
         ("wyoming: {uri: 'tcp://127.0.0.1:1'}", "key 'uri': unknown"),
     ],
 )

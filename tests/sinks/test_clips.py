@@ -265,7 +265,7 @@ def test_a_folder_that_cannot_be_used_is_refused_when_it_is_checked_and_at_the_s
         f"x.yaml:3: key 'folder': '{tmp_path}/file' exists and is not a folder",
         f"x.yaml:5: key 'folder': there is no folder '{tmp_path}/none' to make 'clips' in",
         f"x.yaml:7: key 'folder': '{tmp_path}/link' exists and is not a folder",
-        "x.yaml:10: key 'before_ms': together with after_ms it is less than 100 ms",
+        "x.yaml:10: key 'before_ms': less than 100 ms together with after_ms",
     ]
     for sink in settings.sinks:
         with pytest.raises(ConfigError, match="sinks: clips: "):
@@ -273,7 +273,7 @@ def test_a_folder_that_cannot_be_used_is_refused_when_it_is_checked_and_at_the_s
 
 
 def test_two_sinks_do_not_share_a_folder(tmp_path):
-    with pytest.raises(ConfigError, match="is the file of line 2"):
+    with pytest.raises(ConfigError, match="the same file as on line 2"):
         config.read(
             f"sinks:\n- {{type: clips, folder: {tmp_path}}}\n- {{type: clips, folder: {tmp_path}/}}".encode(), "x"
         )

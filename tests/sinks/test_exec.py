@@ -220,12 +220,12 @@ def refused(text: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("commands", "fault"),
     [
-        ("", "key 'commands': got nothing; allowed is a mapping"),
-        ("{}", "key 'commands': got an empty mapping; allowed is a mapping"),
-        ("[a]", "key 'commands': got a list; allowed is a mapping"),
-        ("{stop: playerctl pause}", "key 'stop': got text; allowed is a list of a program and its arguments"),
-        ("{stop: []}", "key 'stop': got an empty list; allowed is a list of a program and its arguments"),
-        ("{stop: [sleep, 5]}", "key 'stop': got 5; allowed is text without a NUL, in quotes"),
+        ("", "key 'commands': got nothing; allowed: a mapping"),
+        ("{}", "key 'commands': got an empty mapping; allowed: a mapping"),
+        ("[a]", "key 'commands': got a list; allowed: a mapping"),
+        ("{stop: playerctl pause}", "key 'stop': got text; allowed: a list of a program and its arguments"),
+        ("{stop: []}", "key 'stop': got an empty list; allowed: a list of a program and its arguments"),
+        ("{stop: [sleep, 5]}", "key 'stop': got 5; allowed: text without a NUL, in quotes"),
     ],
 )
 def test_wrong_commands_are_refused(commands, fault):

@@ -413,15 +413,18 @@ def test_a_host_s_name_becomes_a_level_of_a_topic(host: str, node: str) -> None:
     ("text", "fault"),
     [
         ("{type: mqtt}", "key 'host': required; a mqtt needs a host name or an address"),
-        ("{type: mqtt, host: 'mqtt://u:s3cret@h'}", "key 'host': this one is not allowed; allowed is a host name"),
-        ("{type: mqtt, host: h, node: a/b}", "key 'node': got 'a/b'; allowed is a name of at most 64"),
-        ("{type: mqtt, host: h, tls: 1}", "key 'tls': got 1; allowed is true"),
+        ("{type: mqtt, host: 'mqtt://u:s3cret@h'}", "key 'host': this one is not allowed; allowed: a host name"),
+        ("{type: mqtt, host: h, node: a/b}", "key 'node': got 'a/b'; allowed: a name of at most 64"),
+        ("{type: mqtt, host: h, tls: 1}", "key 'tls': got 1; allowed: true"),
         ("{type: mqtt, host: h, tls: {cafile: x}}", "key 'cafile': unknown; the nearest is 'ca_file'"),
-        ("{type: mqtt, host: h, tls: {key_file: x}}", "key 'key_file': given without cert_file"),
+        ("{type: mqtt, host: h, tls: {key_file: x}}", "key 'key_file': requires cert_file"),
         ("{type: mqtt, host: h, password: s3cret}", "key 'password': unknown; the nearest is 'password_"),
-        ("{type: mqtt, host: h, password_file: a, password_env: B}", "key 'password_env': given beside password_file"),
-        ("{type: mqtt, host: h, discovery_prefix: '#'}", "key 'discovery_prefix': got '#'; allowed is a topic"),
-        ("{type: mqtt, host: h, discovery: yes}", "key 'discovery': got 'yes'; allowed is true or false"),
+        (
+            "{type: mqtt, host: h, password_file: a, password_env: B}",
+            "key 'password_env': cannot be combined with 'password_file'",
+        ),
+        ("{type: mqtt, host: h, discovery_prefix: '#'}", "key 'discovery_prefix': got '#'; allowed: a topic"),
+        ("{type: mqtt, host: h, discovery: yes}", "key 'discovery': got 'yes'; allowed: true or false"),
     ],
 )
 def test_faults_of_the_keys(text: str, fault: str) -> None:

@@ -117,8 +117,8 @@ def test_aliases_that_nest_what_they_name_are_refused_before_anything_is_built()
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("a: 1\nb: 2\na: 3", "x.yaml:3: key 'a': given twice; it stands on line 1 already"),
-        ("a: 1\n'a': 3", "x.yaml:2: key 'a': given twice; it stands on line 1 already"),
+        ("a: 1\nb: 2\na: 3", "x.yaml:3: key 'a': given twice; first on line 1"),
+        ("a: 1\n'a': 3", "x.yaml:2: key 'a': given twice; first on line 1"),
         ("a:\n  b: 1\n\tc: 1", "x.yaml:3: a tab is not allowed here; indent and separate with spaces"),
         ("a:\t1", "x.yaml:1: a tab is not allowed here; indent and separate with spaces"),
         ("a: 1\n---\nb: 1", "x.yaml:2: a second document begins here; one file holds one"),
@@ -186,7 +186,7 @@ def test_load_mapping_wants_a_mapping_and_shows_no_text(tmp_path, text, got):
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_mapping(str(file))
-    assert str(caught.value) == f"{file}:1: got {got}; allowed is a mapping (key: value)"
+    assert str(caught.value) == f"{file}:1: got {got}; allowed: a mapping (key: value)"
 
 
 def test_what_cannot_be_read_is_a_fault_of_line_1(tmp_path):

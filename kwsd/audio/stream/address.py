@@ -58,7 +58,9 @@ class SourcePlace(FilePath):
     """Where sound comes from in place of a microphone: an address, a file, or ``-``. No fault shows an address."""
 
     def __init__(self) -> None:
-        super().__init__("an address that ffmpeg reads, such as rtsp://HOST/PATH, a sound file, or -", secret=True)
+        super().__init__(
+            "a sound file, - for standard input, or an address that ffmpeg reads, such as rtsp://HOST/PATH", secret=True
+        )
 
     def accept(self, value: Any) -> Any:
         if isinstance(value, str) and "://" in value:

@@ -1,4 +1,4 @@
-"""What can be set of the HTTP server."""
+"""The settings of the HTTP server."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,18 +17,22 @@ class HttpSettings(ServerSettings):
 
     type: ClassVar[str] = "http"
 
-    listen: Address = key(Listen(), DEFAULT, "Where it answers; beyond this machine only with a token.")
-    page: bool = key(Boolean(), True, "Whether there is the live page, which may pause kwsd and arm words.")
-    metrics: bool = key(Boolean(), True, "Whether there is `/metrics` for Prometheus.")
+    listen: Address = key(
+        Listen(), DEFAULT, "Address to listen on; if other machines can reach it, token_file is required."
+    )
+    page: bool = key(Boolean(), True, "Whether to serve the live page, which can also pause kwsd and arm words.")
+    metrics: bool = key(Boolean(), True, "Whether to serve `/metrics` for Prometheus.")
     token_file: str | None = key(
-        FilePath("a file's path", secret=True), None, "Holds what whoever asks has to know; at least 16 characters."
+        FilePath("a file path", secret=True),
+        None,
+        "File with the token that clients must send, at least 16 characters.",
     )
 
     @classmethod
     def faults(cls, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         listen = values.get("listen") or DEFAULT
         if not listen.is_loopback and values.get("token_file") is None:
-            yield "listen", f"got {listen}, which other machines reach; that needs a token_file"
+            yield "listen", f"got {listen}, which other machines can reach; this requires token_file"
 
     def check(self) -> Iterable[tuple[str, str]]:
         from kwsd.errors import ConfigError

@@ -1,4 +1,4 @@
-"""What can be set of the Wyoming server."""
+"""The settings of the Wyoming server."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,4 +15,4 @@ class WyomingSettings(ServerSettings):
 
     type: ClassVar[str] = "wyoming"
 
-    listen: Address = key(Listen("tcp://"), DEFAULT, "Where it answers; the protocol has neither password nor TLS.")
+    listen: Address = key(Listen("tcp://"), DEFAULT, "Address to listen on; the protocol has no password and no TLS.")

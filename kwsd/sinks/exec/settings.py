@@ -1,4 +1,4 @@
-"""What can be set of commands."""
+"""The settings of commands."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _WORD = Text("a word of the model, or '*'", max_bytes=255)
 
 
 class _Argument(Kind):
-    allowed = "text without a NUL, in quotes where it looks like a number"
+    allowed = "text without a NUL, in quotes if it looks like a number"
 
     def accept(self, value: Any) -> str:
         if not isinstance(value, str) or "\0" in value:
@@ -30,7 +30,7 @@ class Commands(Kind):
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Mapping[str, tuple[str, ...]]:
         if not isinstance(node.value, dict) or not node.value:
             got = "an empty mapping" if node.value == {} else described(node.value)
-            faults.add(node.line, f"key {shown(key)}: got {got}; allowed is {self.allowed}")
+            faults.add(node.line, f"key {shown(key)}: got {got}; allowed: {self.allowed}")
             return {}
         return {word: self._command(word, child, faults) for word, child in node.value.items()}
 
@@ -41,7 +41,7 @@ class Commands(Kind):
         if not isinstance(node.value, tuple) or not node.value:
             got = "an empty list" if node.value == () else described(node.value)
             allowed = "a list of a program and its arguments, such as [/usr/bin/playerctl, pause]"
-            faults.add(node.line, f"key {shown(word)}: got {got}; allowed is {allowed}")
+            faults.add(node.line, f"key {shown(word)}: got {got}; allowed: {allowed}")
             return ()
         return tuple(_Argument().take(word, item, "", faults) for item in node.value)
 
@@ -53,10 +53,10 @@ class ExecSettings(SinkSettings):
     type: ClassVar[str] = "exec"
 
     commands: Mapping[str, tuple[str, ...]] = key(
-        Commands(), REQUIRED, "What is run, without a shell, when a word is heard; `*` is every word not named."
+        Commands(), REQUIRED, "The program to run for each word, without a shell; `*` is every word not listed."
     )
     timeout_s: float = key(
-        Number(0.1, 3600), 10.0, "A command that takes longer is ended, with what it started.", unit="s"
+        Number(0.1, 3600), 10.0, "A command that takes longer is terminated with its child processes.", unit="s"
     )
     at_once: int = key(Whole(1, 16), 1, "How many commands may run at the same time.", unit="commands")
 

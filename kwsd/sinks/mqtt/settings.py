@@ -1,4 +1,4 @@
-"""What can be set of a sink that talks to an MQTT broker."""
+"""The settings of a sink that publishes to an MQTT broker."""
 
 import os
 import re
@@ -15,8 +15,8 @@ from kwsd.validation.yaml import Faults, Node
 PORT, TLS_PORT = 1883, 8883
 NODE_MAX = 64
 
-_VARIABLE = Text("a variable's name", "[A-Za-z_][A-Za-z0-9_]*", secret=True)
-_NODE = Text(f"a name of at most {NODE_MAX} of A-Z a-z 0-9 _ -", f"[A-Za-z0-9_-]{{1,{NODE_MAX}}}")
+_VARIABLE = Text("a variable name", "[A-Za-z_][A-Za-z0-9_]*", secret=True)
+_NODE = Text(f"a name of at most {NODE_MAX} characters out of A-Z a-z 0-9 _ -", f"[A-Za-z0-9_-]{{1,{NODE_MAX}}}")
 _LEVELS = r"[^#+/\s\x00][^#+\s\x00]*"
 
 
@@ -24,9 +24,11 @@ _LEVELS = r"[^#+/\s\x00][^#+\s\x00]*"
 class TlsFiles:
     """The keys of ``tls``."""
 
-    ca_file: str | None = key(FilePath("a file's path"), None, "Authorities that may sign the broker's certificate.")
-    cert_file: str | None = key(FilePath("a file's path"), None, "kwsd's own certificate.")
-    key_file: str | None = key(FilePath("a file's path"), None, "Its key.")
+    ca_file: str | None = key(
+        FilePath("a file path"), None, "Certificate authorities that may sign the broker's certificate."
+    )
+    cert_file: str | None = key(FilePath("a file path"), None, "kwsd's client certificate.")
+    key_file: str | None = key(FilePath("a file path"), None, "The certificate's private key.")
 
 
 class Tls(Kind):
@@ -43,7 +45,7 @@ class Tls(Kind):
             return {} if wanted else None
         files = read_section(keys_of(f"sinks.mqtt.{key}", TlsFiles), node, faults)
         if files.get("key_file") and not files.get("cert_file"):
-            faults.add(node.value["key_file"].line, "key 'key_file': given without cert_file, which it belongs to")
+            faults.add(node.value["key_file"].line, "key 'key_file': requires cert_file")
         return files
 
 
@@ -54,17 +56,19 @@ class MqttSettings(SinkSettings):
     type: ClassVar[str] = "mqtt"
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("password_file", "password_env"),)
 
-    host: str = key(Text("a host name or an address", r"[^\s/@]+", 253, secret=True), REQUIRED, "The broker.")
-    port: int | None = key(Whole(1, 65_535), None, f"Its port; {PORT} when null, {TLS_PORT} with tls.")
-    node: str | None = key(_NODE, None, "Names this kwsd in topics; the host name when null.")
-    tls: Mapping[str, str] | None = key(Tls(), None, "TLS, with the system's authorities or those of ca_file.")
-    username: str | None = key(Text("a user's name"), None, "As the broker knows kwsd.")
-    password_file: str | None = key(FilePath("a file's path", secret=True), None, "Holds the password.")
-    password_env: str | None = key(_VARIABLE, None, "The same, in the environment.")
-    control: bool = key(Boolean(), True, "Whether `kwsd/NODE/set` pauses, resumes, arms and disarms.")
-    discovery: bool = key(Boolean(), True, "Whether Home Assistant is told what there is.")
-    discovery_prefix: str = key(Text("a topic", _LEVELS), "homeassistant", "Where Home Assistant looks for it.")
-    max_age_s: float = key(Number(0.1, 604_800), 10.0, "An event older than this is given up.", unit="s")
+    host: str = key(Text("a host name or an address", r"[^\s/@]+", 253, secret=True), REQUIRED, "The broker's host.")
+    port: int | None = key(Whole(1, 65_535), None, f"The broker's port; when null {PORT}, or {TLS_PORT} with tls.")
+    node: str | None = key(_NODE, None, "The name of this kwsd in topics; the host name when null.")
+    tls: Mapping[str, str] | None = key(
+        Tls(), None, "Whether to use TLS; certificate authorities are the system's, or ca_file."
+    )
+    username: str | None = key(Text("a user name"), None, "User name for the broker.")
+    password_file: str | None = key(FilePath("a file path", secret=True), None, "File with the password.")
+    password_env: str | None = key(_VARIABLE, None, "Environment variable with the password.")
+    control: bool = key(Boolean(), True, "Whether messages to `kwsd/NODE/set` may pause kwsd and arm words.")
+    discovery: bool = key(Boolean(), True, "Whether to announce kwsd's entities to Home Assistant.")
+    discovery_prefix: str = key(Text("a topic", _LEVELS), "homeassistant", "Topic prefix of these announcements.")
+    max_age_s: float = key(Number(0.1, 604_800), 10.0, "Events older than this are dropped.", unit="s")
 
     @property
     def port_in_force(self) -> int:

@@ -1,4 +1,4 @@
-"""What can be set of a socket."""
+"""The settings of a socket."""
 
 import os
 from collections.abc import Iterable
@@ -25,10 +25,10 @@ class SocketSettings(SinkSettings):
     type: ClassVar[str] = "socket"
     files: ClassVar[tuple[str, ...]] = ("path",)
 
-    path: str = key(_SOCKET_PATH, REQUIRED, "The socket's file.")
-    group: str | None = key(Text("a group's name"), None, "Its members may connect; only the owner when null.")
-    control: bool = key(Boolean(), True, "Whether its clients may pause kwsd and arm words.")
-    max_clients: int = key(Whole(1, 4096), 256, "Further connections are refused.", unit="clients")
+    path: str = key(_SOCKET_PATH, REQUIRED, "Path of the socket.")
+    group: str | None = key(Text("a group name"), None, "Members of this group may connect; only the owner when null.")
+    control: bool = key(Boolean(), True, "Whether clients may pause kwsd and arm words.")
+    max_clients: int = key(Whole(1, 4096), 256, "Connections beyond this number are refused.", unit="clients")
 
     @classmethod
     def from_environment(cls) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What can be set of a webhook."""
+"""The settings of a webhook."""
 
 import os
 from collections.abc import Iterable
@@ -36,12 +36,16 @@ class WebhookSettings(SinkSettings):
     files: ClassVar[tuple[str, ...]] = ("spool",)
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("secret_file", "secret_env"),)
 
-    url: Url = key(WebUrl(), REQUIRED, "Where events are posted; only its scheme, host and port are ever shown.")
-    secret_file: str | None = key(FilePath("a file's path", secret=True), None, "Holds the secret that signs.")
-    secret_env: str | None = key(Text("a variable's name", _NAME, secret=True), None, "The same, in the environment.")
-    timeout_s: float = key(Number(0.1, 60), 3.0, "How long one attempt may take.", unit="s")
-    max_age_s: float = key(Number(0.1, 604_800), 10.0, "An event older than this is given up.", unit="s")
-    spool: str | None = key(FilePath("a file's path"), None, "Keeps events through a restart, for this webhook alone.")
+    url: Url = key(WebUrl(), REQUIRED, "Where events are posted; only scheme, host and port are ever shown.")
+    secret_file: str | None = key(FilePath("a file path", secret=True), None, "File with the signing secret.")
+    secret_env: str | None = key(
+        Text("a variable name", _NAME, secret=True), None, "Environment variable with the signing secret."
+    )
+    timeout_s: float = key(Number(0.1, 60), 3.0, "Time limit for each attempt.", unit="s")
+    max_age_s: float = key(Number(0.1, 604_800), 10.0, "Events older than this are dropped.", unit="s")
+    spool: str | None = key(
+        FilePath("a file path"), None, "File that keeps undelivered events across restarts, for this webhook alone."
+    )
 
     def check(self) -> Iterable[tuple[str, str]]:
         from kwsd.errors import ConfigError
