@@ -62,11 +62,13 @@ ANY_OPTION = set().union(
 def unknown_options(span: str) -> set[str]:
     """The options of a piece of code in a sentence that do not exist where it names their command, or anywhere."""
     program, _, rest = span.partition(" ")
-    commands = OPTIONS.get(program, {})
-    command = rest.partition(" ")[0]
-    if program == "kwsd" and (not command or command.startswith("-")):
-        command = "run"
-    return long_options(span) - commands.get(command, ANY_OPTION)
+    if program in OPTIONS:
+        command = rest.partition(" ")[0]
+        if program == "kwsd" and (not command or command.startswith("-")):
+            command = "run"
+        return long_options(span) - OPTIONS[program].get(command, ANY_OPTION)
+    ours = program.startswith(("--", "tools/", "models/")) or program in {*OPTIONS["kwsd"], *OPTIONS["kwsd-train"]}
+    return long_options(span) - ANY_OPTION if ours else set()
 
 
 def unknown_command(span: str) -> bool:
