@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Does something when kwsd hears "go", and ends it when it hears "stop".
 
-Needs nothing but the standard library. Start it before or after kwsd:
+Needs only the standard library. Start it before or after kwsd:
 
     kwsd --socket /tmp/kwsd.sock
     python3 examples/on_stop_go.py /tmp/kwsd.sock
 
-Where the kwsd package is installed, `for message in kwsd.watch(PATH)` takes the place of `messages`.
+If the kwsd package is installed, use `for message in kwsd.watch(PATH)` instead of `messages`.
 """
 
 import json
@@ -16,7 +16,7 @@ import time
 
 
 def messages(path):
-    """What kwsd says, one dict a line; waits for it, and connects again when it restarts."""
+    """The messages of kwsd, one dict per line; waits for kwsd, and reconnects when it restarts."""
     told = None
     while True:
         try:
@@ -27,7 +27,7 @@ def messages(path):
                 for line in connection.makefile("rb"):
                     yield json.loads(line)
         except OSError as error:
-            if str(error) != told:  # once for each reason, however long it lasts
+            if str(error) != told:  # each reason once, however long it lasts
                 told = str(error)
                 print(f"no kwsd at {path} yet: {told}", file=sys.stderr)
         time.sleep(0.5)
@@ -45,7 +45,7 @@ def main(path):
                 print("stopped", flush=True)  # and here
             case "status", _:
                 print(f"kwsd is {message['state']}: {message['reason']}", file=sys.stderr)
-            case "error", _:  # for one, when the model knows no "go"
+            case "error", _:  # for example, if the model does not have the word "go"
                 sys.exit(f"kwsd says: {message['message']}")
 
 

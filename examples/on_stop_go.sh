@@ -4,7 +4,7 @@
 #     kwsd --socket /tmp/kwsd.sock
 #     sh examples/on_stop_go.sh /tmp/kwsd.sock
 #
-# kwsd watch runs this very script once for each word, one at a time, with KWSD_LABEL, KWSD_SCORE and KWSD_ID in its
+# kwsd watch runs this same script once for each word, one at a time, with KWSD_LABEL, KWSD_SCORE and KWSD_ID in its
 # environment and the event as JSON on its standard input.
 
 case "${KWSD_LABEL-}" in

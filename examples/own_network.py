@@ -1,4 +1,4 @@
-"""A network of one's own for kwsd-train.
+"""A custom network for kwsd-train.
 
     kwsd-train train --model_architecture examples/own_network.py:two_convolutions ...
 

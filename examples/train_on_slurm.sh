@@ -4,12 +4,12 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=8
 #SBATCH --signal=TERM@120
-# One model, trained by several nodes of a Slurm cluster, one process on each:
+# Trains one model on several nodes of a Slurm cluster, with one process on each:
 #
 #   sbatch --nodes=4 examples/train_on_slurm.sh --train_dir /shared/words --batch_size 400 ...
 #
-# What follows are flags of `kwsd-train train`. Data and --train_dir have to lie where all nodes see them. Two minutes
-# before its time is over (and at scancel) the run saves a checkpoint; --start_checkpoint latest goes on with it.
+# The arguments are flags of `kwsd-train train`. All nodes must be able to read the data and --train_dir. Two minutes before
+# its time limit (and at scancel) the run saves a checkpoint; --start_checkpoint latest continues from it.
 set -eu
 PORT=${PORT:-4000} # the first process listens there, the second at PORT + 1, ...
 HOSTS=$(scontrol show hostnames "$SLURM_JOB_NODELIST")

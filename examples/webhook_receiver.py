@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Receives kwsd's webhooks: checks who sent them, drops what came twice, prints the words.
+"""Receives kwsd's webhooks: verifies their signatures, discards duplicates, prints the words.
 
     KWSD_HOOK_SECRET=whsec_... python3 webhook_receiver.py --port 8080
 
-Needs nothing but Python 3. The signature is that of the Standard Webhooks specification, so any of its libraries does
-the same. Put it behind a reverse proxy with TLS when the events cross a network that is not yours.
+Needs only Python 3. The signature follows the Standard Webhooks specification, so any of its libraries can verify it too.
+Put a reverse proxy with TLS in front of it if the events cross a network that you do not trust.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOLERANCE_S = 300
-"""How far a request's time may be from ours: an old one may be a recording that somebody plays back."""
+"""Largest difference between a request's time and ours: an older request may be replayed by an attacker."""
 
 BODY_MAX_BYTES = 65536
 IDS_KEPT = 10_000
@@ -36,26 +36,26 @@ def key_of(secret):
 
 
 def is_genuine(key, headers, body, now):
-    """Whether one of the request's signatures is ours, and recent."""
+    """Whether one of the request's signatures is valid, and recent."""
     event_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
     if not (timestamp.isascii() and timestamp.isdigit()) or abs(now - int(timestamp[:15])) > TOLERANCE_S:
         return False
     digest = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     wanted = b"v1," + base64.b64encode(digest)
-    # There may be several, while a secret is being changed. compare_digest takes the same time however much fits.
+    # There may be several while a secret is being changed. compare_digest takes the same time whatever matches.
     given = headers.get("webhook-signature", "").encode("latin-1", "replace").split()
     return any([hmac.compare_digest(wanted, signature) for signature in given])
 
 
 class SeenIds:
-    """Remembers the newest ids. kwsd delivers at least once: an answer that got lost makes it send again."""
+    """The most recent ids. kwsd delivers at least once: if an answer is lost, it sends the event again."""
 
     def __init__(self):
         self._ids = OrderedDict()
 
     def add(self, event_id):
-        """Whether it is new."""
+        """Whether this id is new."""
         if event_id in self._ids:
             return False
         self._ids[event_id] = True
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(204)
 
     def heard(self, event):
-        """What to do with a word; replace it by your own. kwsd waits for the answer, so be quick."""
+        """Handles a word; put your own action here. kwsd waits for the answer, so be quick."""
         print(event["label"], f"{event['score']:.2f}", event["time"], flush=True)
 
     def answer(self, status):
@@ -107,7 +107,7 @@ def main():
     except binascii.Error:
         key = b""
     if not key:
-        sys.exit("webhook_receiver: KWSD_HOOK_SECRET: is not set, or no base64 after whsec_. Set kwsd's own secret.")
+        sys.exit("webhook_receiver: KWSD_HOOK_SECRET: not set, or not base64 after whsec_. Set it to the secret of kwsd's webhook.")
     try:
         server = ThreadingHTTPServer((options.host, options.port), Handler)
     except OSError as error:
