@@ -3,8 +3,8 @@
 
     KWSD_HOOK_SECRET=whsec_... python3 webhook_receiver.py --port 8080
 
-Needs only Python 3. The signature follows the Standard Webhooks specification, so any of its libraries can verify it too.
-Put a reverse proxy with TLS in front of it if the events cross a network that you do not trust.
+Needs only Python 3. The signature follows the Standard Webhooks specification, so any of its libraries can verify it
+too. Put a reverse proxy with TLS in front of it if the events cross a network that you do not trust.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def main():
     except binascii.Error:
         key = b""
     if not key:
-        sys.exit("webhook_receiver: KWSD_HOOK_SECRET: not set, or not base64 after whsec_. Set it to the secret of kwsd's webhook.")
+        sys.exit("webhook_receiver: KWSD_HOOK_SECRET: not set, or not base64 after whsec_. Set kwsd's own secret.")
     try:
         server = ThreadingHTTPServer((options.host, options.port), Handler)
     except OSError as error:
