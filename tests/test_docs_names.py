@@ -1,5 +1,7 @@
-"""What the pages name exists: files, sections, commands, options, keys, make targets, environment variables."""
+"""What the pages name exists: files, sections, commands, options, keys, messages, make targets, variables."""
 
+import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +124,57 @@ def test_each_environment_variable_is_somewhere_in_the_code():
     code = "".join(path.read_text() for part in ("kwsd", "tools", "tests") for path in ROOT.glob(f"{part}/**/*.py"))
     named = {name for page in PAGES for name in re.findall(r"KWSD_[A-Z_]+", page.read_text())}
     assert named and named <= set(re.findall(r"KWSD_[A-Z_]+", code))
+
+
+QUOTED = {
+    "docs/commands-and-clips.md": ["recordings are kept in"],
+    "docs/events.md": ["no samples for"],
+    "docs/microphones.md": ["rates: "],
+    "docs/own-words.md": [
+        "again, please: ",
+        "too quiet (",
+        " dBFS): speak up, or raise the microphone's gain",
+        ": expect mistakes",
+        " takes heard, each by what the others taught; threshold ",
+        " an hour of running speech (",
+        "written: ",
+    ],
+    "docs/socket.md": [" places are taken"],
+    "docs/training.md": [
+        "no clip to train on: its speakers (",
+        " training clips are all by one speaker, ",
+        "Two takes of each of ten people are worth more than twenty of one.",
+        " are longer than a clip of ",
+        ", and only their beginning is used",
+        "Training from step: ",
+        'Saving to "',
+    ],
+    "docs/tuning.md": [
+        "wanted: at most ",
+        "an hour as found",
+        "fires too often even at 0.95. At 1 it never fires: leave it out of `only`, or allow more.",
+        "By chance it may come to more than ",
+        " hours without a false alarm, or longer with some.",
+    ],
+}
+"""What the pages show of kwsd's output: the parts that are always the same."""
+
+
+@functools.cache
+def texts_of_the_code() -> str:
+    """All strings of the code, pieces of one string put together."""
+    paths = (path for part in ("kwsd", "tools/kwsd_train") for path in ROOT.glob(f"{part}/**/*.py"))
+    nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    return "\0".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+@pytest.mark.parametrize("name", QUOTED)
+def test_each_message_that_a_page_quotes_is_one_of_the_code(name):
+    shown = (ROOT / name).read_text()
+    assert [text for text in QUOTED[name] if text not in shown] == [], "no longer on the page"
+    assert [text for text in QUOTED[name] if text not in texts_of_the_code()] == [], (
+        "not in the code any more: correct the page"
+    )
 
 
 def test_each_test_exists():
