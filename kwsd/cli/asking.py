@@ -1,4 +1,4 @@
-"""What the commands that talk to a running kwsd have in common."""
+"""What commands that talk to a running kwsd share."""
 
 import argparse
 import re
@@ -13,13 +13,19 @@ def add_socket_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--socket",
         metavar="PATH",
-        help="the socket of that kwsd (default: $RUNTIME_DIRECTORY/kwsd.sock, /run/kwsd/kwsd.sock, "
-        "$XDG_RUNTIME_DIR/kwsd/kwsd.sock, the first that answers)",
+        help="socket of the running kwsd (default: the first that answers of $RUNTIME_DIRECTORY/kwsd.sock, "
+        "/run/kwsd/kwsd.sock and $XDG_RUNTIME_DIR/kwsd/kwsd.sock)",
     )
 
 
-def add_for_argument(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help=f"{what}: 90 (seconds), 30m, 2h, 1d")
+def add_for_argument(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--for",
+        dest="for_s",
+        type=seconds,
+        metavar="TIME",
+        help=f"duration from 1 s to 7 days, such as 90 (seconds), 30m, 2h or 1d (default: {default})",
+    )
 
 
 def seconds(text: str) -> float:
@@ -31,7 +37,7 @@ def seconds(text: str) -> float:
 
 
 def request(args: argparse.Namespace, verb: str, **wishes: object) -> int:
-    """Has a running kwsd do something; the exit code."""
+    """Sends a request to a running kwsd; returns the exit code."""
     given: Message = {name: value for name, value in wishes.items() if value is not None}
     ask(args.socket, {verb: given})
     return 0

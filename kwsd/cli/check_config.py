@@ -1,4 +1,4 @@
-"""``kwsd check-config``: is this file right, and what would hold with it?"""
+"""``kwsd check-config``: checks a configuration file and prints the effective settings."""
 
 import argparse
 import sys
@@ -14,15 +14,15 @@ from kwsd.sinks.settings import SinkSettings
 from kwsd.sinks.webhook.url import Url
 from kwsd.validation.yaml import Path
 
-HELP = "Checks a configuration and prints the settings in force, or every fault of it as FILE:LINE: what is wrong."
+HELP = "Checks a configuration file. Prints the effective settings, or each error as FILE:LINE: what is wrong."
 EXAMPLE = "kwsd check-config /etc/kwsd/kwsd.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="YAML file, as for kwsd --config")
+    parser.add_argument("file", metavar="FILE", help="configuration file (YAML)")
     parser.description = (
-        f"{HELP}\n\nThe model is loaded, so that its words and its row stride are checked too. Times are in ms or s, as"
-        "\nthe end of each key says, gains in dB. Code 0, or 78 with faults, which go to standard error."
+        f"{HELP}\n\nThe model is loaded, so that words and strides are checked too. Times are in ms or s and gains in"
+        "\ndB, as the keys' names say. Exit code 0, or 78 if there are errors, which go to standard error."
     )
 
 

@@ -1,10 +1,10 @@
-"""``kwsd completion``: what a shell needs to complete kwsd's command lines, made from the commands themselves."""
+"""``kwsd completion``: completion scripts for shells, generated from the commands' own options."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-HELP = "Prints what a shell needs to complete kwsd's command lines."
+HELP = "Prints a shell's completion script for kwsd."
 EXAMPLE = "kwsd completion bash > ~/.local/share/bash-completion/completions/kwsd"
 
 _MODELS = ("-m", "--model")

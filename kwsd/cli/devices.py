@@ -1,10 +1,10 @@
-"""``kwsd devices``: what one can listen to."""
+"""``kwsd devices``: the devices that kwsd can listen to."""
 
 import argparse
 
 HELP = (
-    "Lists the input devices, the default one marked with *, the sound server's sources behind them, and the rates in\n"
-    "Hz at which each opens. Any of these names, or part of one, is what --device takes."
+    "Lists the input devices and their sample rates in Hz. The default device is marked with *. The sound server's\n"
+    "sources are listed too; --device takes any of these names, or part of one."
 )
 EXAMPLE = "kwsd devices --json"
 
@@ -12,7 +12,7 @@ LIMIT_S = 10.0  # a card takes its time for each rate
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON list of devices; rates in Hz")
+    parser.add_argument("--json", action="store_true", help="print one JSON list of devices; rates in Hz")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``kwsd doctor``: what is wrong with this machine, and how to mend it."""
+"""``kwsd doctor``: what is wrong on this machine, and how to fix it."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from kwsd.audio.diagnosis import Finding
     from kwsd.config import Settings
 
-HELP = "Checks everything that hearing needs: model, runtime, audio, two seconds of signal (in dBFS), the socket."
+HELP = "Checks what kwsd needs, and says how to fix it. Covers model, runtime, audio, signal (in dBFS) and socket."
 EXAMPLE = "kwsd doctor --device usb"
 
 

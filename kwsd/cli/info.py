@@ -1,4 +1,4 @@
-"""``kwsd info``: the bundled models, or all about one."""
+"""``kwsd info``: lists the bundled models, or describes one model."""
 
 import argparse
 import dataclasses
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kwsd.model import Model
 
-HELP = "Lists the bundled models with their words, or tells all about one model. Times are in microseconds."
+HELP = "Lists the bundled models and their words, or describes one. Times are in microseconds."
 EXAMPLE = "kwsd info default --json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="bundled model by name, or a .tflite file")
-    parser.add_argument("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
-    parser.add_argument("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
-    parser.add_argument("--json", action="store_true", help="one JSON object; without MODEL a list of them")
+    from kwsd.cli.options import FRONTEND_HELP, LABELS_HELP
+
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="bundled model, by name, or a .tflite file")
+    parser.add_argument("--labels", metavar="FILE", help=LABELS_HELP)
+    parser.add_argument("--frontend", metavar="FILE", help=FRONTEND_HELP)
+    parser.add_argument("--json", action="store_true", help="print one JSON object; without MODEL, a list of them")
 
 
 def run(args: argparse.Namespace) -> int:

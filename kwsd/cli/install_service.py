@@ -1,16 +1,18 @@
-"""``kwsd install-service``: makes a service of this kwsd, and says each step."""
+"""``kwsd install-service``: installs kwsd as a systemd service, and prints each step."""
 
 import argparse
 
-HELP = "Makes a systemd service of this kwsd: unit, configuration, group, completion, manual page. Says each step."
+HELP = "Installs kwsd as a systemd service. Prints each step: unit, configuration, group, completion, manual page."
 EXAMPLE = "sudo kwsd install-service"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--user", action="store_true", help="for your own session (a desktop: PipeWire, PulseAudio), without root"
+        "--user",
+        action="store_true",
+        help="install for your own session (desktops: PipeWire, PulseAudio), without root",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say the steps, and do none")
+    parser.add_argument("--dry-run", action="store_true", help="print the steps without taking them")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,16 +2,18 @@
 
 import argparse
 
-HELP = "Tells which word a recording of one word holds. A clip is padded with zeros or cut to the model's length."
+HELP = "Prints the most likely label of each clip. A clip is padded with zeros or cut to the model's clip length."
 EXAMPLE = "kwsd label default stop.wav go.flac --top 1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="bundled model by name, or a .tflite file")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or Ogg file, by content; first channel")
-    parser.add_argument("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
-    parser.add_argument("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file, with all scores (0 to 1)")
+    from kwsd.cli.options import FRONTEND_HELP, LABELS_HELP
+
+    parser.add_argument("model", metavar="MODEL", help="bundled model, by name, or a .tflite file")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used")
+    parser.add_argument("--labels", metavar="FILE", help=LABELS_HELP)
+    parser.add_argument("--frontend", metavar="FILE", help=FRONTEND_HELP)
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file, with all scores (0 to 1)")
     parser.add_argument("--top", type=_count, default=3, metavar="N", help="show the N best labels (default: 3)")
 
 

@@ -1,4 +1,4 @@
-"""``kwsd learn``: adds a word to a model from some takes of it, on the machine that listens."""
+"""``kwsd learn``: adds a word to a model, from a few takes of it, on the machine that listens."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from kwsd.audio.signal import Signal
     from kwsd.learn.student import Learned, Student
 
-HELP = "Learns a word from takes of it, and writes a model that hears it beside the words of the old one."
+HELP = "Learns a word from a few takes of it. Writes a model that has it in addition to its other words."
 EXAMPLE = "kwsd learn lumos --takes 10 --output lumos.tflite"
 
 TAKES_LEAST = 3
@@ -16,31 +16,39 @@ PAUSE_S, TAKE_S = 0.7, 2.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.options import DEVICE_HELP
     from kwsd.config import flag
 
     add = parser.add_argument
     add(
-        "word", nargs="?", metavar="WORD", help="the word to learn; without it --forget or --not change a learned model"
+        "word",
+        nargs="?",
+        metavar="WORD",
+        help="word to learn; leave it out to change a learned model by --forget or --not",
     )
     add(
         "-m",
         "--model",
         default="default",
         metavar="MODEL",
-        help="bundled model, or one learned before (default: default)",
+        help="bundled model, or one learned earlier (default: default)",
     )
     add(
-        "-o", "--output", type=Path, metavar="FILE", help="the model to write (default: WORD.tflite, else MODEL itself)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="model file to write (default: WORD.tflite; without WORD, MODEL itself)",
     )
     add("--takes", type=_takes, default=10, metavar="N", help="takes to record, 3 to 100 (default: 10)")
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
-        "--from", dest="folder", type=Path, metavar="FOLDER", help="take the recordings of this folder instead"
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="use the recordings in this folder instead"
     )
     given.add_argument(
-        "--synthesize", action="store_true", help="let espeak-ng and flite say it, in 20 voices, instead"
+        "--synthesize", action="store_true", help="use text to speech instead: espeak-ng and flite, 20 voices"
     )
-    add("--say", metavar="TEXT", help="with --synthesize: how the word is spelled to be spoken (default: WORD)")
+    add("--say", metavar="TEXT", help="with --synthesize: the text to speak (default: WORD)")
     add(
         "--not",
         dest="counterexamples",
@@ -48,26 +56,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="CLIP",
-        help="clips that should not fire",
+        help="recordings that must not fire",
     )
-    add("--only-new", action="store_true", help="leave out the words that the model knows")
-    add("--forget", metavar="WORD", help="take a word out of the model")
-    add("--keep", type=Path, metavar="FOLDER", help="keep the recorded takes there, as FLAC; else they are forgotten")
+    add("--only-new", action="store_true", help="leave out the model's other words")
+    add("--forget", metavar="WORD", help="remove this word from the model")
+    add(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the recorded takes in this folder, as FLAC (default: discard them)",
+    )
     add(
         "-d",
         "--device",
         type=flag("audio", "device"),
         metavar="NAME|INDEX",
-        help="input device, by part of its name or by index",
+        help=DEVICE_HELP,
     )
     add(
         "--channel",
         type=flag("audio", "channel"),
         default=0,
         metavar="N",
-        help="channel of the device, from 0 (default: 0)",
+        help="channel of the device, counted from 0 (default: 0)",
     )
-    add("--json", action="store_true", help="one JSON object in place of the report")
+    add("--json", action="store_true", help="print one JSON object instead of the report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -155,7 +168,7 @@ def _check(args: argparse.Namespace) -> None:
     from kwsd.errors import UsageError
 
     if args.word is None and args.forget is None and not args.counterexamples:
-        raise UsageError("WORD", "is required, or --forget or --not", "kwsd learn --help tells more.")
+        raise UsageError("WORD", "is required, or --forget or --not", "See kwsd learn --help.")
     if args.forget is not None and (args.word is not None or args.counterexamples):
         raise UsageError("--forget", "goes alone with --model and --output")
     if args.word is None and (args.folder or args.synthesize or args.keep or args.only_new):

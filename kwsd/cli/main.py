@@ -85,9 +85,16 @@ def parser_of(command: str) -> "tuple[Any, Parser]":
     )
     if command == "run":
         parser.add_argument("--version", action="version", version=f"kwsd {__version__}")
-        parser.description = f"{module.HELP}\n\nother commands (kwsd COMMAND --help): {', '.join(COMMANDS[1:])}"
+        parser.description = f"{module.HELP}\n\n{_list_of_commands()}"
     module.add_arguments(parser)
     return module, parser
+
+
+def _list_of_commands() -> str:
+    """The other commands, each with the first sentence of its help."""
+    helps = {name: importlib.import_module(f"kwsd.cli.{name.replace('-', '_')}").HELP for name in COMMANDS[1:]}
+    rows = (f"  {name:18} {' '.join(text.split()).partition('. ')[0].rstrip('.')}" for name, text in helps.items())
+    return "\n".join(("other commands (kwsd COMMAND --help):", *rows))
 
 
 def complain(line: str) -> None:

@@ -1,33 +1,33 @@
-"""``kwsd manual``: the manual page kwsd(1), made from the commands themselves."""
+"""``kwsd manual``: the manual page kwsd(1), generated from the commands' own options."""
 
 import argparse
 import re
 
-HELP = "Prints the manual page, as man(1) reads it."
+HELP = "Prints the manual page, in the format of man(1)."
 EXAMPLE = "kwsd manual | man -l -"
 
-_DESCRIPTION = """kwsd listens to a microphone and says, within a fraction of a second, which of a handful of words was
-spoken. It tells programs what it heard: on standard output, a UNIX socket, by webhooks, commands and more, as its
-configuration says. Nothing heard is stored or sent unless that asks for it."""
+_DESCRIPTION = """kwsd listens to a microphone and reports, within a fraction of a second, which of a handful of words
+was spoken: on standard output, on a UNIX socket, and by webhooks, commands and more, as configured. Nothing heard is
+stored or sent unless the configuration asks for it."""
 
 _FILES = (
     ("/etc/kwsd/kwsd.yaml", "the configuration of the system service"),
-    ("~/.config/kwsd/kwsd.yaml", "that of the service of a session"),
-    ("/run/kwsd/kwsd.sock, $XDG_RUNTIME_DIR/kwsd/kwsd.sock", "where they serve subscribers"),
+    ("~/.config/kwsd/kwsd.yaml", "the configuration of a session's service"),
+    ("/run/kwsd/kwsd.sock, $XDG_RUNTIME_DIR/kwsd/kwsd.sock", "the sockets of these services"),
 )
 _CODES = (
     ("0", "done, or stopped by SIGTERM or SIGINT"),
-    ("2", "wrong use"),
+    ("2", "usage error"),
     ("66", "an input file cannot be read"),
-    ("69", "no audio library, no TFLite runtime, no microphone (--no-wait), or nobody answers"),
+    ("69", "no audio library, TFLite runtime or microphone (--no-wait), or no kwsd answers"),
     ("70", "a part of kwsd died; its error is the last line of the log"),
     ("74", "standard output cannot be written"),
-    ("78", "configuration or model refused"),
+    ("78", "configuration or model rejected"),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = f"{HELP} Options are those of the commands' own --help."
+    parser.description = f"{HELP} It describes all commands and options."
 
 
 def run(_args: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def page() -> str:
     lines = [
         f'.TH KWSD 1 "" "kwsd {__version__}" "User Commands"',
         ".SH NAME",
-        r"kwsd \- hears a handful of words and tells programs about them",
+        r"kwsd \- detects a handful of spoken words and reports them to programs",
         ".SH SYNOPSIS",
         r"\fBkwsd\fR [\fIoptions\fR]",
         ".br",
@@ -51,7 +51,7 @@ def page() -> str:
         ".SH DESCRIPTION",
         _roff(_DESCRIPTION),
         ".PP",
-        "Without a command, and with the command run, it is the daemon. Units are in the options' texts.",
+        "Without a command, or with the command run, kwsd runs the daemon.",
         ".SH COMMANDS",
     ]
     for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""``kwsd meter``: level and scores, live, so that a person sees at once whether the microphone works."""
+"""``kwsd meter``: level and scores, live, to see at a glance whether the microphone works."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kwsd.audio.source import Block, Source
     from kwsd.spotter import Spotter
 
-HELP = "Shows the level (dBFS) and the averaged score of each word (0 to 1), live, until Ctrl-C."
+HELP = "Shows level (dBFS) and averaged scores (0 to 1), live, until Ctrl-C."
 EXAMPLE = "kwsd meter --device usb --seconds 30"
 
 
@@ -22,17 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.config import flag
 
     add_hearing_arguments(parser)
-    parser.description = f"{HELP}\n\nIn a bar | is the word's threshold and > its highest score of the last seconds."
+    parser.description = (
+        f"{HELP}\n\nIn a bar, | marks the word's threshold and > its highest score of the last seconds."
+    )
     parser.add_argument(
         "--source",
         type=flag("audio", "source"),
         metavar="FILE|-|URL",
-        help="a file or standard input at its own pace, or a stream that ffmpeg reads, not the microphone",
+        help="instead of the microphone: a file, - for standard input, or a stream that ffmpeg reads",
     )
     parser.add_argument(
-        "--socket", metavar="PATH", help="show a running kwsd, by its socket, and leave the microphone to it"
+        "--socket",
+        metavar="PATH",
+        help="show what the kwsd that serves this socket hears, without opening the microphone",
     )
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds (default: never)")
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="stop after N seconds (default: never)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What the commands that try out a microphone have in common: their options, and settings made of them."""
+"""Options that the commands which try out a microphone share, and the settings made of them."""
 
 import argparse
 from dataclasses import replace
@@ -8,21 +8,34 @@ if TYPE_CHECKING:
     from kwsd.config import Settings
 
 
+CONFIG_HELP = "configuration file (YAML); flags override it (default: none)"
+MODEL_HELP = "bundled model, by name, or a .tflite file (default: default)"
+LABELS_HELP = "labels file, one label per line, for a model without metadata"
+FRONTEND_HELP = "front-end file (YAML), for a model without metadata"
+DEVICE_HELP = "input device or sound-server source: part of its name, or its index (see kwsd devices)"
+GAIN_HELP = "gain, applied before everything else, -60 to 60 dB (default: 0)"
+
+
 def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.config import flag
 
     add = parser.add_argument
-    add("-c", "--config", metavar="FILE", help="YAML file; a flag beats the file. Without it no file is read")
-    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
+    add("-c", "--config", metavar="FILE", help=CONFIG_HELP)
+    add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
     add(
         "-d",
         "--device",
         type=flag("audio", "device"),
         metavar="NAME|INDEX",
-        help="input device, or the sound server's source, by part of its name or by index (kwsd devices)",
+        help=DEVICE_HELP,
     )
-    add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of the device, from 0 (default: 0)")
-    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help="gain, -60 to 60 dB (default: 0)")
+    add(
+        "--channel",
+        type=flag("audio", "channel"),
+        metavar="N",
+        help="channel of the device, counted from 0 (default: 0)",
+    )
+    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
 
 
 def read_settings(args: argparse.Namespace) -> "Settings":

@@ -1,7 +1,7 @@
 """argparse, with the rules that all commands share.
 
-Long options go by their exact names only, and ``-`` and ``_`` in a name are equal. Wrong use is told in one line, with
-the option or command that was probably meant.
+Long options must be spelled out, and ``-`` and ``_`` in their names are equal. Usage errors are one line, with the
+option or command that was probably meant.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 MAY_REPEAT = ("model",)
-"""Options of one value that may be given again; the last one counts."""
+"""Options of one value that may be repeated; the last one counts."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,8 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         example: a command line shown at the end of ``--help``.
-        commands: what may stand in place of the first option, for hints.
-        once: refuse an option of one value that is given twice, all but MAY_REPEAT.
+        commands: names that may take the place of the first option, for hints.
+        once: reject options of one value that are given twice, except MAY_REPEAT.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args([self._canonical(arg) for arg in args], namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Ends with 2 and one line. argparse would print the whole usage in front of it."""
+        """Exits with 2 and one line, without the usage that argparse would print first."""
         text = message.removeprefix("argument ").rstrip(".")
         if choice := re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text):
             text += _meant(choice[1], re.findall(r"[\w-]+", choice[2]))
         stop = "" if text.endswith("?") else "."
-        self.exit(2, f"{self.prog.split()[0]}: {' '.join(text.split())}{stop} {self.prog} --help tells more.\n")
+        self.exit(2, f"{self.prog.split()[0]}: {' '.join(text.split())}{stop} See {self.prog} --help.\n")
 
     def _refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Ends because of arguments that nobody takes; their values may be secrets, and are not shown."""
+        """Exits because of unknown arguments. Their values may be secrets and are not shown."""
         name = next((arg for arg in unknown if arg.startswith("-")), unknown[0]).partition("=")[0]
         if name.startswith("-"):
             self.error(f"{name}: no such option{_meant(self._canonical(name), self._option_string_actions)}")
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         self.error(f"{name}: one argument too many")
 
     def _canonical(self, arg: str) -> str:
-        """The option as it was declared, when ``arg`` names it with other separators."""
+        """The option as declared, if ``arg`` spells it with other separators."""
         if not arg.startswith("--") or arg == "--":
             return arg
         name, equals, value = arg[2:].partition("=")
@@ -82,18 +82,18 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Once(argparse.Action):
-    """Stores a value. A second one would silently take the place of the first, so it is wrong use."""
+    """Stores a value. A second one would silently replace the first, so it is an error."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         if self.option_strings and self.dest not in MAY_REPEAT:
             if self.dest in parser.given:
-                raise argparse.ArgumentError(self, "given twice, but takes one value")
+                raise argparse.ArgumentError(self, "given twice, but takes a single value")
             parser.given.add(self.dest)
         setattr(namespace, self.dest, values)
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    """A question after the known word that is most like ``word``, or that it is the beginning of."""
+    """A question about the known name that is most like ``word`` or begins with it."""
     names = list(known)
     near = [name for name in names if len(word) > 3 and name.startswith(word)]
     near = near or difflib.get_close_matches(word[:64], names, 1)
@@ -101,18 +101,20 @@ def _meant(word: str, known: Iterable[str]) -> str:
 
 
 def add_recognize_arguments(parser: argparse.ArgumentParser) -> None:
-    """The recogniser's settings, under the tutorial's names, for every command that spots words."""
+    """The recogniser's settings, under the tutorial's names, for every command that detects words."""
     from kwsd.config import flag
 
-    group = parser.add_argument_group("recogniser (what is left out comes from the config, the model, the defaults)")
+    group = parser.add_argument_group(
+        "recogniser (default: from the configuration, else from the model, else as shown)"
+    )
     for name, metavar, text in (
-        ("mode", "MODE", "how averaged scores become words: rearm (default), repeat, tensorflow, android, micro"),
-        ("clip_stride_ms", "MS", "time from one scored window to the next"),
-        ("average_window_ms", "MS", "scores are averaged over this time"),
-        ("suppression_ms", "MS", "nothing new within this time of a word"),
-        ("minimum_count", "N", "averages of fewer scores do not count"),
-        ("detection_threshold", "0..1", "a word needs a score above this"),
-        ("speech_threshold", "0..1", "in running speech above this, too, in mode repeat"),
+        ("mode", "MODE", "rules that turn scores into words: rearm (default), repeat, tensorflow, android or micro"),
+        ("clip_stride_ms", "MS", "time from one scored clip to the next (default: 30, rounded up to whole rows)"),
+        ("average_window_ms", "MS", "average the scores over this time (default: 500)"),
+        ("suppression_ms", "MS", "after a word, report no other for this long (default: 700)"),
+        ("minimum_count", "N", "ignore averages of fewer scores than this (default: 3)"),
+        ("detection_threshold", "0..1", "averaged score that a word needs (default: 0.8)"),
+        ("speech_threshold", "0..1", "in mode repeat, score also needed right after other speech (default: 0, off)"),
     ):
         option = f"--{name.replace('_', '-')}"
         group.add_argument(option, type=flag("recognize", name), metavar=metavar, help=text)

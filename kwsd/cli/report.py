@@ -1,4 +1,4 @@
-"""``kwsd report``: what fired, what nearly did, and what other thresholds would have done."""
+"""``kwsd report``: what fired, what nearly fired, and what other thresholds would have done."""
 
 import argparse
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from kwsd.cli.asking import add_socket_argument
 from kwsd.client import ask
 from kwsd.report import MOVABLE, NEAR, STEP, rate_in_words
 
-HELP = "Shows what a running kwsd heard and nearly heard, and what other thresholds would have done."
+HELP = "Shows what a running kwsd heard and nearly heard. Shows also what other thresholds would have done."
 EXAMPLE = "kwsd report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_socket_argument(parser)
-    parser.add_argument("--json", action="store_true", help="the counts as one JSON line (docs/socket.md)")
+    parser.add_argument("--json", action="store_true", help="print the counts as one JSON line (see docs/socket.md)")
     parser.description = (
-        f"{HELP}\n\nkwsd counts each rise of a word's score, for 30 days, without audio. In a time when nobody meant a"
-        "\nword, what fired is a false alarm. [..] are 95 % intervals: so much the same hours may differ by chance."
+        f"{HELP}\n\nkwsd counts each rise of a word's score for 30 days; it keeps no audio. If nobody meant a word"
+        "\nduring that time, all firings are false alarms. [..] are 95 % intervals: how far such hours may vary."
     )
 
 

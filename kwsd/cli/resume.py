@@ -1,10 +1,10 @@
-"""``kwsd resume``: the end of a pause."""
+"""``kwsd resume``: ends a pause."""
 
 import argparse
 
 from kwsd.cli.asking import add_socket_argument, request
 
-HELP = "Has a paused kwsd listen again."
+HELP = "Makes a paused kwsd listen again."
 EXAMPLE = "kwsd resume"
 
 

@@ -11,25 +11,26 @@ if TYPE_CHECKING:
     from kwsd.config import Settings
     from kwsd.config.effective import Plan
 
-HELP = "Listens to a microphone and says which of a handful of words was spoken."
+HELP = "Listens to a microphone and reports which of a handful of words was spoken."
 EXAMPLE = "kwsd --model default --only stop,go --socket /tmp/kwsd.sock"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.options import CONFIG_HELP, DEVICE_HELP, FRONTEND_HELP, GAIN_HELP, LABELS_HELP
     from kwsd.cli.parser import add_recognize_arguments
     from kwsd.config import flag
 
     add = parser.add_argument
-    add("-c", "--config", metavar="FILE", help="YAML file; a flag beats the file. Without it no file is read")
+    add("-c", "--config", metavar="FILE", help=CONFIG_HELP)
     add(
         "-m",
         "--model",
         action="append",
         metavar="MODEL",
-        help="bundled model by name, or a .tflite file (default: default); several hear together",
+        help="bundled model, by name, or a .tflite file; repeat it to run several side by side (default: default)",
     )
-    add("--labels", metavar="FILE", help="labels, one a line, of a model that carries no metadata")
-    add("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
+    add("--labels", metavar="FILE", help=LABELS_HELP)
+    add("--frontend", metavar="FILE", help=FRONTEND_HELP)
 
     audio = parser.add_argument_group("audio")
     add = audio.add_argument
@@ -38,62 +39,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device",
         type=flag("audio", "device"),
         metavar="NAME|INDEX",
-        help="input device, or the sound server's source, by part of its name or by index (kwsd devices)",
+        help=DEVICE_HELP,
     )
     add(
         "--channel",
         type=flag("audio", "channel"),
         metavar="N",
-        help="channel of the device or file, from 0 (default: 0)",
+        help="channel of the device or file, counted from 0 (default: 0)",
     )
     add(
         "--gain-db",
         type=flag("audio", "gain_db"),
         metavar="DB",
-        help="gain of device or file before anything else, -60 to 60 dB (default: 0)",
+        help=GAIN_HELP,
     )
     add(
         "--source",
         type=flag("audio", "source"),
         metavar="FILE|-|URL",
-        help="WAV/FLAC/Ogg file, raw/WAV on standard input, or a stream that ffmpeg reads, for the microphone",
+        help="instead of a microphone: a WAV, FLAC or Ogg file, - for standard input (WAV or raw), or a stream that "
+        "ffmpeg reads",
     )
-    add("--raw-rate", type=int, metavar="HZ", help="rate of raw 16-bit standard input (default: the model's)")
+    add("--raw-rate", type=int, metavar="HZ", help="sample rate of raw 16-bit standard input (default: the model's)")
     add("--raw-channels", type=int, metavar="N", default=1, help="channels of raw standard input (default: 1)")
-    add("--realtime", action="store_true", help="pace a file by the clock, not as fast as the machine allows")
-    add("--no-tail", action="store_true", help="do not append a clip of faint noise to a file's end")
-    add("--no-wait", action="store_true", help="end with 69 when the microphone cannot be opened; do not wait for it")
+    add("--realtime", action="store_true", help="process a file at its own pace, not as fast as possible")
+    add("--no-tail", action="store_true", help="do not append one clip of faint noise to a file")
+    add("--no-wait", action="store_true", help="exit with 69 if the microphone cannot be opened, instead of waiting")
 
     add_recognize_arguments(parser)
 
-    sinks = parser.add_argument_group("sinks (default: standard output; under systemd the socket too)")
+    sinks = parser.add_argument_group("sinks (default: standard output, and under systemd also the socket)")
     add = sinks.add_argument
-    add("--only", type=words, metavar="LABEL,..", help="words that make events (default: all)")
-    add("--format", choices=("json", "text"), help="standard output: JSON lines (default), or lines for people")
-    add("--no-stdout", action="store_true", help="nothing on standard output")
-    add("--socket", type=flag("sinks.socket", "path"), metavar="PATH", help="serve subscribers there")
+    add("--only", type=words, metavar="LABEL,..", help="words that produce events (default: all)")
+    add("--format", choices=("json", "text"), help="format of standard output: JSON lines (default) or readable lines")
+    add("--no-stdout", action="store_true", help="do not write events to standard output")
+    add("--socket", type=flag("sinks.socket", "path"), metavar="PATH", help="serve subscribers on this UNIX socket")
     add(
         "--webhook",
         action="append",
         default=[],
         type=flag("sinks.webhook", "url"),
         metavar="URL",
-        help="POST events there too (repeatable)",
+        help="POST events to this URL (repeatable)",
     )
 
     logs = parser.add_argument_group("log (standard error)")
     add = logs.add_argument
-    add("--log-level", choices=("debug", "info", "warning", "error"), help="what is told (default: info)")
+    add("--log-level", choices=("debug", "info", "warning", "error"), help="minimum log level (default: info)")
     add("-v", dest="log_level", action="store_const", const="debug", help="same as --log-level debug")
     add("-q", dest="log_level", action="store_const", const="warning", help="same as --log-level warning")
-    add("--log-format", choices=("text", "json"), help="a line for people (default), or JSON")
+    add("--log-format", choices=("text", "json"), help="readable lines (default) or JSON lines")
 
 
 def words(listed: str) -> tuple[str, ...]:
-    """``stop,go`` as a tuple of words."""
+    """The words of a list such as ``stop,go``."""
     found = tuple(word.strip() for word in listed.split(","))
     if not all(found):
-        raise argparse.ArgumentTypeError(f"{listed!r} has an empty word in it; give words with a comma between them")
+        raise argparse.ArgumentTypeError(f"{listed!r} contains an empty word; separate words by single commas")
     return found
 
 
@@ -126,7 +128,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def read_settings(args: argparse.Namespace) -> "Plan":
-    """The configuration file (if any) with the flags laid over it. Called again at each reload."""
+    """The configuration file, if any, with flags overriding it. Called again at each reload."""
     from kwsd import config
     from kwsd.config.effective import Plan, sinks_in_force
     from kwsd.errors import UsageError
@@ -153,22 +155,22 @@ def read_settings(args: argparse.Namespace) -> "Plan":
     )
     if args.no_stdout and not settings.sinks and not settings.servers:
         mend = "Add --socket or --webhook, or sinks to the configuration."
-        raise UsageError("--no-stdout", "nobody would be told what is heard", mend)
+        raise UsageError("--no-stdout", "nothing would receive the events", mend)
     return Plan(settings, flags)
 
 
 def _check_listeners(args: argparse.Namespace, settings: "Settings") -> None:
-    """A flag for the only listener has no meaning where the configuration names several."""
+    """Flags for a single listener have no meaning if the configuration names listeners."""
     from kwsd.errors import UsageError
 
     names = ("model", "labels", "frontend", "only", "source", "device", "channel", "gain_db")
     for name in _given(args, *names) if settings.named else ():
         option = f"--{name.replace('_', '-')}"
-        raise UsageError(option, "the configuration names listeners", "Say it there, for each of them.")
+        raise UsageError(option, "the configuration names listeners", "Set it there, for each listener.")
 
 
 def _models(given: list[str] | None) -> dict[str, Any]:
-    """The models of the command line as a setting."""
+    """The models named on the command line, as a setting."""
     from kwsd.config.settings import ModelChoice
 
     if not given:
@@ -177,5 +179,5 @@ def _models(given: list[str] | None) -> dict[str, Any]:
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """Those of these options that were given."""
+    """Those of the named options that were given."""
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}

@@ -1,4 +1,4 @@
-"""``kwsd scan``: the words in recordings, on all cores or a cluster."""
+"""``kwsd scan``: finds the words in recordings, on all cores or a cluster."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -9,41 +9,66 @@ if TYPE_CHECKING:
     from kwsd.scan.score import Scorer
     from kwsd.scan.work import Hearing
 
-HELP = "Finds the words in recordings, the same ones at the same times as kwsd --source hears, on all cores."
+HELP = "Finds the words in recordings, on all cores. Words and times are those of kwsd --source."
 EXAMPLE = "kwsd scan calls/ --only stop,go --output found/ --resume"
 CHUNK_S = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.options import GAIN_HELP, MODEL_HELP
     from kwsd.cli.parser import add_recognize_arguments
     from kwsd.cli.run import words
     from kwsd.config import flag
 
     add = parser.add_argument
-    add("paths", nargs="*", metavar="PATH", help="recording, folder (searched to the bottom), or address (s3://...)")
-    add("--files-from", metavar="LIST", help="more of them, one a line; - for standard input")
-    add("-c", "--config", metavar="FILE", help="YAML file, for model, only, recognize, audio.channel and audio.gain_db")
-    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
-    add("--only", type=words, metavar="LABEL,..", help="words that are wanted (default: all)")
-    add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of a recording, from 0 (default: 0)")
-    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help="gain before anything else (default: 0)")
+    add("paths", nargs="*", metavar="PATH", help="recording, folder (searched recursively), or address (s3://...)")
+    add("--files-from", metavar="LIST", help="file with further paths, one per line; - for standard input")
+    add(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="configuration file (YAML): model, only, recognize, audio.channel, audio.gain_db",
+    )
+    add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
+    add("--only", type=words, metavar="LABEL,..", help="words to report (default: all)")
+    add(
+        "--channel",
+        type=flag("audio", "channel"),
+        metavar="N",
+        help="channel of the recordings, counted from 0 (default: 0)",
+    )
+    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
 
-    output = parser.add_argument_group("output (standard output: one JSON line a word)")
+    output = parser.add_argument_group("output (standard output: one JSON line per word)")
     add = output.add_argument
-    add("--output", metavar="DIR", help="a file of JSON lines for each recording too, NAME.jsonl, whole or not at all")
-    add("--resume", action="store_true", help="leave out recordings that have their file in DIR")
-    add("--labels", action="store_true", help="Audacity label tracks: NAME.txt in DIR; without DIR, on standard output")
-    add("--cut", metavar="DIR", help="cut each word out: DIR/WORD/NAME.flac, a clip long, as kwsd-train reads them")
-    add("--parquet", metavar="FILE", help="all words as one Parquet file (kwsd[scan-parquet])")
-    add("--no-stdout", action="store_true", help="nothing on standard output")
+    add(
+        "--output",
+        metavar="DIR",
+        help="also write one JSON lines file per recording, DIR/NAME.jsonl, whole or not at all",
+    )
+    add("--resume", action="store_true", help="skip recordings whose file exists in DIR")
+    add(
+        "--labels",
+        action="store_true",
+        help="write Audacity label tracks: DIR/NAME.txt, or without DIR, standard output",
+    )
+    add("--cut", metavar="DIR", help="cut out each word, one clip long, as DIR/WORD/NAME.flac, for kwsd-train to read")
+    add("--parquet", metavar="FILE", help="write all words to one Parquet file (requires kwsd[scan-parquet])")
+    add("--no-stdout", action="store_true", help="do not write words to standard output")
     add("-q", "--quiet", action="store_true", help="no progress and no table on standard error")
-    add("--strict", action="store_true", help="end with 66 when any recording could not be read, not only when all")
+    add("--strict", action="store_true", help="exit with 66 if any recording could not be read, not only if none could")
 
-    where = parser.add_argument_group("where the work is done (default: a process for each core)")
+    where = parser.add_argument_group("workers (default: one process per core)")
     add = where.add_argument
-    add("--jobs", type=_count, metavar="N", help="processes on this machine")
-    add("--scheduler", metavar="ADDRESS", help="workers of a Dask scheduler, tcp://HOST:8786 or tls:// (kwsd[scan])")
-    add("--local-cluster", type=_count, metavar="N", help="N workers of a Dask cluster on this machine (kwsd[scan])")
+    add("--jobs", type=_count, metavar="N", help="number of processes on this machine")
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="use a Dask scheduler's workers: tcp://HOST:8786 or tls:// (requires kwsd[scan])",
+    )
+    add(
+        "--local-cluster", type=_count, metavar="N", help="start a Dask cluster of N workers here (requires kwsd[scan])"
+    )
 
     add_recognize_arguments(parser)
 
@@ -61,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.scheduler is not None and not re.fullmatch(r"(tcp|tls)://\S+:\d+", args.scheduler):
         raise UsageError("--scheduler", f"got {args.scheduler!r}; allowed: tcp://HOST:PORT or tls://HOST:PORT")
     if not args.paths and args.files_from is None:
-        raise UsageError("PATH", "nothing to scan was named", "kwsd scan --help tells more.")
+        raise UsageError("PATH", "nothing to scan was named", "See kwsd scan --help.")
     named = [*args.paths, *(read_list(args.files_from) if args.files_from is not None else ())]
     if args.scheduler is not None:
         named = [_everywhere(name) for name in named]

@@ -7,15 +7,15 @@ from typing import Any
 from kwsd.cli.asking import add_socket_argument
 from kwsd.client import Message, ask
 
-HELP = "Shows what a running kwsd listens to, since when, and what became of what it heard."
+HELP = "Shows what a running kwsd is doing. Prints its state, audio, detections and sinks."
 EXAMPLE = "kwsd status"
 WELL = ("listening", "paused")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_socket_argument(parser)
-    parser.add_argument("--json", action="store_true", help="the snapshot as one JSON line (docs/socket.md)")
-    parser.description = f"{HELP}\n\nCode 0 when it listens or is paused, 1 when not, 69 when nobody answers."
+    parser.add_argument("--json", action="store_true", help="print the snapshot as one JSON line (see docs/socket.md)")
+    parser.description = f"{HELP}\n\nExit code 0 if it is listening or paused, 1 if not, 69 if no kwsd answers."
 
 
 def run(args: argparse.Namespace) -> int:

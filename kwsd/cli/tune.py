@@ -1,4 +1,4 @@
-"""``kwsd tune``: thresholds from what a room sounds like, for so many false alarms an hour."""
+"""``kwsd tune``: finds thresholds for a room, given how many false alarms per hour are acceptable."""
 
 import argparse
 import logging
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from kwsd.tuning.recordings import Recording
     from kwsd.tuning.thresholds import Quiet
 
-HELP = "Finds each word's threshold for so many false alarms an hour, from recordings or a running kwsd's report."
+HELP = "Finds thresholds for a given rate of false alarms. Uses recordings, or the report of a running kwsd."
 EXAMPLE = "kwsd tune --false-alarms-per-hour 0.5 evening.flac -c kwsd.yaml --write kwsd.yaml"
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from kwsd.cli.options import GAIN_HELP, MODEL_HELP
     from kwsd.config import flag
 
     parser.description = (
-        f"{HELP}\n\nThe recordings, or the time that the report tells of, are ones in which nobody meant a word. Where"
-        "\nwords are said in a recording, RECORDING.txt beside it (evening.txt for evening.flac) or --labels says which"
-        "\nand when, a line each: `label, start_ms, end_ms`; what is missed is told then, too. [..] are 95 % intervals:"
-        "\nso much the same hours may differ by chance."
+        f"{HELP}\n\nThe recordings, or the time that the report covers, are ones in which nobody meant a word. If a"
+        "\nrecording does contain words, list them in RECORDING.txt beside it (evening.txt for evening.flac) or in a"
+        "\n--labels file, one per line as `label, start_ms, end_ms`; the words missed are then shown too. [..] are 95 %"
+        "\nintervals: how far the same hours may differ by chance."
     )
     add = parser.add_argument
     add(
@@ -36,19 +37,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_rate,
         required=True,
         metavar="N",
-        help="allowed, of all words together: above 0, such as 0.5",
+        help="allowed false alarms per hour, all words together: above 0, such as 0.5",
     )
     add("recordings", nargs="*", metavar="RECORDING", help="WAV, FLAC or Ogg file")
-    add("--live", action="store_true", help="take the report of a running kwsd in place of recordings")
+    add("--live", action="store_true", help="use the report of a running kwsd instead of recordings")
     add_socket_argument(parser)
-    add("--labels", action="append", default=[], type=Path, metavar="FILE", help="what is said, for each recording")
-    add("-c", "--config", metavar="FILE", help="YAML file with the model, the words and the settings that hold now")
-    add("-m", "--model", metavar="MODEL", help="bundled model by name, or a .tflite file (default: default)")
-    add("--channel", type=flag("audio", "channel"), metavar="N", help="channel of the recordings, from 0 (default: 0)")
-    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help="gain, -60 to 60 dB (default: 0)")
-    add("--write", type=Path, metavar="FILE", help="put the thresholds into this configuration; the rest stays")
-    add("--plot", type=Path, metavar="FILE", help="draw false alarms an hour by threshold as PNG (needs matplotlib)")
-    add("--json", action="store_true", help="print one JSON line, not a table")
+    add(
+        "--labels",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="the words in a recording; give one for each recording, in order",
+    )
+    add("-c", "--config", metavar="FILE", help="configuration file (YAML) with the current model, words and settings")
+    add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
+    add(
+        "--channel",
+        type=flag("audio", "channel"),
+        metavar="N",
+        help="channel of the recordings, counted from 0 (default: 0)",
+    )
+    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
+    add(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="write the thresholds into this configuration file; the rest of it stays",
+    )
+    add(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="plot false alarms per hour against the threshold, as PNG (requires matplotlib)",
+    )
+    add("--json", action="store_true", help="print one JSON line instead of a table")
 
 
 @dataclass(frozen=True)
@@ -262,5 +285,5 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = math.nan
     if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number above 0, of false alarms an hour")
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number above 0, in false alarms per hour")
     return rate

@@ -1,15 +1,17 @@
-"""``kwsd uninstall-service``: takes back what ``install-service`` did."""
+"""``kwsd uninstall-service``: undoes ``install-service``."""
 
 import argparse
 
-HELP = "Takes back what install-service did. Keeps settings that were changed, and what kwsd has stored."
+HELP = "Undoes install-service. Keeps settings that were changed, and what kwsd has stored."
 EXAMPLE = "sudo kwsd uninstall-service --purge"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user", action="store_true", help="the service of your own session")
-    parser.add_argument("--purge", action="store_true", help="settings and what was stored (spools, recordings) too")
-    parser.add_argument("--dry-run", action="store_true", help="say the steps, and do none")
+    parser.add_argument("--user", action="store_true", help="uninstall the service of your own session")
+    parser.add_argument(
+        "--purge", action="store_true", help="also delete settings and what was stored (spools, recordings)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the steps without taking them")
 
 
 def run(args: argparse.Namespace) -> int:

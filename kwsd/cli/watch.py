@@ -1,4 +1,4 @@
-"""``kwsd watch``: prints what a running kwsd hears, or runs a command for it."""
+"""``kwsd watch``: prints what a running kwsd hears, or runs a command for each event."""
 
 import argparse
 import contextlib
@@ -14,13 +14,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kwsd.cli.asking import add_socket_argument
 from kwsd.cli.display import bar
 from kwsd.client import watch
 from kwsd.errors import OutputError, UsageError
 from kwsd.events import json_line
 from kwsd.sinks.exec.command import environment, fault
 
-HELP = "Prints what a running kwsd hears, one JSON object a line; connects again when it restarts."
+HELP = "Prints what a running kwsd hears, as JSON lines. Reconnects when kwsd restarts."
 EXAMPLE = """kwsd watch --only stop,go --exec 'sh -c "notify-send \\"heard $KWSD_LABEL\\""'"""
 _SHELL = re.compile(r"\$\w|\$[{(]|`|^\d?>|^(<|\||\|\||&|&&|;)$")
 
@@ -28,28 +29,27 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_socket_argument(parser)
+    parser.add_argument("--only", metavar="LABEL[,LABEL]", help="only these words")
+    parser.add_argument("--status", action="store_true", help="also print kwsd's state: listening, waiting, ...")
     parser.add_argument(
-        "--socket",
-        metavar="PATH",
-        help="the socket of that kwsd (default: $RUNTIME_DIRECTORY/kwsd.sock, /run/kwsd/kwsd.sock, "
-        "$XDG_RUNTIME_DIR/kwsd/kwsd.sock, the first that answers)",
-    )
-    parser.add_argument("--only", metavar="LABEL[,LABEL]", help="these words only")
-    parser.add_argument("--status", action="store_true", help="also what kwsd is doing: listening, waiting, ...")
-    parser.add_argument(
-        "--scores", action="store_true", help="also all words' scores (0..1) and the level, 10 a second"
+        "--scores",
+        action="store_true",
+        help="also print all scores (0 to 1) and the level (dBFS), up to 10 times a second",
     )
     parser.add_argument(
-        "--peaks", action="store_true", help="also each rise of a word's score (0..1), with what became of it"
+        "--peaks", action="store_true", help="also print each rise of a word's score (0 to 1) and its outcome"
     )
-    parser.add_argument("--format", choices=("json", "text"), default="json", help="JSON lines, or lines for people")
+    parser.add_argument(
+        "--format", choices=("json", "text"), default="json", help="JSON lines (default) or readable lines"
+    )
     parser.add_argument(
         "--exec",
         metavar="CMD",
-        help="in place of printing, run CMD once for each event, one at a time, without a shell: the event's line is "
-        "its standard input, and KWSD_LABEL, KWSD_SCORE (0..1) and KWSD_ID are in its environment",
+        help="instead of printing, run CMD for each event, one at a time and without a shell, with the event on "
+        "standard input and KWSD_LABEL, KWSD_SCORE (0 to 1) and KWSD_ID in the environment",
     )
-    parser.add_argument("--no-wait", action="store_true", help="end with 69 when no kwsd is found")
+    parser.add_argument("--no-wait", action="store_true", help="exit with 69 if no kwsd is found")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def test_a_recording_longer_than_a_clip_is_said_to_be_cut(capfd):
 
 def test_a_run_that_would_tell_nobody_is_wrong_use(capfd):
     assert main(["run", "--no-stdout", "--source", str(DEMO)]) == 2
-    assert "nobody would be told what is heard" in capfd.readouterr().err
+    assert "nothing would receive the events" in capfd.readouterr().err
 
 
 def test_model_words_and_source_are_told_when_audio_flows():

@@ -33,19 +33,19 @@ def wrong(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("devcies", "kwsd: devcies: no such command. Did you mean devices? kwsd --help tells more."),
-        ("--devcie usb", "kwsd: --devcie: no such option. Did you mean --device? kwsd --help tells more."),
-        ("--dev usb", "kwsd: --dev: no such option. Did you mean --device? kwsd --help tells more."),
+        ("devcies", "kwsd: devcies: no such command. Did you mean devices? See kwsd --help."),
+        ("--devcie usb", "kwsd: --devcie: no such option. Did you mean --device? See kwsd --help."),
+        ("--dev usb", "kwsd: --dev: no such option. Did you mean --device? See kwsd --help."),
         ("--clip_strid_ms 40", "kwsd: --clip_strid_ms: no such option. Did you mean --clip-stride-ms?"),
-        ("watch --sokcet x", "kwsd: --sokcet: no such option. Did you mean --socket? kwsd watch --help tells more."),
-        ("watch extra", "kwsd: extra: one argument too many. kwsd watch --help tells more."),
-        ("--quux", "kwsd: --quux: no such option. kwsd --help tells more."),
-        ("--model tiny devices", "kwsd: devices: a command comes first, as in `kwsd devices`. kwsd --help tells more."),
+        ("watch --sokcet x", "kwsd: --sokcet: no such option. Did you mean --socket? See kwsd watch --help."),
+        ("watch extra", "kwsd: extra: one argument too many. See kwsd watch --help."),
+        ("--quux", "kwsd: --quux: no such option. See kwsd --help."),
+        ("--model tiny devices", "kwsd: devices: a command comes first, as in `kwsd devices`. See kwsd --help."),
         ("--format jsn", "kwsd: --format: invalid choice: 'jsn' (choose from "),
         ("--format jsn", "Did you mean json?"),
         ("--channel x", "kwsd: --channel: got 'x'; allowed: a whole number from 0 to 255."),
         ("--device", "kwsd: -d/--device: expected one argument."),
-        ("label", "kwsd: the following arguments are required: MODEL, FILE. kwsd label --help tells more."),
+        ("label", "kwsd: the following arguments are required: MODEL, FILE. See kwsd label --help."),
     ],
 )
 def test_the_cause_is_told_in_one_line_with_what_was_probably_meant(wrong, line, said):
@@ -55,7 +55,7 @@ def test_the_cause_is_told_in_one_line_with_what_was_probably_meant(wrong, line,
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("trian", "kwsd-train: trian: no such command. Did you mean train? kwsd-train --help tells more."),
+        ("trian", "kwsd-train: trian: no such command. Did you mean train? See kwsd-train --help."),
         ("label_wav", "kwsd-train: label_wav: no such command. Did you mean label-wav?"),
         ("", "kwsd-train: no command; there are train, freeze, "),
         ("train --wnted_words x", "kwsd-train: --wnted_words: no such option. Did you mean --wanted_words?"),
@@ -84,7 +84,7 @@ def test_an_address_may_hold_a_secret_and_is_not_repeated(wrong, line):
     ],
 )
 def test_an_option_of_one_value_given_twice_is_refused(wrong, line):
-    assert "given twice, but takes one value" in wrong(line)
+    assert "given twice, but takes a single value" in wrong(line)
 
 
 def test_options_that_may_be_repeated_are_taken():

@@ -155,4 +155,4 @@ def test_a_flag_for_one_listener_is_wrong_use(tmp_path):
     config = config_of(tmp_path, "  kitchen: {only: [stop]}\n")
     ended = run("--config", config, "--model", "tiny")
     assert ended.process.returncode == 2
-    assert ended.log == ["kwsd: --model: the configuration names listeners. Say it there, for each of them."]
+    assert ended.log == ["kwsd: --model: the configuration names listeners. Set it there, for each listener."]

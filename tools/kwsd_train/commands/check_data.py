@@ -1,4 +1,4 @@
-"""``kwsd-train check-data``: says what is wrong or thin in a folder of words, before anybody trains on it."""
+"""``kwsd-train check-data``: reports problems and gaps in a data folder, before training on it."""
 
 import argparse
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from kwsd_train.flags import options
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 
-HELP = "say what is wrong or thin in a folder of words; code 66 where training would fail"
+HELP = "check a data folder for problems and gaps; exit code 66 if training would fail"
 EXAMPLE = "kwsd-train check-data --wanted_words lumos --data_dir data/speech_commands"
 
 

@@ -11,7 +11,7 @@ from kwsd_train.data import fetch
 from kwsd_train.data.folders import data_root
 from kwsd_train.data.unpack import unpack
 
-HELP = "download and unpack the Speech Commands data set (2.3 GiB), going on where it broke off"
+HELP = "download and unpack the Speech Commands data set (2.3 GiB), resuming where it stopped"
 EXAMPLE = "kwsd-train download --data_dir data/speech_commands"
 
 BASE_URL = "https://storage.googleapis.com/download.tensorflow.org/data/"
@@ -27,10 +27,14 @@ _LINE_PERCENT = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     default = f"{BASE_URL}speech_commands_v0.02.tar.gz"
-    add("--data_url", default=default, metavar="URL", help=f"a .tar.gz of word folders (default: {default})")
-    add("--data_dir", type=Path, metavar="DIR", help="where to (default: $KWSD_DATA/speech_commands)")
-    add("--sha256", metavar="HEX", help="of the archive; known for v0.01 and v0.02, else printed and not checked")
-    add("--keep_archive", action="store_true", help="keep the archive in --data_dir")
+    add("--data_url", default=default, metavar="URL", help=f".tar.gz archive of word folders (default: {default})")
+    add("--data_dir", type=Path, metavar="DIR", help="folder to fill (default: $KWSD_DATA/speech_commands)")
+    add(
+        "--sha256",
+        metavar="HEX",
+        help="checksum of the archive (default: known for v0.01 and v0.02; others are printed, not checked)",
+    )
+    add("--keep_archive", action="store_true", help="keep the archive in --data_dir after unpacking")
 
 
 def run(args: argparse.Namespace) -> int:

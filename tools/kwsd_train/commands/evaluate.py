@@ -14,7 +14,7 @@ from kwsd_train.flags import options
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 
-HELP = "measure a model on the clips of a set"
+HELP = "measure a model's accuracy on a set of clips"
 EXAMPLE = "kwsd-train evaluate --model default --data_dir data/speech_commands --png matrix.png --errors errors.tsv"
 
 _SHOWN = 5
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_flags(parser, "data", flag_table.SET)
     group = parser.add_argument_group("evaluation")
     group.add_argument(
-        "--model", default="default", metavar="MODEL", help="bundled name or .tflite file (default: default)"
+        "--model", default="default", metavar="MODEL", help="bundled model, by name, or .tflite file (default: default)"
     )
     flags.add(group, flag_table.EVALUATE)
     group.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
-    group.add_argument("--png", type=Path, metavar="FILE", help="draw the confusion matrix")
+    group.add_argument("--png", type=Path, metavar="FILE", help="draw the confusion matrix as PNG")
     group.add_argument(
-        "--errors", type=Path, metavar="FILE", help="list the clips named wrongly, the surest mistakes first (TSV)"
+        "--errors", type=Path, metavar="FILE", help="list the misclassified clips, highest score first (TSV)"
     )
 
 

@@ -37,26 +37,37 @@ _log = logging.getLogger("kwsd_train")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_folders(parser)
-    parser.add_argument("--data_url", metavar="URL", help="taken for train's sake; nothing is fetched here")
-    options.add_flags(parser, "features and network, by default the checkpoint's", flag_table.FEATURES)
-    options.add_flags(parser, "data, by default the checkpoint's", flag_table.DATA)
-    group = parser.add_argument_group("freezing")
-    group.add_argument("--start_checkpoint", required=True, metavar="FILE", help="checkpoint; `latest`: of --train_dir")
-    group.add_argument(
-        "--train_dir", type=Path, default=Path("/tmp/speech_commands_train"), metavar="DIR", help="where"
+    parser.add_argument(
+        "--data_url", metavar="URL", help="accepted for compatibility with train; nothing is downloaded"
     )
-    group.add_argument("--output_file", type=Path, required=True, metavar="FILE", help="the .tflite file to write")
+    options.add_flags(parser, "features and network (default: the checkpoint's)", flag_table.FEATURES)
+    options.add_flags(parser, "data (default: the checkpoint's)", flag_table.DATA)
+    group = parser.add_argument_group("freezing")
+    group.add_argument(
+        "--start_checkpoint",
+        required=True,
+        metavar="FILE",
+        help="checkpoint to freeze; `latest` is the newest in --train_dir",
+    )
+    group.add_argument(
+        "--train_dir",
+        type=Path,
+        default=Path("/tmp/speech_commands_train"),
+        metavar="DIR",
+        help="folder of checkpoints (default: /tmp/speech_commands_train)",
+    )
+    group.add_argument("--output_file", type=Path, required=True, metavar="FILE", help=".tflite file to write")
     flags.add(group, flag_table.FREEZE)
     options.add_trust(group)
     group.add_argument(
-        "--weights_file", type=Path, metavar="FILE", help="write the float weights there too (.weights.h5)"
+        "--weights_file", type=Path, metavar="FILE", help="also write the float weights to this file (.weights.h5)"
     )
-    group.add_argument("--name", metavar="TEXT", help="the model's name (default: the file's)")
+    group.add_argument("--name", metavar="TEXT", help="name of the model (default: that of the file)")
     group.add_argument(
         "--metadata",
         type=Path,
         metavar="FILE",
-        help="JSON with the keys version, recognize, training, licence to carry",
+        help="JSON file with the keys version, recognize, training and licence for the model's metadata",
     )
 
 

@@ -22,7 +22,7 @@ from kwsd_train.flags import options
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 
-HELP = "put clips and background together into a long recording, and say when which word is spoken"
+HELP = "make a long recording of clips over background noise, and a list of its words and times"
 EXAMPLE = "kwsd-train generate-streaming-test-wav --preset clean --seed 7 --output_audio_file /tmp/clean.wav"
 
 FOLDER = "/tmp/speech_commands_train"
@@ -45,28 +45,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     add = group.add_argument
     path = f"{FOLDER}/streaming_test.wav"
-    add("--output_audio_file", type=Path, metavar="FILE", help=f"the WAV file (default: {path})", default=Path(path))
+    add(
+        "--output_audio_file",
+        type=Path,
+        metavar="FILE",
+        help=f"WAV file to write (default: {path})",
+        default=Path(path),
+    )
     path = f"{FOLDER}/streaming_test_labels.txt"
     add(
         "--output_labels_file",
         type=Path,
         metavar="FILE",
         default=Path(path),
-        help=f"its rows, `label, time of the clip's start in ms` (default: {path})",
+        help=f"list of words to write, with rows `label, start of the clip in ms` (default: {path})",
     )
     group = parser.add_argument_group("stream")
     add = group.add_argument
     flags.add(group, flag_table.STREAM, filled=False)
-    add("--same_word", action="store_true", default=None, help="the words of a group are the same")
-    add("--reverberation", action="store_true", help="each group of words is heard in a room of --impulse_dir")
+    add("--same_word", action="store_true", default=None, help="repeat one word in each group")
+    add("--reverberation", action="store_true", help="add the reverberation of a room from --impulse_dir to each group")
     add(
         "--background",
         metavar="KIND,..",
         default="tutorial",
-        help="what is mixed in: tutorial (_background_noise_ of the data), noise (--noise_dir), speech (--speech_dir), "
-        "or several of them, each recording being as likely (default: tutorial)",
+        help="kinds of background: tutorial (_background_noise_ of the data), noise (--noise_dir), speech "
+        "(--speech_dir); with several, each recording is equally likely (default: tutorial)",
     )
-    add("--background_dir", type=Path, metavar="DIR", help="this folder's recordings for the tutorial's")
+    add("--background_dir", type=Path, metavar="DIR", help="folder of recordings to use instead of _background_noise_")
     group = parser.add_argument_group("clips")
     shared = ("wanted_words", "validation_percentage", "testing_percentage", "silence_percentage", "seed")
     flags.add(group, flag_table.CLIP_SET)

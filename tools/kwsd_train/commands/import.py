@@ -21,7 +21,7 @@ from kwsd_train.data.recordings import is_audio
 from kwsd_train.flags import flag as flags
 from kwsd_train.flags import table as flag_table
 
-HELP = "bring phone recordings, long recordings or Common Voice into folders of words"
+HELP = "convert phone recordings, long recordings or Common Voice into word folders"
 EXAMPLE = "kwsd-train import ~/phone --words lumos --speaker carl"
 
 _SHOWN_MAX = 200
@@ -54,29 +54,27 @@ class Cut(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "folder", type=Path, metavar="FOLDER", help="recordings; or folders of words with recordings; or Common Voice's"
-    )
+    add("folder", type=Path, metavar="FOLDER", help="folder of recordings, of word folders, or of Common Voice")
     add(
         "--words",
         metavar="W,...",
-        help="what is said in each recording: one word all the time, or several in turns "
-        "(default: the name of the folder that it lies in; of Common Voice, all sentences of one word)",
+        help="words in each recording: one word repeated, or several in turn (default: the name of the recording's "
+        "folder; with Common Voice, all sentences of one word)",
     )
     add(
         "--speaker",
         metavar="NAME",
-        help="who speaks (default: what stands before _nohash_ in a name, else FOLDER's name)",
+        help="name of the speaker (default: the part of a file name before _nohash_, else FOLDER's name)",
     )
-    add("--output_dir", type=Path, metavar="DIR", help="folder of words (default: $KWSD_DATA/speech_commands)")
+    add("--output_dir", type=Path, metavar="DIR", help="folder of word folders (default: $KWSD_DATA/speech_commands)")
     add(
         "--png",
         type=Path,
         metavar="FILE",
-        help="the picture of the cuts (default: kwsd-import.png in the temporary folder)",
+        help="plot of the cuts (default: kwsd-import.png in the temporary folder)",
     )
-    add("--dry_run", action="store_true", help="show the table and the picture, and write no clip")
-    add("--yes", action="store_true", help="do not ask on a terminal before clips are written")
+    add("--dry_run", action="store_true", help="show the table and the plot, without writing clips")
+    add("--yes", action="store_true", help="write clips without asking for confirmation")
     flags.add(parser, flag_table.IMPORT)
 
 

@@ -10,7 +10,7 @@ from kwsd_train.flags import flag as flags
 from kwsd_train.flags import given_labels
 from kwsd_train.flags import table as flag_table
 
-HELP = "tell which word a recording holds"
+HELP = "print the most likely labels of a recording"
 EXAMPLE = "kwsd-train label-wav --wav stop.wav --graph default --how_many_labels 3"
 
 TUTORIALS_NAMES = ("wav_data:0", "labels_softmax:0")
@@ -18,17 +18,20 @@ TUTORIALS_NAMES = ("wav_data:0", "labels_softmax:0")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wav", default="", metavar="FILE", help="the recording: WAV, FLAC or Ogg; its first channel")
+    parser.add_argument("--wav", default="", metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used")
     add_model_arguments(parser)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that name a model and what of it is shown."""
-    parser.add_argument("--graph", default="", metavar="MODEL", help="bundled model by name, or a .tflite file")
+    parser.add_argument("--graph", default="", metavar="MODEL", help="bundled model, by name, or a .tflite file")
     parser.add_argument(
-        "--labels", default="", metavar="FILE", help="labels, one a line; not needed where the model carries them"
+        "--labels",
+        default="",
+        metavar="FILE",
+        help="labels file, one label per line; not needed if the model has metadata",
     )
-    parser.add_argument("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
+    parser.add_argument("--frontend", metavar="FILE", help="front-end file (YAML), for a model without metadata")
     parser.add_argument("--input_name", default=TUTORIALS_NAMES[0], metavar="NAME", help="checked, else not needed")
     parser.add_argument("--output_name", default=TUTORIALS_NAMES[1], metavar="NAME", help="checked, else not needed")
     flags.add(parser, flag_table.LABEL_WAV)

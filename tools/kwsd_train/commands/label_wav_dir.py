@@ -8,13 +8,13 @@ from kwsd.errors import InputError
 from kwsd_train.commands.label_wav import add_model_arguments, best, load
 from kwsd_train.data.recordings import is_audio
 
-HELP = "tell which words the recordings of a folder hold"
+HELP = "print the most likely labels of each recording in a folder"
 EXAMPLE = "kwsd-train label-wav-dir --wav_dir recordings --graph default"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--wav_dir", default="", metavar="DIR", help="folder of WAV, FLAC and Ogg files; its sub-folders are left out"
+        "--wav_dir", default="", metavar="DIR", help="folder of WAV, FLAC and Ogg files, without its subfolders"
     )
     add_model_arguments(parser)
 

@@ -10,7 +10,7 @@ from kwsd_train.flags import options
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress, tensorflow_import
 
-HELP = "list the architectures with parameters and multiply-adds"
+HELP = "list the architectures with their parameters and multiply-adds"
 EXAMPLE = "kwsd-train models --window_stride_ms 20"
 
 

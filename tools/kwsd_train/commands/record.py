@@ -15,7 +15,7 @@ from kwsd_train.data.other_voices import OTHER_WORDS
 from kwsd_train.flags import flag as flags
 from kwsd_train.flags import table as flag_table
 
-HELP = "ask for words, record them from the microphone and keep the loudest second of each"
+HELP = "prompt for words and record them from the microphone, keeping the loudest second of each"
 EXAMPLE = "kwsd-train record --words lumos,nox --takes 20 --speaker anna"
 
 _OTHER_WORDS = 20
@@ -25,13 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.config import flag
 
     add = parser.add_argument
-    add("--words", required=True, metavar="W,...", help="the words, divided by commas")
-    add("--speaker", metavar="NAME", help="who speaks; all clips of one name fall into one set (default: your login)")
-    add("--output_dir", type=Path, metavar="DIR", help="folder of words (default: $KWSD_DATA/speech_commands)")
-    device = "input device by part of its name or by index (kwsd devices)"
+    add("--words", required=True, metavar="W,...", help="words to record, separated by commas")
+    add(
+        "--speaker",
+        metavar="NAME",
+        help="name of the speaker; all clips of one name are in the same set (default: your login name)",
+    )
+    add("--output_dir", type=Path, metavar="DIR", help="folder of word folders (default: $KWSD_DATA/speech_commands)")
+    device = "input device: part of its name, or its index (see kwsd devices)"
     add("-d", "--device", type=flag("audio", "device"), metavar="NAME|INDEX", help=device)
-    add("--channel", type=flag("audio", "channel"), default=0, metavar="N", help="its channel, from 0 (default: 0)")
-    add("--gain_db", type=flag("audio", "gain_db"), default=0.0, metavar="DB", help="make it louder (default: 0)")
+    add(
+        "--channel",
+        type=flag("audio", "channel"),
+        default=0,
+        metavar="N",
+        help="channel of the device, counted from 0 (default: 0)",
+    )
+    add("--gain_db", type=flag("audio", "gain_db"), default=0.0, metavar="DB", help="gain, -60 to 60 dB (default: 0)")
     flags.add(parser, flag_table.RECORD)
 
 

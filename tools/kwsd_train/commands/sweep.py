@@ -32,7 +32,7 @@ from kwsd_train.flags import layers
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 
-HELP = "find the recogniser's settings that listen best, for so many false alarms per hour"
+HELP = "find the best settings of the recogniser for a given rate of false alarms"
 EXAMPLE = (
     "kwsd-train sweep --wav /tmp/clean.wav --ground_truth /tmp/clean.txt --negatives data/running_speech/validation "
     "--false_alarms_per_hour 1 --png /tmp/det.png --write_config kwsd.yaml"
@@ -40,16 +40,16 @@ EXAMPLE = (
 
 GRID: dict[str, tuple[str, str, str]] = {
     "modes": ("mode", "repeat,rearm,tensorflow", "modes of the recogniser"),
-    "average_windows_ms": ("average_window_ms", "300,400,500,700", "times over which scores are averaged, in ms"),
-    "suppressions_ms": ("suppression_ms", "500,700,1000", "times without another word, in ms"),
-    "minimum_counts": ("minimum_count", "3", "scores that an average needs"),
+    "average_windows_ms": ("average_window_ms", "300,400,500,700", "averaging times in ms"),
+    "suppressions_ms": ("suppression_ms", "500,700,1000", "suppression times in ms"),
+    "minimum_counts": ("minimum_count", "3", "minimum numbers of scores in an average"),
     "detection_thresholds": (
         "detection_threshold",
         "0.2,0.25,0.3,0.35,0.4,0.45,0.5,0.55,0.6,0.65,0.7,0.75,0.8,0.85,0.88,0.9,0.92,0.94,0.96,0.97,0.98,0.99",
-        "thresholds, each tried with all of the others",
+        "thresholds, tried with every combination of the others",
     ),
 }
-"""Flag -> setting, values tried, help."""
+"""Flag -> setting, default values, help."""
 
 _log = logging.getLogger("kwsd_train")
 
@@ -58,20 +58,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layers.add_model_arguments(parser)
     group = parser.add_argument_group("recordings")
     add = group.add_argument
-    add("--wav", type=Path, nargs="+", default=[], metavar="FILE", help="recordings with words")
-    add("--ground_truth", type=Path, nargs="+", default=[], metavar="FILE", help="for each, what is said in it")
+    add("--wav", type=Path, nargs="+", default=[], metavar="FILE", help="recordings that contain words")
+    add(
+        "--ground_truth",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="for each recording, the list of its words",
+    )
     add(
         "--negatives",
         type=Path,
         nargs="*",
         default=[],
         metavar="FILE",
-        help="recordings, or folders, without a word; alone, they tell thresholds",
+        help="recordings, or folders of them, without any word; without --wav, thresholds are found from these alone",
     )
-    group = parser.add_argument_group("settings to try, values divided by commas")
+    group = parser.add_argument_group("settings to try, values separated by commas")
     for name, (_, values, text) in GRID.items():
         group.add_argument(f"--{name}", default=values, metavar="LIST", help=f"{text} (default: {values})")
-    group.add_argument("--clip_strides_ms", metavar="LIST", help="from clip to clip, in ms (default: the model's)")
+    group.add_argument("--clip_strides_ms", metavar="LIST", help="clip strides in ms (default: the model's)")
     group.add_argument(
         "--speech_thresholds",
         metavar="LIST",
@@ -80,12 +87,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("result")
     add = group.add_argument
     flags.add(group, flag_table.SWEEP)
-    add("--shared_threshold", action="store_true", help="recommend one threshold for all words, not one for each")
+    add(
+        "--shared_threshold",
+        action="store_true",
+        help="recommend a single threshold for all words instead of one per word",
+    )
     add("--json", type=Path, metavar="FILE", help="write curves and recommended settings as JSON")
     add("--csv", type=Path, metavar="FILE", help="write the curves as a table")
-    add("--png", type=Path, metavar="FILE", help="draw the curves of the recommended mode and times")
-    add("--write_config", type=Path, metavar="FILE", help="put the recommended settings into this configuration")
-    add("--write_model", type=Path, metavar="FILE", help="write the model with these settings in its metadata")
+    add("--png", type=Path, metavar="FILE", help="draw the curves of the recommended mode and times as PNG")
+    add("--write_config", type=Path, metavar="FILE", help="write the recommended settings into this configuration file")
+    add(
+        "--write_model", type=Path, metavar="FILE", help="write a copy of the model with these settings in its metadata"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

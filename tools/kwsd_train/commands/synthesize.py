@@ -47,16 +47,24 @@ class Task(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     either = parser.add_mutually_exclusive_group(required=True)
-    either.add_argument("--words", metavar="W[=TEXT],...", help="words, with what is to be spoken where it differs")
+    either.add_argument("--words", metavar="W[=TEXT],...", help="words, each with the text to speak if it differs")
     either.add_argument(
-        "--text", type=Path, metavar="FILE", help="speak its lines instead, each once, as recordings for --speech_dir"
+        "--text",
+        type=Path,
+        metavar="FILE",
+        help="instead, speak each line of this file once, as recordings for --speech_dir",
     )
     add(
         "--voices",
         metavar="V,...",
-        help="engines, or ENGINE:VOICE such as flite:slt, espeak-ng:en-us+f3, espeak-ng:de (default: all English ones)",
+        help="engines, or ENGINE:VOICE such as flite:slt, espeak-ng:en-us+f3, espeak-ng:de (default: all English)",
     )
-    add("--output_dir", type=Path, metavar="DIR", help="folder to fill (default: that of words in $KWSD_DATA)")
+    add(
+        "--output_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder to fill (default for --words: $KWSD_DATA/speech_commands)",
+    )
     flags.add(parser, flag_table.SYNTHESIZE)
 
 

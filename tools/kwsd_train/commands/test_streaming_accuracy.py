@@ -19,7 +19,7 @@ from kwsd_train.flags import layers
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 
-HELP = "hear recordings as the daemon does, and count hits, misses and false alarms"
+HELP = "run recordings through the daemon's pipeline, and count hits, misses and false alarms"
 EXAMPLE = "kwsd-train test-streaming-accuracy --wav /tmp/clean.wav --ground_truth /tmp/clean.txt --verbose"
 
 TOLERANCE_MS = {"cpp": 750, "python": 1500}
@@ -33,25 +33,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layers.add_model_arguments(parser)
     group = parser.add_argument_group("recordings")
     add = group.add_argument
-    add("--wav", type=Path, nargs="+", metavar="FILE", help="recordings; a folder stands for the audio files in it")
+    add("--wav", type=Path, nargs="+", metavar="FILE", help="recordings, or folders of them")
     add(
         "--ground_truth",
         nargs="+",
         metavar="FILE",
-        help="for each recording, what is said in it: rows `label, time in ms[, end in ms]`; "
-        f"{NO_WORDS}: no recording has a word",
+        help="for each recording, the list of its words, with rows `label, start in ms[, end in ms]`; "
+        f"{NO_WORDS} if no recording contains words",
     )
     add(
         "--detections",
         type=Path,
         metavar="FILE",
-        help='score the JSON lines (with "audio_ms" and "label") of any program, and hear nothing; '
+        help='score the JSON lines (with "audio_ms" and "label") of any program, without running a model; '
         "--wav then only gives the recording's length",
     )
     group = parser.add_argument_group("scoring")
     add = group.add_argument
     flags.add(group, flag_table.SCORING)
-    add("--verbose", action="store_true", help="a line for each detection, and the statistics so far")
+    add("--verbose", action="store_true", help="print each detection and the statistics so far")
     add("--json", type=Path, metavar="FILE", help="write the counts as JSON")
     layers.add_layer_arguments(parser)
     for name in ("input_data_name", "input_rate_name", "output_name", "clip_duration_ms"):

@@ -19,7 +19,7 @@ from kwsd_train.training.interruption import EndRequests
 from kwsd_train.training.loop import Loop
 from kwsd_train.training.schedule import make_schedule
 
-HELP = "train a network on folders of clips"
+HELP = "train a network on word folders"
 EXAMPLE = "kwsd-train train --data_dir data/speech_commands --model_architecture tiny_conv --window_stride_ms 20"
 
 _log = logging.getLogger("kwsd_train")
@@ -37,32 +37,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("/tmp/speech_commands_train"),
         metavar="DIR",
-        help="for checkpoints (default: /tmp/speech_commands_train)",
+        help="folder for checkpoints (default: /tmp/speech_commands_train)",
     )
     group.add_argument(
         "--start_checkpoint",
         default="",
         metavar="FILE",
-        help="resume after this one; `latest`: the newest of --train_dir; a bundled model's name or a .weights.h5: "
-        "fine-tune it",
+        help="checkpoint to resume from (`latest` is the newest in --train_dir), or a bundled model's name or "
+        ".weights.h5 file to fine-tune",
     )
     options.add_trust(group)
     group.add_argument(
-        "--teacher", action="append", default=[], metavar="MODEL", help="learn from this model's scores too; repeatable"
+        "--teacher",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="model whose scores to learn from too (repeatable)",
     )
     group.add_argument(
         "--unlabelled_dir",
         type=Path,
         metavar="DIR",
-        help="recordings without labels, of any length, in its folders too: learn what the teachers say of them",
+        help="folder of recordings without labels, of any length: learn the teachers' scores of them",
     )
     group.add_argument(
         "--data_url",
         default="",
         metavar="URL",
-        help="fetch this archive of word folders first, where --data_dir has none (default: fetch nothing)",
+        help="archive of word folders to download if --data_dir has none (default: download nothing)",
     )
-    group.add_argument("--summaries_dir", type=Path, metavar="DIR", help="write accuracy and loss for TensorBoard here")
+    group.add_argument(
+        "--summaries_dir", type=Path, metavar="DIR", help="write accuracy and loss to this folder, for TensorBoard"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 from kwsd_train.training.interruption import EndRequests
 
-HELP = "find good settings of train by trying (Optuna); several processes and machines can share the work"
+HELP = "find good settings for train by trial (Optuna), shared by several processes and machines"
 EXAMPLE = "kwsd-train tune --trials 50 --model_architecture tc_resnet8,tc_resnet8_1_5 --storage /shared/words.journal"
 
 _log = logging.getLogger("kwsd_train")
@@ -42,10 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--storage",
         metavar="FILE|URL",
-        help="what all processes of a study share: a file on a disk of theirs (NFS will do), or the URL of a database "
-        "as SQLAlchemy takes it (default: tune.journal in --train_dir)",
+        help="storage that all processes of a study share: a file on a common disk (NFS works), or a database URL for "
+        "SQLAlchemy (default: tune.journal in --train_dir)",
     )
-    group.add_argument("--study_name", default="kwsd", metavar="TEXT", help="several studies can be in one storage")
+    group.add_argument(
+        "--study_name",
+        default="kwsd",
+        metavar="TEXT",
+        help="name of the study; a storage can hold several (default: kwsd)",
+    )
     group.add_argument("--json", type=Path, metavar="FILE", help="write the best trial as JSON")
     train.add_arguments(parser)
     parser.set_defaults(learning_rate=None, batch_size=None, verbosity="WARN")

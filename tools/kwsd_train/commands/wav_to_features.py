@@ -32,12 +32,16 @@ _log = logging.getLogger("kwsd_train")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_flags(parser, "features", FLAGS)
     group = parser.add_argument_group("files")
-    group.add_argument("--input_wav", required=True, metavar="FILE", help="WAV, FLAC or Ogg; its first channel")
-    group.add_argument("--output_c_file", type=Path, metavar="FILE", help="write C source there")
-    group.add_argument("--output_npz_file", type=Path, metavar="FILE", help="write NumPy arrays there")
-    group.add_argument("--output_csv_file", type=Path, metavar="FILE", help="write a table there, one line a window")
     group.add_argument(
-        "--quantize", action="store_true", help="whole numbers from 0 to 255 (not for log_mel, which has no range)"
+        "--input_wav", required=True, metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used"
+    )
+    group.add_argument("--output_c_file", type=Path, metavar="FILE", help="C source file to write")
+    group.add_argument("--output_npz_file", type=Path, metavar="FILE", help="NumPy archive to write")
+    group.add_argument("--output_csv_file", type=Path, metavar="FILE", help="CSV table to write, one line per window")
+    group.add_argument(
+        "--quantize",
+        action="store_true",
+        help="write whole numbers from 0 to 255 (not with log_mel, which has no fixed range)",
     )
 
 

@@ -14,7 +14,7 @@ from kwsd_train.flags import flag as flags
 from kwsd_train.flags import table as flag_table
 from kwsd_train.training import progress
 
-HELP = "draw the spectrogram of a recording as a grey PNG picture"
+HELP = "draw the spectrogram of a recording as a greyscale PNG image"
 EXAMPLE = "kwsd-train wav-to-spectrogram --input_wav stop.wav --output_image stop.png --brightness 64"
 
 _log = logging.getLogger("kwsd_train")
@@ -22,7 +22,7 @@ _log = logging.getLogger("kwsd_train")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--input_wav", type=Path, required=True, metavar="FILE", help="WAV, FLAC or Ogg; its first channel"
+        "--input_wav", type=Path, required=True, metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used"
     )
     flags.add(parser, flag_table.WAV_TO_SPECTROGRAM)
     parser.add_argument(
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("spectrogram.png"),
         metavar="FILE",
-        help="the picture (default: spectrogram.png)",
+        help="image to write (default: spectrogram.png)",
     )
 
 

@@ -1,4 +1,4 @@
-"""A row of the table of flags, and how argparse gets it. The kinds of values are those of kwsd's configuration."""
+"""A row of the table of flags, and how argparse uses it. The kinds of values are those of kwsd's configuration."""
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ class Flag:
     Attributes:
         name: without the hyphens.
         kind: type and range.
-        default: what holds where it is left out; None where nothing does, or the command finds it.
+        default: the value if it is not given; None if there is none, or if the command determines it.
         unit: of the value.
-        text: what it is, for ``--help``, which adds range, unit and default.
+        text: description for ``--help``, which adds range, unit and default.
     """
 
     name: str
@@ -33,15 +33,15 @@ class Flag:
     def help(self) -> str:
         """The line of ``--help``."""
         allowed = f"{self.kind.allowed}{self.unit and ' ' + self.unit}"
-        default = "" if self.default is None else f"; default: {self.shown(self.default)}"
+        default = "" if self.default in (None, "") else f"; default: {self.shown(self.default)}"
         return f"{self.text} ({allowed}{default})"
 
     def shown(self, value: Any) -> str:
-        """A value as a person writes it."""
+        """A value as it is written on a command line."""
         return " ".join(self.arguments(value)[1:])
 
     def arguments(self, value: Any) -> list[str]:
-        """What says this value on a command line."""
+        """The command-line arguments for this value."""
         if isinstance(self.kind, Several):
             value = ",".join(map(_text, value))
         values = value if isinstance(self.kind, FromTo) else [value]
@@ -67,13 +67,13 @@ class FromTo(Kind):
 
 @dataclass(frozen=True)
 class Several(Kind):
-    """Numbers divided by commas."""
+    """Numbers separated by commas."""
 
     of: Whole | Number
 
     @property
     def allowed(self) -> str:
-        return _plural(self.of).replace(" from", " divided by commas, from")
+        return _plural(self.of).replace(" from", " separated by commas, from")
 
     def accept(self, value: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(map(self.of.accept, value))
@@ -83,14 +83,14 @@ class Several(Kind):
 
 
 class AnyCase(Choice):
-    """One of a few words in capitals, however it is written."""
+    """One of a few words in capitals, accepted in any case."""
 
     def read(self, text: str) -> str:
         return self.accept(text.upper())
 
 
 class Boolean(Kind):
-    """A switch that also takes true or false, as the tutorial's did (where "False" was true, too)."""
+    """A switch that also takes true or false, as the tutorial's did (there, even "False" was true)."""
 
     allowed = "true or false"
 
@@ -109,7 +109,7 @@ def add(group: Any, flags: Iterable[Flag], *, filled: bool = True) -> None:
     """Add flags to a parser, or to a group of one.
 
     Args:
-        filled: a flag that is not given has its default; else it is None, so that it can come from elsewhere.
+        filled: whether flags that are not given have their default; else they are None, to be filled from elsewhere.
     """
     for flag in flags:
         settings: dict[str, Any] = {"default": flag.default if filled else None, "metavar": _metavar(flag)}
@@ -123,12 +123,12 @@ def add(group: Any, flags: Iterable[Flag], *, filled: bool = True) -> None:
 
 
 def defaults(flags: Iterable[Flag]) -> dict[str, Any]:
-    """The default of each."""
+    """The default of each flag."""
     return {flag.name: flag.default for flag in flags}
 
 
 class _LowFirst(argparse.Action):
-    """Takes two numbers, if they are in order."""
+    """Takes two numbers in ascending order."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         low, high = values

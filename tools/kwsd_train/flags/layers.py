@@ -17,10 +17,15 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """``--model``, what a model without metadata needs, and ``--config``."""
     group = parser.add_argument_group("model")
     add = group.add_argument
-    add("--model", "--graph", metavar="MODEL", help="bundled name or .tflite file (default: the config's, or default)")
-    add("--labels", metavar="FILE", help="labels, one a line; not needed where the model carries them")
-    add("--frontend", metavar="FILE", help="front end (YAML) of a model that carries no metadata")
-    add("-c", "--config", metavar="FILE", help="kwsd's configuration, whose model and recogniser's settings are taken")
+    add(
+        "--model",
+        "--graph",
+        metavar="MODEL",
+        help="bundled model, by name, or .tflite file (default: the configuration's, else default)",
+    )
+    add("--labels", metavar="FILE", help="labels file, one label per line; not needed if the model has metadata")
+    add("--frontend", metavar="FILE", help="front-end file (YAML), for a model without metadata")
+    add("-c", "--config", metavar="FILE", help="configuration of kwsd, for the model and the recogniser's settings")
 
 
 def add_layer_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,20 +34,28 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     """The folders of data. Their defaults lie under ``KWSD_DATA`` (default: data)."""
     group = parser.add_argument_group("folders")
     group.add_argument(
-        "--data_dir", type=Path, metavar="DIR", help="word folders (default: $KWSD_DATA/speech_commands)"
-    )
-    group.add_argument("--noise_dir", type=Path, metavar="DIR", help="noise files (default: $KWSD_DATA/noise)")
-    group.add_argument(
-        "--speech_dir", type=Path, metavar="DIR", help="running speech (default: $KWSD_DATA/running_speech/train)"
+        "--data_dir", type=Path, metavar="DIR", help="folder of word folders (default: $KWSD_DATA/speech_commands)"
     )
     group.add_argument(
-        "--impulse_dir", type=Path, metavar="DIR", help="rooms' responses (default: $KWSD_DATA/impulse_responses)"
+        "--noise_dir", type=Path, metavar="DIR", help="folder of noise recordings (default: $KWSD_DATA/noise)"
+    )
+    group.add_argument(
+        "--speech_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of running speech (default: $KWSD_DATA/running_speech/train)",
+    )
+    group.add_argument(
+        "--impulse_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of room impulse responses (default: $KWSD_DATA/impulse_responses)",
     )
     group.add_argument(
         "--cache_dir",
         type=Path,
         metavar="DIR",
-        help="decoded audio, about 32 kB a clip (default: kwsd-train in $XDG_CACHE_HOME)",
+        help="cache of decoded audio, about 32 kB per clip (default: kwsd-train in $XDG_CACHE_HOME)",
     )
 
 
@@ -100,7 +108,7 @@ def resolve(
 
 def add_trust(group: Any) -> None:
     """The switch that lets a checkpoint name a program."""
-    text = "let the checkpoint name a FILE.py:FUNCTION that builds its network, which is run"
+    text = "run the FILE.py:FUNCTION that the checkpoint names to build its network"
     flags.add(group, [Flag("trust_architecture", Boolean(), False, "", text)], filled=True)
 
 
