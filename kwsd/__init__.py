@@ -1,8 +1,8 @@
 """kwsd: a daemon that hears its words.
 
-`Spotter` is the whole pipeline for programs that have samples; `watch` hands out the events of a running daemon;
+`Spotter` is the whole pipeline, for programs that have samples; `watch` yields the events of a running daemon;
 `model.load`, `frontend.create` and `recognize.RecognizeCommands` are the parts. Each is imported when it is first
-asked for, so that ``import kwsd`` costs nothing.
+used, so that ``import kwsd`` costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any

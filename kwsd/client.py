@@ -1,4 +1,4 @@
-"""The socket's client: `kwsd.watch` for programs in Python, and what `kwsd watch` is made of."""
+"""The socket's client: `kwsd.watch` for Python programs, and the basis of `kwsd watch`."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from kwsd.sinks.socket.protocol import PROTOCOL, TYPES
 
 Message = dict[str, Any]
 
-HELLO_S = 5.0  # within this a kwsd greets who connects
-LOOK_S = 1.0  # longest sleep in one piece: a signal that comes just before it would not end it
-RETRY_S = 0.2  # between two looks for a kwsd that is not there
-LINE_MAX_BYTES = 2**20  # of a server's line; kwsd's longest, the greeting of a model with 1000 words, is a quarter
+HELLO_S = 5.0  # time limit for kwsd's greeting
+LOOK_S = 1.0  # longest single sleep: a signal just before it would not end it
+RETRY_S = 0.2  # between two attempts to find a kwsd
+LINE_MAX_BYTES = 2**20  # limit of a server's line, four times kwsd's longest, the greeting of a model with 1000 words
 
 
 def watch(
@@ -31,29 +31,29 @@ def watch(
     tell: Callable[[str], object] | None = None,
     output_fd: int | None = None,
 ) -> Generator[Message, None, None]:
-    """What a kwsd says on its socket, as it says it.
+    """Yields the messages of a running kwsd as they come.
 
-    Waits for a kwsd that is not there yet, and connects again when it restarts; what it heard in between is not told.
-    Every message after the greeting is handed out, among them ``dropped`` (this reader was too slow) and types of
-    later versions: look at ``message["type"]``. Ends only by `close()`, an error, or a gone reader (``output_fd``).
+    Waits for a kwsd that is not running yet, and reconnects when it restarts; events in between are lost. Every message
+    after the greeting is returned, including ``dropped`` (this reader was too slow) and types of later versions, so
+    check ``message["type"]``. Ends only by `close()`, an error, or when the reader of ``output_fd`` is gone.
 
     Args:
-        path: the socket; None looks where kwsd has it by default (`default_paths`).
+        path: the socket; None for the default ones (`default_paths`).
         labels: the words wanted; None for all.
-        types: the types of events wanted, of ``detection``, ``status``, ``scores``; None for the first two. Whoever
-            names ``status`` is told the present state at once, too.
-        wait: False raises UnavailableError where no kwsd is found, in place of waiting for one.
-        tell: called with a line for people when it begins to wait, and when it has found one.
-        output_fd: a pipe that the messages go to: the iterator ends when nobody reads it any more.
+        types: the wanted types of events, of ``detection``, ``status``, ``scores``, ``peaks``; None for the first two.
+            With ``status``, the current state is sent immediately too.
+        wait: whether to wait for a kwsd; otherwise UnavailableError is raised if none is found.
+        tell: called with a readable line when it begins to wait, and when it has found a kwsd.
+        output_fd: a pipe to which the messages are written: the iterator ends when it has no reader any more.
 
     Yields:
         Messages as docs/events.md and docs/socket.md describe them; times are RFC 3339, ``audio_ms`` and
         ``latency_ms`` milliseconds, ``score`` 0..1.
 
     Raises:
-        UnavailableError: no kwsd was found, and ``wait`` is False.
+        UnavailableError: no kwsd was found and ``wait`` is False.
         ConfigError: the model does not know one of ``labels``.
-        ValueError: there is no such type.
+        ValueError: a type is unknown.
     """
     wanted = None if types is None else frozenset(types)
     if wanted is not None and not wanted <= set(TYPES):
@@ -64,7 +64,7 @@ def watch(
 
 
 def default_paths() -> tuple[str, ...]:
-    """Where a kwsd serves its socket by default: as a system service, or as the user's."""
+    """The default sockets of kwsd: as a system service, and as the user's."""
     folders = [
         os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0],
         "/run/kwsd",
@@ -74,12 +74,12 @@ def default_paths() -> tuple[str, ...]:
 
 
 class Connection:
-    """One connection to a kwsd, greeted; a context that closes it.
+    """A connection to a kwsd, after its greeting; a context that closes it.
 
     Attributes:
         hello: the greeting: ``version``, ``run``, ``model``, ``labels``, ``state``.
 
-    Raises OSError where nobody answers, or somebody who does not speak this protocol.
+    Raises OSError if nothing answers, or something that does not speak this protocol.
     """
 
     def __init__(self, path: str, output_fd: int | None = None) -> None:
@@ -108,11 +108,11 @@ class Connection:
         self._socket.close()
 
     def send(self, request: Message) -> None:
-        """Sends a request of docs/socket.md; it is short enough for any socket's buffer."""
+        """Sends a request (docs/socket.md); it is short enough for any socket's buffer."""
         self._socket.sendall(json_line(request))
 
     def receive(self, timeout_s: float | None = None) -> Message | None:
-        """The next message; None when the reader of ``output_fd`` is gone. Raises OSError when no more will come."""
+        """The next message; None if the reader of ``output_fd`` is gone. Raises OSError if no more will come."""
         give_up_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._lines:
             left_s = LOOK_S if give_up_s is None else min(LOOK_S, give_up_s - time.monotonic())
@@ -177,14 +177,14 @@ def _watch(
 def connect(
     paths: Sequence[str], wait: bool, tell: Callable[[str], object], output_fd: int | None = None
 ) -> Connection | None:
-    """The first kwsd that is found; None when the reader of ``output_fd`` is gone before.
+    """The first kwsd found; None if the reader of ``output_fd`` is gone before.
 
     Args:
-        paths: sockets to look at.
+        paths: sockets to try.
         wait, tell, output_fd: as for `watch`.
 
     Raises:
-        UnavailableError: none was found, and ``wait`` is False.
+        UnavailableError: none was found and ``wait`` is False.
     """
     told = ""
     while True:
@@ -220,12 +220,12 @@ def _subscribe(connection: Connection, labels: Sequence[str] | None, types: froz
 
 
 def _wait(seconds: float, output_fd: int | None, input_fd: int | None = None) -> bool:
-    """Waits until there is something to read or the time is over; False when nobody reads the output any more."""
+    """Waits until there is something to read or the time is over; False if the output has no reader any more."""
     poller = select.poll()
     if input_fd is not None:
         poller.register(input_fd, select.POLLIN)
     if output_fd is not None:
-        poller.register(output_fd, 0)  # for nothing: poll then tells of hang-ups and errors alone
+        poller.register(output_fd, 0)  # no events: poll then reports only hang-ups and errors
     return all(fd != output_fd for fd, _ in poller.poll(seconds * 1000))
 
 
@@ -234,23 +234,23 @@ def _reason(error: OSError) -> str:
 
 
 def ask(path: str | os.PathLike[str] | None, request: Message, answers: Iterable[str] = ("done",)) -> Message:
-    """One question to a running kwsd, and its answer.
+    """Sends one request to a running kwsd, and returns its answer.
 
     Args:
         path: as for `watch`.
-        request: of docs/socket.md.
-        answers: the types of message that are the answer.
+        request: as in docs/socket.md.
+        answers: the types of message that count as its answer.
 
     Raises:
         UnavailableError: no kwsd was found, or it does not answer.
-        UsageError: it refuses the request.
+        UsageError: it rejects the request.
     """
     paths = default_paths() if path is None else (os.fspath(path),)
     try:
         connection = connect(paths, wait=False, tell=lambda line: None, output_fd=None)
     except UnavailableError as error:
         raise UnavailableError("no kwsd answers", error.why, error.mend) from error
-    assert connection is not None  # nobody reads, so nobody can be gone
+    assert connection is not None  # there is no reader to watch for
     wanted = frozenset(answers)
     with connection:
         try:

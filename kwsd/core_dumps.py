@@ -1,4 +1,4 @@
-"""No core dumps of what was heard: a process that listens has audio in its memory, and the keys of webhooks."""
+"""Prevents core dumps: a process that listens has audio in its memory, and the keys of webhooks."""
 
 import ctypes
 import logging
@@ -10,10 +10,10 @@ _PR_SET_DUMPABLE = 4  # prctl(2)
 
 
 def forbid() -> None:
-    """Keeps this process's memory out of core dumps, and away from other processes of its user but root's.
+    """Keeps this process's memory out of core dumps, and from other processes of its user except root's.
 
-    The limit alone would not do where a program collects the dumps (core(5)); the attribute does not pass to programs
-    that this one starts, the limit does.
+    The limit alone is not enough if a program collects the dumps (core(5)); the attribute is not inherited by programs
+    that this one starts, the limit is.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

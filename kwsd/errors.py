@@ -1,12 +1,12 @@
-"""What can go wrong, whose fault it is, and the exit code that says so.
+"""kwsd's exceptions, and the exit code of each.
 
     KwsdError                70  a part of kwsd itself failed
-     +- UsageError            2  wrong use of the command line
+     +- UsageError            2  usage error on the command line
      +- InputError           66  an input file cannot be read
-     +- UnavailableError     69  the audio library, a runtime or the microphone is not there
+     +- UnavailableError     69  the audio library, a runtime or the microphone is missing
      +- OutputError          74  standard output cannot be written
-     +- ConfigError          78  the configuration is refused
-     +- ModelError           78  the model is refused
+     +- ConfigError          78  the configuration is rejected
+     +- ModelError           78  the model is rejected
 
 The codes are those of BSD's sysexits.h, except 2, which is argparse's.
 """
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 
 class KwsdError(Exception):
-    """An error that a person can mend, told in one line: ``WHAT: WHY. MEND``.
+    """An error that a user can fix, described in one line: ``WHAT: WHY. MEND``.
 
     Args:
-        what: the thing that failed (a file, a device, an option).
+        what: what failed (a file, a device, an option).
         why: what is wrong with it.
-        mend: what the reader can do; may be empty.
+        mend: how to fix it; may be empty.
     """
 
     exit_code = 70
@@ -39,7 +39,7 @@ class KwsdError(Exception):
 
 
 class UsageError(KwsdError):
-    """The command line asks for something that does not exist or contradicts itself."""
+    """The command line requests something that does not exist, or contradicts itself."""
 
     exit_code = 2
 
@@ -51,7 +51,7 @@ class InputError(KwsdError):
 
 
 class UnavailableError(KwsdError):
-    """PortAudio, a TFLite runtime, or the microphone is not there."""
+    """PortAudio, a TFLite runtime, or the microphone is missing."""
 
     exit_code = 69
 
@@ -63,13 +63,13 @@ class OutputError(KwsdError):
 
 
 class ModelError(KwsdError):
-    """The model file, or what describes it, is refused."""
+    """The model file, or its description, is rejected."""
 
     exit_code = 78
 
 
 class ConfigError(KwsdError):
-    """The configuration is refused.
+    """The configuration is rejected.
 
     Args:
         faults: every fault found, one line each, ``FILE:LINE: key 'x': what and what is allowed``.

@@ -1,4 +1,4 @@
-"""What kwsd has to say, as data and as the JSON lines that everybody receives.
+"""kwsd's events, as data and as the JSON lines that subscribers receive.
 
 Nothing here reads a clock or writes anywhere.
 """
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A word, as the Spotter hears it.
+    """A word detected by the Spotter.
 
     Attributes:
         label: the word.
         score: the recogniser's averaged score, 0..1.
-        audio_ms: end of the deciding window, in ms of audio since the stream began, lost samples counted in.
+        audio_ms: end of the deciding window, in ms of audio since the stream began, lost samples included.
     """
 
     label: str
@@ -37,7 +37,7 @@ class DetectionEvent:
 
     Attributes:
         heard_s: when the last sample of the deciding window arrived, on the clock of `kwsd.uptime`; for this process
-            alone, so that a wall clock that is set makes no event older or younger.
+            only, so that setting the wall clock does not change an event's age.
     """
 
     id: str
@@ -93,11 +93,11 @@ class StatusEvent:
 
 @dataclass(frozen=True, slots=True)
 class ScoresEvent:
-    """The averaged scores of one moment and the level of the signal, for people who ask why nothing fires.
+    """The averaged scores at one moment and the level of the signal, to find out why nothing fires.
 
     Attributes:
-        rows: the feature rows that the model was given since the event before, shape (n, width), for the live page;
-            None where the model takes samples.
+        rows: the model's feature rows since the previous event, shape (n, width), for the live page; None if the model
+            takes samples.
     """
 
     audio_ms: int
@@ -118,7 +118,7 @@ class ScoresEvent:
 
 @dataclass(frozen=True, slots=True)
 class PeakEvent:
-    """A rise of a word's averaged score, and what became of it; keys as in docs/events.md.
+    """A rise of a word's averaged score, and its outcome; keys as in docs/events.md.
 
     Attributes:
         outcome: ``fired``, ``below_threshold``, ``speech``, ``suppressed``, ``not_armed``, ``not_wanted`` or ``held``.
@@ -151,12 +151,12 @@ class PeakEvent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordingEvent:
-    """The audio around a detection or a near miss, for sinks of this process that keep it.
+    """The audio around a detection or a near miss, for sinks that keep it.
 
     Attributes:
-        of: what was heard, or nearly.
-        samples: int16, shape (n,), at ``rate_hz``; shorter than wanted where the stream had a gap or an end.
-        start: position of the first sample in the stream, lost samples counted in.
+        of: the detection or peak.
+        samples: int16, shape (n,), at ``rate_hz``; shorter than requested if the stream had a gap or ended.
+        start: position of the first sample in the stream, lost samples included.
     """
 
     of: DetectionEvent | PeakEvent
@@ -179,9 +179,9 @@ def encode(message: Mapping[str, Any]) -> str:
 
 
 def json_line(message: Mapping[str, Any]) -> bytes:
-    """One message as the bytes of its line, line end included.
+    """A message as the bytes of its line, line end included.
 
-    UTF-8; only where a text cannot be written in it (the name of a file may hold any bytes) all of it is escaped.
+    In UTF-8; if a text cannot be encoded (a file's name may have any bytes), all of it is escaped.
     """
     try:
         return f"{encode(message)}\n".encode()

@@ -1,4 +1,4 @@
-"""A program that runs beside this one and can be thrown away, whatever it is doing."""
+"""A child process that can be discarded at any time, whatever it is doing."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-REAP_S = 0.2  # a child that a driver holds in the kernel does not even obey SIGKILL
+REAP_S = 0.2  # a child blocked inside a driver does not even obey SIGKILL
 
 
 class ChildProcess:
@@ -15,10 +15,10 @@ class ChildProcess:
 
     Args:
         command: program and arguments.
-        how: what else `subprocess.Popen` takes.
+        how: further arguments of `subprocess.Popen`.
 
     Raises:
-        OSError: no process can be started.
+        OSError: the process cannot be started.
     """
 
     def __init__(self, command: Sequence[str], **how: Any) -> None:
@@ -37,13 +37,13 @@ class ChildProcess:
         return (user + system) / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def end(self) -> tuple[bool, int] | None:
-        """Whether it exited by itself, and with which code, or by which signal; None while it runs."""
-        # Without reaping it: until `kill` its number, which is its group's, too, shall be nobody else's.
+        """Its exit code or signal if it ended by itself; None while it runs."""
+        # Without reaping it: until `kill`, its number, also that of its group, must not be reused.
         end = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return None if end is None else (end.si_code == os.CLD_EXITED, end.si_status)
 
     def kill(self) -> None:
-        """Ends it and what it started, whatever they are doing."""
+        """Kills it and its children, whatever they are doing."""
         self._end()
         os.close(self._stat)
 

@@ -1,4 +1,4 @@
-"""The beginning of a recording as one clip, for whoever scores single clips."""
+"""The beginning of a recording as one clip, for commands that score single clips."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from kwsd.audio.source import Block, End
 
 
 def read_clip(path: str, rate_hz: int, samples: int) -> NDArray[np.float32]:
-    """The first channel's first ``samples`` samples at ``rate_hz``, in -1..1, zeros behind where there are fewer.
+    """The first channel's first ``samples`` samples at ``rate_hz``, in -1..1, padded with zeros if there are fewer.
 
     Takes what ``open_source`` takes and raises what it raises.
     """

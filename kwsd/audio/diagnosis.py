@@ -1,4 +1,4 @@
-"""What can be wrong with a machine's audio, looked at one thing after the other; ``kwsd doctor`` prints it.
+"""Checks of a machine's audio, one after the other, which ``kwsd doctor`` prints.
 
 Nothing here needs PortAudio to be installed, and nothing waits for a frozen sound server for longer than some seconds.
 """
@@ -28,17 +28,17 @@ from kwsd.errors import KwsdError
 SIGNAL_S = 2.0
 SIGNAL_LIMIT_S = 8.0
 PORTAUDIO_LIMIT_S = 5.0
-QUIET_DBFS = -70.0  # below: a room never is so quiet, a microphone with its gain at zero is
+QUIET_DBFS = -70.0  # below this: no room is so quiet, but a microphone with its gain at zero is
 
 
 class Finding(NamedTuple):
-    """One line of the doctor's.
+    """One line of ``kwsd doctor``.
 
     Attributes:
-        check: what was looked at, one word.
+        check: what was checked, in one word.
         result: ``ok``, ``warn`` or ``fail``.
         text: what was found.
-        mend: what to do about it; empty where there is nothing to do.
+        mend: how to fix it; empty if nothing needs fixing.
     """
 
     check: str
@@ -48,9 +48,9 @@ class Finding(NamedTuple):
 
 
 def check_audio(settings: AudioSettings, rate_hz: int) -> Iterator[Finding]:
-    """All findings about the audio of this machine, in the order in which things depend on each other.
+    """All findings about this machine's audio, each check before those that depend on it.
 
-    Of a stream or file in place of a device, whether it is heard.
+    For a stream or file instead of a device, whether it can be heard.
 
     Args:
         settings: which device, which channel.
@@ -92,7 +92,7 @@ def check_permission(folder: Path, *, is_root: bool, has_server: bool) -> Findin
     Args:
         folder: /dev/snd.
         is_root: root may open everything.
-        has_server: there is a sound server, which opens them in our place.
+        has_server: there is a sound server, which opens them for us.
     """
     captures = sorted(folder.glob("pcmC*D*c")) if folder.is_dir() else []
     if not captures:
@@ -110,7 +110,7 @@ def check_permission(folder: Path, *, is_root: bool, has_server: bool) -> Findin
 
 
 def server_sockets(environ: "os._Environ[str] | dict[str, str]") -> list[Path]:
-    """Where a PulseAudio or PipeWire of this user's session listens; those that exist."""
+    """The existing sockets of a PulseAudio or PipeWire in this user's session."""
     runtime = environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.geteuid()}")
     places = [f"{runtime}/pulse/native", f"{runtime}/pipewire-0"]
     named = environ.get("PULSE_SERVER", "")
@@ -120,7 +120,7 @@ def server_sockets(environ: "os._Environ[str] | dict[str, str]") -> list[Path]:
 
 
 def check_server(sockets: list[Path]) -> Finding:
-    """Whether somebody listens at the sound server's sockets."""
+    """Whether a sound server accepts connections on these sockets."""
     if not sockets:
         text = "no PulseAudio or PipeWire of this user; ALSA is used directly"
         mend = "If another user's session owns the microphone, run kwsd in that session (systemd/kwsd-user.service)."
@@ -180,8 +180,8 @@ def judge_signal(samples: NDArray[np.float32], gain_db: float = 0.0) -> Finding:
     """Whether a stretch of signal is alive.
 
     Args:
-        samples: as the device gave them, -1..1, shape (n,), n > 0.
-        gain_db: what is done to them before anything is heard.
+        samples: as delivered by the device, -1..1, shape (n,), n > 0.
+        gain_db: the gain applied to them afterwards.
     """
     amplified = samples * np.float32(10 ** (gain_db / 20))
     peak, rms_dbfs = dbfs(float(np.abs(amplified).max())), dbfs(float(np.sqrt(np.mean(np.square(amplified)))))

@@ -1,7 +1,7 @@
 """Recordings and pipes as a Source: the same pipeline as the microphone, with an end.
 
-A file is decoded block by block by libsndfile, recognised by its content whatever its name; what is not a regular file
-(standard input, a named pipe) is read as it comes (``pipe.py``). Either may be paced by the clock.
+A file is decoded block by block by libsndfile, which recognises it by its content; anything but a regular file
+(standard input, a named pipe) is read as it comes (``pipe.py``). Both may be paced by the clock.
 """
 
 import logging
@@ -25,8 +25,8 @@ from kwsd.errors import InputError, UnavailableError, UsageError
 
 Samples = NDArray[np.float32]
 
-BLOCK_MS = 20  # of a paced source: what a microphone would deliver
-DECODE_MS = 100  # of any other: fewer, longer calls
+BLOCK_MS = 20  # if paced: what a microphone would deliver
+DECODE_MS = 100  # otherwise: fewer, longer calls
 TAIL_DBFS = -90
 CLIP_LOOK_S, CLIP_SHARE = 1.0, 0.01  # as of a microphone
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
@@ -50,18 +50,18 @@ def open_source(
 
     Args:
         path: a WAV, FLAC or Ogg (Vorbis, Opus) file, or ``-`` for standard input: WAV, or signed 16-bit little endian.
-        rate_hz: what to hand out; other rates are resampled as a stream.
-        realtime: pace the samples by the clock. A source that is not paced runs as fast as it is read, a pipe
-            with live sound included: nobody can know what feeds it.
+        rate_hz: rate of the samples returned; other rates are resampled as a stream.
+        realtime: pace the samples by the clock. A source that is not paced runs as fast as it is read, even a
+            pipe with live sound, because its writer is unknown.
         raw_rate_hz: rate of standard input that is not WAV; by default ``rate_hz``.
         raw_channels: its channels, interleaved.
         channel: which channel to take, counted from 0.
         gain_db: amplification; the result is clipped to -1..1.
-        decode_ms: how much of a file is decoded in one go; the samples are the same.
+        decode_ms: how much of a file is decoded at a time; it does not change the samples.
 
     Raises:
-        InputError: missing, unreadable, a directory, not a sound file, empty, without that channel. A pipe's faults,
-            and damage further on in a file, are raised by ``read`` after everything before them was handed out.
+        InputError: missing, unreadable, a directory, not a sound file, empty, without that channel. Faults of a
+            pipe, and damage further on in a file, are raised by ``read`` after everything before them was returned.
         UsageError: standard input is a terminal.
         UnavailableError: libsndfile is missing.
     """
@@ -86,16 +86,16 @@ class Decoder(Protocol):
 
     @property
     def rate_hz(self) -> int:
-        """Known once ``read`` returned samples."""
+        """Known once ``read`` has returned samples."""
 
     def read(self, timeout_s: float) -> Samples | None:
-        """The next samples, shape (n,), n = 0 where none came in time; None at the end."""
+        """The next samples, shape (n,), n = 0 if none came in time; None at the end."""
 
     def close(self) -> None: ...
 
 
 class FileSource:
-    """A Source that ends. See ``open_source``; after the last sample, ``read`` gives End for ever."""
+    """A Source that ends. See ``open_source``; after the last sample, ``read`` always returns End."""
 
     def __init__(self, name: str, decoder: Decoder, rate_hz: int, *, realtime: bool, gain_db: float) -> None:
         self.name, self.rate_hz, self.paced = name, rate_hz, realtime
@@ -107,12 +107,12 @@ class FileSource:
         self._ended = False
         self._block_samples = rate_hz * BLOCK_MS // 1000
         self._begun_s: float | None = None
-        self._came_s = 0.0  # when the decoder last had samples that had been waited for
+        self._came_s = 0.0  # when the decoder last returned samples after a wait
         self._handed_out = 0
         self._amplified, self._clipped = 0.0, 0  # samples
 
     def read(self, timeout_s: float) -> Block | Gap | End | None:
-        """The next block; see Source. Raises InputError where the recording is damaged or the pipe is no sound."""
+        """The next block; see Source. Raises InputError if the recording is damaged or the pipe carries no sound."""
         deadline_s = time.monotonic() + timeout_s
         while not len(self._waiting):
             if self._ended:
@@ -130,7 +130,7 @@ class FileSource:
         self._decoder.close()
 
     def go_on(self) -> None:
-        """Starts its clock again: what a pause held up comes at its own pace, not all at once."""
+        """Restarts its clock, so that audio held up by a pause comes at its own pace, not all at once."""
         self._begun_s, self._handed_out = None, 0
 
     def _decode(self, timeout_s: float) -> bool:
@@ -141,7 +141,7 @@ class FileSource:
                 decoded = self._decoder.read(timeout_s)
                 self._came_s = time.monotonic()
         except InputError as fault:
-            # What was heard before it still counts.
+            # Samples before it still count.
             self._fault, decoded = fault, None
         if decoded is None:
             self._ended = True
@@ -151,7 +151,7 @@ class FileSource:
         else:
             if self._resampler is None:
                 self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
-            # What is not a finite number must not get into the filter, where it would spread.
+            # Values that are not finite must not enter the filter, where they would spread.
             sound = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
             decoded = self._resampler.push(np.clip(sound, -LOUDEST, LOUDEST))
         amplified = decoded * self._gain
@@ -170,7 +170,7 @@ class FileSource:
             self._amplified, self._clipped = -math.inf, 0
 
     def _paced_block(self, deadline_s: float) -> Block | None:
-        """A block when its last sample would have been captured; by the sum of samples, so without drift."""
+        """A block at the time its last sample would have been captured; counted in samples, so without drift."""
         now_s = time.monotonic()
         if self._begun_s is None:
             self._begun_s = now_s
@@ -180,7 +180,7 @@ class FileSource:
             time.sleep(max(0.0, min(due_s, deadline_s) - now_s))
             if due_s > deadline_s:
                 return None
-        # When the clock brought it, however late a slow reader asks for it; but no pipe was in time with every sample.
+        # The time set by the clock, however late a slow reader asks; a pipe may have delivered later.
         return self._hand_out(count, max(due_s, self._came_s))
 
     def _hand_out(self, count: int, arrived_s: float) -> Block:
@@ -195,12 +195,12 @@ class SoundFileDecoder:
     Takes over ``file``; ``name`` is for messages. Raises InputError, UnavailableError.
 
     Args:
-        decode_ms: how much is decoded in one go.
-        any_format: whatever libsndfile reads, and not WAV, FLAC and Ogg alone.
+        decode_ms: how much is decoded at a time.
+        any_format: accept all formats of libsndfile, not only WAV, FLAC and Ogg.
 
     Attributes:
-        rate_hz, frames: what the file says of itself.
-        can_seek: whether every frame of it can be found, so that `seek` is exact: not in what is coded with loss.
+        rate_hz, frames: as stated in the file.
+        can_seek: whether `seek` is exact; it is not in lossy formats.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class SoundFileDecoder:
             raise UnavailableError("libsndfile", str(error), "Install it: apt install libsndfile1") from error
         self._errors = soundfile.SoundFileError
         try:
-            # By descriptor: given a name, soundfile would go by its ending.
+            # By descriptor: given a name, soundfile would go by its extension.
             chained = links(file.fileno()) if magic == b"OggS" else []
             self._sound: Any = (
                 Chain(name, file, chained) if len(chained) > 1 else soundfile.SoundFile(file.fileno(), closefd=False)
@@ -237,7 +237,7 @@ class SoundFileDecoder:
         self._frames = max(1, self.rate_hz * decode_ms // 1000)
 
     def seek(self, frame: int) -> None:
-        """Goes on with this frame, counted from 0. Raises InputError."""
+        """Continues at this frame, counted from 0. Raises InputError."""
         try:
             self._sound.seek(frame)
         except self._errors as error:
@@ -271,7 +271,7 @@ def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int, dec
         if decoder.container != "WAV":
             raise InputError(path, "it holds no samples")
         decoder.close()
-        # Empty, or a WAV whose writer never came back to fill in its sizes, which libsndfile does not read.
+        # Empty, or a WAV whose writer never filled in its sizes, which libsndfile does not read.
         return PipeDecoder(path, os.open(path, os.O_RDONLY), raw_rate_hz, raw_channels, channel)
     except OSError as error:
         if file:
@@ -284,6 +284,6 @@ def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int, dec
 
 
 def _words(error: Exception) -> str:
-    """libsndfile's own words, or its number: Python's soundfile finds no text for every code."""
+    """libsndfile's message, or its number: Python's soundfile does not have a text for every code."""
     text = str(getattr(error, "error_string", "")) or f"code {getattr(error, 'code', '?')}"
     return text.strip().rstrip(".")

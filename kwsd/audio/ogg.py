@@ -1,6 +1,6 @@
-"""Chained Ogg: recordings put one behind the other in one file, as Icecast and ``cat`` do; libsndfile reads the first.
+"""Chained Ogg: several recordings in one file, as made by Icecast and ``cat``; libsndfile reads only the first.
 
-Layout: RFC 3533. No sound library here before there is a second link.
+Layout: RFC 3533. The sound library is imported only if there is a second link.
 """
 
 import io
@@ -15,7 +15,7 @@ _BEGINS = 0x02  # flag of a stream's first page
 
 
 def links(fd: int) -> list[int]:
-    """Where each link of an Ogg file begins, in bytes. What is no page is passed over."""
+    """Where each link of an Ogg file begins, in bytes. Anything that is not a page is skipped."""
     starts, at, begun = [], 0, False
     while len(header := os.pread(fd, _HEADER_BYTES + 255, at)) >= _HEADER_BYTES:
         if not header.startswith(b"OggS"):
@@ -59,11 +59,11 @@ class Part(io.RawIOBase):
 
 
 class Chain:
-    """The links of a file as one ``soundfile.SoundFile``, as far as they are alike.
+    """The links of a file as one ``soundfile.SoundFile``, as long as their formats agree.
 
     Args:
         name: for messages.
-        file: stays the caller's.
+        file: remains owned by the caller.
         starts: where its links begin.
     """
 
@@ -79,7 +79,7 @@ class Chain:
         return getattr(self._link, name)
 
     def read(self, frames: int, dtype: str, always_2d: bool) -> Any:
-        """The next frames; none at the end of the last link. Raises InputError where a link is unlike the first."""
+        """The next frames; none at the end of the last link. Raises InputError if a link's format differs."""
         while not len(sound := self._link.read(frames, dtype=dtype, always_2d=always_2d)) and self._later:
             over, self._link = self._link, self._open_next()
             over.close()
@@ -97,7 +97,7 @@ class Chain:
         return self._heard
 
     def seekable(self) -> bool:
-        """A frame is not found across links."""
+        """Seeking across links is not supported."""
         return False
 
     def _open_next(self) -> Any:

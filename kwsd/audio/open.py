@@ -1,4 +1,4 @@
-"""Opens the source of a run: the microphone, or what stands in for it."""
+"""Opens the source of a run: the microphone, or a file or stream instead."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class SourceOptions(NamedTuple):
-    """What the companions of ``--source`` ask for.
+    """The options that accompany ``--source``.
 
     Attributes:
         realtime: pace a file by the clock.
-        raw_rate_hz, raw_channels: what standard input is where it is not WAV.
+        raw_rate_hz, raw_channels: format of standard input if it is not WAV.
         tail: whether a clip of faint noise follows the end of a file.
-        wait: whether a microphone or stream that cannot be opened is waited for.
+        wait: whether to wait for a microphone or stream that cannot be opened.
     """
 
     realtime: bool = False
@@ -27,11 +27,11 @@ class SourceOptions(NamedTuple):
 
 
 def open_source(settings: AudioSettings, options: SourceOptions, rate_hz: int, clip_stride_ms: float) -> "Source":
-    """The source at ``rate_hz``; a microphone or stream hands over a clip stride of samples at once.
+    """The source at ``rate_hz``; the blocks of a microphone or stream are one clip stride long by default.
 
     Raises:
         InputError: the file cannot be read.
-        ConfigError: the device's name fits several.
+        ConfigError: the device's name matches several devices.
         UnavailableError: PortAudio or ffmpeg is not installed; without ``wait``, the device cannot be opened.
     """
     if settings.source is None:

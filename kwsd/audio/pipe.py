@@ -1,7 +1,8 @@
-"""Sound from a pipe, handed on as it arrives: WAV (recognised by its header) or raw signed 16-bit little endian.
+"""Sound from a pipe, returned as it arrives: WAV (recognised by its header) or raw signed 16-bit little endian.
 
-A pipe cannot be wound back, so libsndfile is no help. The header is read here, with the sizes that programs write who
-do not know the length beforehand: 0, 0xFFFFFFFF (ffmpeg), and sizes near 2 GiB (sox, arecord) mean "until it ends".
+A pipe cannot be rewound, so libsndfile cannot read it. The header is read here, with the sizes that programs write
+if they do not know the length beforehand: 0, 0xFFFFFFFF (ffmpeg), and sizes near 2 GiB (sox, arecord) mean "until it
+ends".
 Layout: RIFF WAVE as in Microsoft's mmreg.h; RF64 as in EBU Tech 3306.
 """
 
@@ -19,7 +20,7 @@ from kwsd.errors import InputError
 Samples = NDArray[np.float32]
 
 READ_BYTES = 1 << 16  # a Linux pipe's capacity
-HEADER_BYTES = 1 << 20  # whoever has not said "data" by then is no recording
+HEADER_BYTES = 1 << 20  # without "data" by then it is not a recording
 UNKNOWN_FROM = 0x7FFF_F000
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 RATES_HZ = range(1000, 768_001)
@@ -43,7 +44,7 @@ class Format(NamedTuple):
 
 
 def check_format(name: str, rate_hz: int, channels: int, channel: int) -> None:
-    """Raises InputError where a recording's rate is absurd or the wanted channel is not in it."""
+    """Raises InputError if a recording's rate is absurd or it does not have the wanted channel."""
     if rate_hz not in RATES_HZ:
         raise InputError(name, f"a sample rate of {rate_hz} Hz; {RATES_HZ[0]} to {RATES_HZ[-1]} are possible")
     if not 0 <= channel < channels:
@@ -55,20 +56,20 @@ def check_format(name: str, rate_hz: int, channels: int, channel: int) -> None:
 
 
 class StereoGuess:
-    """Whether samples that are taken for one channel look like two in turn.
+    """Whether samples taken for one channel look like two interleaved ones.
 
-    The two of one moment are alike; of one channel every two neighbours are equally so.
+    Samples of two channels at the same time are alike; in one channel, all neighbours are equally alike.
 
     Args:
-        samples: how many are looked at.
+        samples: how many samples are examined.
     """
 
     def __init__(self, samples: int) -> None:
         self._left, self._is_second, self._last = samples, False, np.zeros(0, np.float32)
-        self._differences = [0.0, 0.0]  # from a moment to itself and to the next, squares
+        self._differences = [0.0, 0.0]  # squared differences within a pair, and to the next pair
 
     def take(self, samples: Samples) -> bool:
-        """The next samples; True once, where they turn out to look like two channels."""
+        """The next samples; returns True once, if they look like two channels."""
         if self._left <= 0 or not len(samples):
             return False
         self._left -= len(samples)
@@ -83,12 +84,12 @@ class StereoGuess:
 class PipeDecoder:
     """Samples of one channel out of a pipe; a Decoder of ``file.py``.
 
-    Owns the descriptor. Nothing is read, and no fault is found, before the first ``read``.
+    Owns the descriptor. Nothing is read, and no fault is raised, before the first ``read``.
 
     Args:
         name: for messages.
         fd: file descriptor; may be non-blocking.
-        raw_rate_hz, raw_channels: what the stream is when it is not WAV.
+        raw_rate_hz, raw_channels: format of the stream if it is not WAV.
         channel: counted from 0.
     """
 
@@ -108,7 +109,7 @@ class PipeDecoder:
         return (self._format or self._raw).rate_hz
 
     def read(self, timeout_s: float) -> Samples | None:
-        """What has arrived; empty after ``timeout_s`` without any; None at the end. Raises InputError."""
+        """What has arrived; empty if nothing did within ``timeout_s``; None at the end. Raises InputError."""
         if self._left == 0:
             return None
         events = self._poll.poll(timeout_s * 1000)
@@ -138,7 +139,7 @@ class PipeDecoder:
         os.close(self._fd)
 
     def _begin(self, ended: bool) -> None:
-        """Finds out what the stream is, once enough of it is there."""
+        """Detects the stream's format, once enough of it is there."""
         if ended and not self._bytes:
             raise InputError(self._name, "nothing came out of it")
         if len(self._bytes) < 4 and not ended:
@@ -205,7 +206,7 @@ class PipeDecoder:
         return Format(known[tag, bits], bits // 8, channels, rate_hz)
 
     def _take(self, fmt: Format) -> Samples:
-        """All whole frames that have arrived, the wanted channel of them; the rest waits for its other bytes."""
+        """The wanted channel of all complete frames that have arrived; incomplete ones wait for their other bytes."""
         available = len(self._bytes) if self._left is None else min(len(self._bytes), self._left)
         taken = available - available % fmt.frame_bytes
         frames, self._bytes = self._bytes[:taken], self._bytes[taken:]
@@ -229,7 +230,7 @@ def decode_pcm(frames: bytes, fmt: Format, channel: int) -> Samples:
             return np.ascontiguousarray(columns).view(f"<f{width}")[:, 0].astype(np.float32)
     if fmt.kind == "u":
         return (columns[:, 0].astype(np.float32) - np.float32(128)) / np.float32(128)
-    # The bytes of a sample at the upper end of 32 bits: its sign and scale come right by themselves.
+    # A sample's bytes at the upper end of 32 bits, which gives the right sign and scale.
     words = np.zeros((len(columns), 4), np.uint8)
     words[:, 4 - width :] = columns
     return words.view("<i4")[:, 0].astype(np.float32) / np.float32(1 << 31)

@@ -1,4 +1,4 @@
-"""The last seconds of a stream, kept for whoever wants the audio around an event."""
+"""The last seconds of a stream, kept for sinks that want the audio around an event."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 
 WORD_ENDS_MS = 300
-"""So long before the end of the window that decides, a word is over: its scores have to be high for a while before."""
+"""How long before the end of the deciding window a word is over, because its scores must be high for a while first."""
 
 
 def span_ms(audio_ms: int, before_ms: int, after_ms: int) -> tuple[int, int]:
@@ -47,12 +47,12 @@ class RecentAudio:
         self._ring[: len(kept) - first] = kept[first:]
 
     def lose(self, count: int) -> None:
-        """So many samples are missing: nothing before them is joined to what follows."""
+        """Records missing samples: nothing before them is joined to what follows."""
         self._position += count
         self._begin = self._position
 
     def cut(self, start: int, end: int) -> tuple[int, Samples]:
-        """The samples from position ``start`` up to ``end``, as far as they are there: where they begin, and a copy."""
+        """The samples from position ``start`` up to ``end``, as far as available: their first position, and a copy."""
         start = max(start, self._begin, self._position - len(self._ring))
         end = max(start, min(end, self._position))
         return start, self._ring.take(np.arange(start, end), mode="wrap")

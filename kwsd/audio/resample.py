@@ -9,10 +9,10 @@ Samples = NDArray[np.float32]
 class Resampler:
     """float32 mono samples at ``from_hz`` in, the same signal at ``to_hz`` out (soxr, quality HQ).
 
-    The cut of the stream into blocks does not matter to the samples that come out. Equal rates pass through.
+    How the stream is cut into blocks does not affect the output. If the rates are equal, samples pass through.
 
     Attributes:
-        lag_s: by how much the samples handed out end earlier than those taken in (about 30 ms at 48 kHz).
+        lag_s: how far the output lags behind the input (about 30 ms at 48 kHz).
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
@@ -20,7 +20,7 @@ class Resampler:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets what came before, as after a gap."""
+        """Discards its state, as after a gap."""
         self._taken = self._given = 0
         self._stream = None
         if self.from_hz != self.to_hz:
@@ -29,11 +29,11 @@ class Resampler:
             self._stream = soxr.ResampleStream(self.from_hz, self.to_hz, 1, dtype="float32")
 
     def push(self, samples: Samples) -> Samples:
-        """The samples that ``samples`` complete, shape (n,); often none, then some more."""
+        """The output that ``samples`` complete, shape (n,); often none, then more."""
         return self._resample(samples, last=False)
 
     def flush(self) -> Samples:
-        """What is still inside, at the end of the stream."""
+        """The remaining output, at the end of the stream."""
         return self._resample(np.zeros(0, np.float32), last=True)
 
     @property

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Signal = NDArray[np.float32]
 
 FRAME_SAMPLES = 320
-"""20 ms at 16 kHz: the grain in which loudness is looked at."""
+"""20 ms at 16 kHz: the frames in which loudness is measured."""
 
 
 def fit(signal: Signal, count: int) -> Signal:
@@ -21,7 +21,7 @@ def fit(signal: Signal, count: int) -> Signal:
 
 
 def shift(signal: Signal, samples: int) -> Signal:
-    """Later by ``samples`` (earlier when negative), zeros moving in, the length kept."""
+    """Shifted later by ``samples`` (earlier if negative), padded with zeros; the length stays."""
     shifted = np.zeros_like(signal)
     if samples >= 0:
         shifted[samples:] = signal[: max(len(signal) - samples, 0)]
@@ -37,13 +37,13 @@ def frame_powers(signal: Signal) -> NDArray[np.float64]:
 
 
 def word_power(signal: Signal) -> float:
-    """Mean power of the louder half of the 20 ms frames: a word's level, whatever silence lies around it."""
+    """Mean power of the louder half of the 20 ms frames: a word's level, regardless of the silence around it."""
     powers = np.sort(frame_powers(signal))
     return float(powers[len(powers) // 2 :].mean()) if len(powers) else 0.0
 
 
 def mix_at_snr(signal: Signal, noise: Signal, snr_db: float) -> Signal:
-    """``signal`` plus ``noise`` at a level that leaves ``snr_db`` between the word's power and the noise's mean."""
+    """``signal`` plus ``noise``, scaled so that the word's power is ``snr_db`` above the mean power of the noise."""
     noise_power = float(np.mean(np.square(noise), dtype=np.float64))
     power = word_power(signal)
     if noise_power == 0 or power == 0:
@@ -52,12 +52,12 @@ def mix_at_snr(signal: Signal, noise: Signal, snr_db: float) -> Signal:
 
 
 def gain(signal: Signal, gain_db: float) -> Signal:
-    """Louder by ``gain_db``."""
+    """Amplified by ``gain_db``."""
     return signal * np.float32(10 ** (gain_db / 20))
 
 
 def speed(signal: Signal, factor: float) -> Signal:
-    """Spoken ``factor`` times as fast, and pitched as much higher, by linear interpolation about the middle."""
+    """``factor`` times as fast, and as much higher in pitch, by linear interpolation about the middle."""
     last = len(signal) - 1
     first = last / 2 * (1 - factor)
     begin, end = max(0, math.ceil(-first / factor)), min(len(signal), math.ceil((last - first) / factor))

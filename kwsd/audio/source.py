@@ -1,6 +1,6 @@
-"""What every source of samples looks like to the spotter thread.
+"""The interface of all sources of samples to the spotter thread.
 
-A source hands out, in order, blocks of samples, gaps where samples were lost, and at last an end.
+A source returns, in order, blocks of samples, gaps where samples were lost, and finally an end.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from kwsd.status import State
 
 
 class Block(NamedTuple):
-    """Samples that follow on from the ones before.
+    """Samples that directly follow the previous ones.
 
     Attributes:
         samples: float32 in -1..1, shape (n,), mono, at the source's ``rate_hz``. Valid until the next read.
@@ -27,26 +27,26 @@ class Block(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Samples that never arrived, or were dropped: nothing may be joined across it.
+    """Samples that never arrived, or were dropped: nothing may be joined across a gap.
 
     Attributes:
-        lost: how many samples are missing, at the source's ``rate_hz``; 0 where nobody knows.
+        lost: how many samples are missing, at the source's ``rate_hz``; 0 if unknown.
     """
 
     lost: int
 
 
 class End(NamedTuple):
-    """No sample will follow."""
+    """No more samples will follow."""
 
 
 class Source(Protocol):
     """Where samples come from.
 
     Attributes:
-        name: what events call it (a device's name, a file's base name, ``-``).
-        rate_hz: the rate of the samples handed out, which is the model's.
-        paced: whether samples arrive by the clock, so that a latency has a meaning.
+        name: its name in events (a device's name, a file's base name, ``-``).
+        rate_hz: the rate of the samples returned, which is the model's.
+        paced: whether samples arrive in real time, so that a latency is meaningful.
     """
 
     name: str
@@ -54,22 +54,22 @@ class Source(Protocol):
     paced: bool
 
     def read(self, timeout_s: float) -> Block | Gap | End | None:
-        """The next thing, or None when nothing came within ``timeout_s`` seconds."""
+        """The next item, or None if nothing came within ``timeout_s`` seconds."""
 
     def close(self) -> None:
-        """Lets go of the device or file; reading after it is an error."""
+        """Releases the device or file; reading afterwards is an error."""
 
 
 @runtime_checkable
 class Resumable(Source, Protocol):
-    """A source that is read on after a pause, such as a file."""
+    """A source that continues after a pause, such as a file."""
 
     def go_on(self) -> None:
-        """Called after a pause, in which nobody read it, before it is read again."""
+        """Called after a pause, before it is read again."""
 
 
 class DeviceStatus(NamedTuple):
-    """What a device is doing, why, and the Unix time since when."""
+    """The state of a device, the reason for it, and the Unix time since when."""
 
     state: State
     reason: str
@@ -78,7 +78,7 @@ class DeviceStatus(NamedTuple):
 
 @runtime_checkable
 class LiveSource(Source, Protocol):
-    """A source that may vanish and come back, and is looked after by the main thread."""
+    """A source that may vanish and come back, supervised by the main thread."""
 
     @property
     def state(self) -> DeviceStatus:
@@ -86,19 +86,19 @@ class LiveSource(Source, Protocol):
 
     @property
     def fault(self) -> str | None:
-        """In words, what is wrong with the signal, as the thread that reads finds it."""
+        """What is wrong with the signal, in words, as found by the reading thread."""
 
     @property
     def steps(self) -> int:
-        """How often `step` was called; a sign of life where no audio is expected."""
+        """How often `step` was called; a sign of life while no audio is expected."""
 
     @property
     def counters(self) -> Mapping[str, float]:
-        """``samples_lost``, ``overruns``, and ``waiting``, samples that are there and not read yet; at ``rate_hz``."""
+        """``samples_lost``, ``overruns``, and ``waiting`` (samples available but not read yet); at ``rate_hz``."""
 
     @property
     def usage(self) -> tuple[float, float]:
         """User and system time, in seconds, and resident memory, in MiB, of its child processes."""
 
     def step(self, now_s: float) -> None:
-        """Looks after the device; ``now_s`` is ``time.monotonic()``. Never blocks long."""
+        """Supervises the device; ``now_s`` is ``time.monotonic()``. Never blocks for long."""

@@ -1,4 +1,4 @@
-"""What a recorded take is worth. Pure functions on float32 samples in -1..1, shape (n,)."""
+"""The quality of a recorded take. Pure functions on float32 samples in -1..1, shape (n,)."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ CORE_DB = 10.0
 
 
 def loudest(signal: Signal, count: int) -> Signal:
-    """The ``count`` samples in a row that hold the most energy, the word in their middle where there is a choice.
+    """The ``count`` consecutive samples with the most energy, with the word in their middle if there is a choice.
 
     After extract_loudest_section of the data set's makers (Speech Commands, arXiv 1804.03209), which takes the first.
     """
@@ -27,7 +27,7 @@ def loudest(signal: Signal, count: int) -> Signal:
 
 
 def fault(take: Signal, count: int) -> str | None:
-    """Why a take is of no use as a clip of ``count`` samples, in words; None when it is fine."""
+    """Why a take is unusable as a clip of ``count`` samples, in words; None if it is usable."""
     if not take.any():
         return "all samples are zero: is the microphone muted?"
     if np.mean(np.abs(take) >= FULL_SCALE) > CLIPPED_SHARE:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def faults_on_this_machine(settings: Settings) -> Sequence[str]:
-    """What model and machine have against settings; of the model nothing where there is no runtime."""
+    """Objections of the model and the machine to the settings; without a runtime, the model is not checked."""
     from kwsd.errors import ConfigError, UnavailableError
 
     try:
@@ -54,12 +54,12 @@ def faults_on_this_machine(settings: Settings) -> Sequence[str]:
     except ConfigError as error:
         return (*error.faults, *sink_faults(settings))
     except UnavailableError:
-        pass  # told by `run`, where nothing else is wrong
+        pass  # reported by `run` if nothing else is wrong
     return sink_faults(settings)
 
 
 def sink_faults(settings: Settings) -> Sequence[str]:
-    """What a start would find wrong with sinks and servers on this machine, as this user: secrets, groups, folders."""
+    """What a start would find wrong with sinks and servers, on this machine as this user: secrets, groups, folders."""
     asked: list[tuple[Path, SinkSettings | ServerSettings]] = [((server.type,), server) for server in settings.servers]
     asked += [(("sinks", number), sink) for number, sink in enumerate(settings.sinks or ())]
     found = [((*path, key), text) for path, each in asked for key, text in each.check()]
@@ -70,7 +70,7 @@ def with_model(settings: Settings) -> Settings:
     """The settings with all of ``recognize`` filled in, as the daemon fills it in.
 
     Raises:
-        ConfigError: the model is refused, or does not fit the settings.
+        ConfigError: the model is rejected, or does not fit the settings.
         UnavailableError: there is no runtime to load it with.
     """
     from kwsd.config.effective import Plan, effective_of_all
@@ -81,15 +81,15 @@ def with_model(settings: Settings) -> Settings:
         heard = effective_of_all(Plan(settings))
     except ModelError as error:
         raise ConfigError(settings.fault(("model",), str(error))) from error
-    if settings.named or len(heard["default"]) > 1:  # what is not said comes from each model
+    if settings.named or len(heard["default"]) > 1:  # settings left out come from each model
         return settings
     return replace(settings, recognize=RecognizeSettings(**asdict(heard["default"][0].recognize)))
 
 
 def to_yaml(settings: Settings) -> str:
-    """The settings as a configuration file, without secrets: of a URL only what it shows of itself.
+    """The settings as a configuration file, without secrets or the secret parts of URLs.
 
-    Recogniser settings that are not said stay out, since the model says them.
+    Recogniser settings that are not set are left out, since they come from the model.
     """
     tree: dict[str, Any] = {}
     if settings.named:
@@ -106,7 +106,7 @@ def to_yaml(settings: Settings) -> str:
 
 
 def _heard(settings: Settings) -> dict[str, Any]:
-    """What settings say of a listener."""
+    """The settings of a listener."""
     tree: dict[str, Any] = {name: getattr(settings, name) for name in ("model", "labels", "frontend", "only")}
     tree["audio"] = asdict(settings.audio)
     tree["recognize"] = {name: value for name, value in asdict(settings.recognize).items() if value is not None}
@@ -130,7 +130,7 @@ def _block(mapping: dict[str, Any], indent: str) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    """A value on one line, in what YAML and JSON have in common wherever plain text could be misread."""
+    """A value on one line, in the common syntax of YAML and JSON if plain text could be misread."""
     import json
     import re
 

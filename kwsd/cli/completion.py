@@ -14,10 +14,10 @@ class Option(NamedTuple):
     """One option of a command.
 
     Attributes:
-        names: as they are typed.
+        names: as typed.
         takes: whether a value follows.
-        values: those that are known.
-        text: what it is.
+        values: the known ones.
+        text: its help.
     """
 
     names: Sequence[str]

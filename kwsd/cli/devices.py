@@ -8,7 +8,7 @@ HELP = (
 )
 EXAMPLE = "kwsd devices --json"
 
-LIMIT_S = 10.0  # a card takes its time for each rate
+LIMIT_S = 10.0  # trying each rate takes a while
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

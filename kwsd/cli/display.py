@@ -1,23 +1,23 @@
-"""Level and scores as bars on a terminal, or as a line twice a second where there is none."""
+"""Level and scores as bars on a terminal, or else as a line twice a second."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FLOOR_DBFS = -70.0
 REDRAW_S = 0.1
-LINE_S = 0.5  # where no terminal is redrawn
-HOLD_S = 3.0  # for so long the highest score is marked
+LINE_S = 0.5  # without a terminal to redraw
+HOLD_S = 3.0  # how long the highest score is marked
 CLEAR = "\x1b[H\x1b[2J"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What there is to show.
+    """What to show.
 
     Attributes:
         scores: of all labels, averaged, 0..1.
-        level_dbfs, peak_dbfs: of the signal; the highest sample is not always known.
-        remark: what else there is to say: the state where it is not listening, the last word.
+        level_dbfs, peak_dbfs: of the signal; the peak is not always known.
+        remark: further text: the state if it is not listening, the last word.
     """
 
     scores: Mapping[str, float]
@@ -37,13 +37,13 @@ class Display:
 
     on_terminal: bool
     thresholds: dict[str, float] = field(default_factory=dict)
-    _held: dict[str, tuple[float, float]] = field(default_factory=dict)  # the highest score, and when it was
+    _held: dict[str, tuple[float, float]] = field(default_factory=dict)  # the highest score, and its time
     _due_s: float = 0.0
     _drawn: int = 0
     _size: tuple[int, int] = (0, 0)
 
     def is_due(self, now_s: float) -> bool:
-        """Whether it is time for the next moment; says so once."""
+        """Whether it is time for the next moment; true once for each."""
         if now_s < self._due_s:
             return False
         self._due_s = now_s + (REDRAW_S if self.on_terminal else LINE_S)
@@ -74,9 +74,9 @@ class Display:
             marked = bar(score, width, self._held[label][0], self.thresholds.get(label))
             rows.append(f"{label[:12]:12} {marked} {score:6.2f}")
         rows.append(f"{_peak(moment)}{moment.remark}")
-        # A terminal of another size has wrapped or moved what is there, so that the way back up is not known.
+        # A terminal that was resized has wrapped or moved its lines, so that the way back up is unknown.
         again = f"\x1b[{self._drawn}A" if size == self._size else CLEAR
-        # Each row is cut to the terminal, since a wrapped one would spoil the way back up.
+        # Each row is cut to the terminal's width, since a wrapped one would spoil the way back up.
         text = "".join(f"\r{row[: columns - 1]}\x1b[K\n" for row in rows)
         print((again if self._drawn else "") + text, end="", flush=True)
         self._drawn, self._size = len(rows), size
@@ -93,7 +93,7 @@ def _peak(moment: Moment) -> str:
 
 
 def best(scores: Mapping[str, float], count: int) -> list[tuple[str, float]]:
-    """All words, or where there is no room for them those with the highest scores, in the model's order."""
+    """All words or, if they do not fit, those with the highest scores, in the model's order."""
     shown = sorted(scores, key=lambda label: -scores[label])[: max(1, count)]
     return [(label, score) for label, score in scores.items() if label in shown]
 

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def as_json(finding: "Finding") -> dict[str, str]:
-    """A finding for programs; ``mend`` is what ``hint`` was called first, and stays."""
+    """A finding for programs; ``mend`` is the old name of ``hint``, kept for compatibility."""
     return finding._asdict() | {"hint": finding.mend}
 
 
@@ -76,7 +76,7 @@ def examine(settings: "Settings") -> "Iterator[Finding]":
 
 
 def socket_paths(settings: "Settings") -> list[Path]:
-    """Where the daemon would serve: as configured, else as under systemd, else where `kwsd watch` looks."""
+    """Where the daemon would serve: as configured, else as under systemd, else where `kwsd watch` looks first."""
     from kwsd.sinks.socket.settings import SocketSettings
 
     if settings.sinks is not None:
@@ -88,7 +88,7 @@ def socket_paths(settings: "Settings") -> list[Path]:
 
 
 def check_socket_folder(path: Path) -> "Finding":
-    """Whether a socket could be made there; its last folder may be missing, kwsd makes that."""
+    """Whether a socket could be created there; kwsd creates its last folder if it is missing."""
     from kwsd.audio.diagnosis import Finding
 
     if len(os.fsencode(path)) > 107:

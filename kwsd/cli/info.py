@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def bundled_models() -> list[dict[str, Any]]:
-    """Each bundled model by the name to ask for it, from its file alone: no runtime is needed."""
+    """Each bundled model by its name, described from its file alone, without a runtime."""
     from kwsd.model.catalogue import bundled, read_file
     from kwsd.model.description import describe
     from kwsd.model.tflite.graph import read
@@ -59,7 +59,7 @@ def bundled_models() -> list[dict[str, Any]]:
 
 
 def describe(model: "Model") -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """The output of ``--json``."""
     from kwsd.model.tflite import cost
 
     shapes = model.shapes()
@@ -79,7 +79,7 @@ def describe(model: "Model") -> dict[str, Any]:
 
 
 def lines(model: "Model", facts: dict[str, Any]) -> list[str]:
-    """The same for people."""
+    """The same in readable form."""
     metadata = model.metadata
     frontend = ", ".join(f"{key} {value}" for key, value in metadata["frontend"].items() if key != "type")
     recognize = ", ".join(f"{key} {value}" for key, value in model.recognize.items()) or "kwsd's defaults"

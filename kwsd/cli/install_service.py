@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Installs, or shows what would be done. Raises KwsdError."""
+    """Installs, or prints what would be done. Raises KwsdError."""
     from kwsd.cli import service_files
 
     service_files.check_rights("install-service", args.user, args.dry_run)

@@ -122,7 +122,7 @@ def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
 
 
 def _check_heard(word: str, learned: "Learned") -> None:
-    """InputError where no take is heard by what the others taught: such a model would hear nobody."""
+    """InputError if no take is recognised by a model trained on the others: such a model would never fire."""
     from kwsd.errors import InputError
 
     count = len(learned.expectation.takes)
@@ -164,7 +164,7 @@ def _correct(args: argparse.Namespace, student: "Student", output: Path) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """UsageError where the options contradict each other."""
+    """UsageError if the options contradict each other."""
     from kwsd.errors import UsageError
 
     if args.word is None and args.forget is None and not args.counterexamples:
@@ -182,7 +182,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _check_output(output: Path) -> None:
-    """Before anybody speaks: OutputError where the model could not be written."""
+    """OutputError if the model could not be written; checked before anybody speaks."""
     from kwsd.errors import OutputError
     from kwsd.whole_file import check_folder
 
@@ -200,7 +200,7 @@ def _check_output(output: Path) -> None:
 
 
 def _clips(args: argparse.Namespace, student: "Student") -> "list[Signal]":
-    """Counter-examples; the first that cannot be read is an InputError."""
+    """The counter-examples. InputError for the first that cannot be read."""
     from kwsd.learn import sources
 
     model = student.model
@@ -208,7 +208,7 @@ def _clips(args: argparse.Namespace, student: "Student") -> "list[Signal]":
 
 
 def _takes_of(args: argparse.Namespace, student: "Student") -> "tuple[list[str], list[Signal]]":
-    """What each take is called, and the takes."""
+    """The names of the takes, and the takes."""
     from kwsd.errors import InputError
     from kwsd.learn import sources
 
@@ -262,7 +262,7 @@ def _keep(folder: Path, number: int, take: "Signal", rate_hz: int) -> None:
 
 
 def _write(output: Path, content: bytes) -> None:
-    """The model, tried before it takes the place of what is there."""
+    """Writes the model, after a trial run, in place of an existing one."""
     from kwsd.learn.trial import write_tried
 
     write_tried(output, content)

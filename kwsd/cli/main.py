@@ -1,7 +1,7 @@
 """Arguments -> one command; no logic of its own.
 
 ``kwsd`` without a command, and ``kwsd run``, is the daemon. The modules of the other commands, and what they
-import, are loaded when they are asked for.
+import, are loaded only when used.
 """
 
 import faulthandler
@@ -27,7 +27,7 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code; errors that a person can mend become one line each."""
+    """Runs one command and returns its exit code; errors that a user can fix become one line each."""
     try:
         signal.signal(signal.SIGTERM, _interrupt)
         command, arguments = _command(list(sys.argv[1:] if argv is None else argv))
@@ -47,13 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:  # whoever read our output has gone, and said so
+    except BrokenPipeError:  # the reader of our output has gone
         _forget_output()
         return 0
 
 
 def _command(arguments: list[str]) -> tuple[str, list[str]]:
-    """The command, and what is said to it."""
+    """The command, and its arguments."""
     if arguments and arguments[0] in COMMANDS:
         return arguments[0], arguments[1:]
     if arguments and arguments[0] in ("-h", "--help"):
@@ -62,12 +62,12 @@ def _command(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    from kwsd import log  # not at the top, so that signals have their handlers as early as can be
+    from kwsd import log  # not at the top, so that signal handlers are set as early as possible
 
     module, parser = parser_of(command)
     args = parser.parse_args(arguments)
     log.setup()
-    faulthandler.register(signal.SIGUSR1)  # "what are the threads doing?", answered on standard error
+    faulthandler.register(signal.SIGUSR1)  # prints the stacks of all threads to standard error
     return int(module.run(args))
 
 
@@ -98,14 +98,14 @@ def _list_of_commands() -> str:
 
 
 def complain(line: str) -> None:
-    """One line to standard error in the form of all of kwsd's errors."""
+    """Prints an error line to standard error."""
     from kwsd import standard_error
 
     standard_error.write(f"kwsd: {line}")
 
 
 def _fill_standard_files() -> None:
-    """Gives closed standard files /dev/null in place of whatever is opened next, and Python a standard error."""
+    """Opens /dev/null for closed standard files, lest the next file opened take their place; sets Python's stderr."""
     import os
 
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -120,7 +120,7 @@ def _interrupt(_signum: int, _frame: object) -> NoReturn:
 
 
 class _Output(io.FileIO):
-    """Standard output; what goes wrong with it is an OutputError, except that its reader has gone."""
+    """Standard output whose errors are OutputErrors, except a reader that has gone."""
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]
         try:
@@ -132,7 +132,7 @@ class _Output(io.FileIO):
 
 
 def _name_output_errors() -> None:
-    """Puts an _Output beneath Python's standard output, unless a test has put something of its own there."""
+    """Puts an _Output beneath Python's standard output, unless a test has replaced it."""
     before = sys.__stdout__
     if before is None or sys.stdout is not before:
         return
@@ -145,7 +145,7 @@ def _name_output_errors() -> None:
 
 
 def _forget_output() -> None:
-    """Keeps the interpreter's flush at exit from complaining about a standard output that nothing can be written to."""
+    """Keeps the interpreter's flush at exit from complaining about a standard output that cannot be written."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

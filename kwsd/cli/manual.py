@@ -76,7 +76,7 @@ def _command(command: str) -> list[str]:
 
 
 def _value(action: argparse.Action) -> str:
-    """What stands for an option's value, or for an argument."""
+    """The placeholder of an option's value, or of an argument."""
     if action.metavar is not None:
         return str(action.metavar)
     return "|".join(map(str, action.choices)) if action.choices else action.dest
@@ -87,6 +87,6 @@ def _definitions(pairs: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def _roff(text: str) -> str:
-    """Text as roff takes it: one line, which does not begin as a request would."""
+    """Text for roff: one line that does not begin like a request."""
     text = " ".join(text.split()).replace("\\", r"\e").replace("-", r"\-")
     return re.sub(r"^([.'])", r"\\&\1", text)

@@ -82,13 +82,13 @@ def _run_here(args: argparse.Namespace, display: Display) -> int:
 
 
 class Meter:
-    """Reads a source and shows what a Spotter makes of it.
+    """Reads a source and shows how a Spotter scores it.
 
     Args:
         source: a microphone or a file.
-        spotter: with the settings to be tried.
+        spotter: with the settings to try.
         display: shows it.
-        only: the words that count; None for all.
+        only: the words to show as detected; None for all.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Meter:
         self._peak = 0.0
 
     def run(self, seconds: float | None) -> None:
-        """Until the source ends, or for so many seconds."""
+        """Runs until the source ends, or for this many seconds."""
         from kwsd.audio.source import Block, End, Gap, LiveSource
 
         began_s = now_s = time.monotonic()

@@ -39,7 +39,7 @@ def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(args: argparse.Namespace) -> "Settings":
-    """The configuration, if one is named, with the flags laid over it."""
+    """The configuration, if one is named, with flags overriding it."""
     from kwsd import config
 
     settings = config.load(args.config).first if args.config is not None else config.Settings()

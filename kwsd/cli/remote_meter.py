@@ -1,4 +1,4 @@
-"""The meter of a kwsd that runs, over its socket: nothing is opened twice."""
+"""The meter of a running kwsd, over its socket, so that no device is opened twice."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ class RemoteMeter:
         display: shows it.
 
     Raises:
-        UnavailableError: no kwsd answers there.
+        UnavailableError: no kwsd answers.
     """
 
     def __init__(self, path: str, display: Display) -> None:
@@ -34,7 +34,7 @@ class RemoteMeter:
         self._connection = self._connect(wait=False)
 
     def run(self, seconds: float | None) -> None:
-        """Until it is interrupted, or for so many seconds; connects again when kwsd restarts."""
+        """Runs until interrupted, or for this many seconds; reconnects when kwsd restarts."""
         began_s = now_s = time.monotonic()
         while seconds is None or now_s - began_s < seconds:
             message = self._receive()
@@ -47,7 +47,7 @@ class RemoteMeter:
 
     def _connect(self, *, wait: bool) -> Connection:
         connection = connect((self._path,), wait, lambda line: log.info("%s", line))
-        assert connection is not None  # nobody reads, so nobody can be gone
+        assert connection is not None  # there is no reader to watch for
         connection.send({"subscribe": {"types": list(TYPES)}})
         self._is_outdated = True
         return connection
@@ -78,7 +78,7 @@ class RemoteMeter:
             self._heard = f"heard: {message['label']} ({message['score']:.2f})"
         elif kind == "status":
             self._state = "" if message["state"] == "listening" else f"{message['state']}: {message['reason']}"
-            self._is_outdated = True  # words may be armed now, or not any more
+            self._is_outdated = True  # words may have been armed or disarmed
         elif kind == "snapshot":
             self._display.thresholds.update(thresholds(message))
 
@@ -87,7 +87,7 @@ class RemoteMeter:
 
 
 def thresholds(snapshot: Message) -> dict[str, float]:
-    """What each word needs just now, as far as a snapshot tells."""
+    """The current threshold of each word, as far as a snapshot shows it."""
     listeners: dict[str, dict[str, Any]] = snapshot.get("listeners", {})
     needed = {word: score for one in listeners.values() for word, score in one.get("thresholds", {}).items()}
     return needed | {word: armed["threshold"] for word, armed in snapshot.get("armed", {}).items()}

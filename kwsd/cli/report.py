@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def in_words(report: dict[str, Any]) -> Iterator[str]:
-    """The report as lines for people."""
+    """The report as readable lines."""
     hours = report["hours"]
     yield f"listened for {hours:.2f} hours since {report['since']}" if hours else "nothing was heard yet"
     for label, word in report["words"].items():

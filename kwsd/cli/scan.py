@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _everywhere(name: str) -> str:
-    """The name by which a worker knows a file, whatever folder it was started in."""
+    """A file's name for a worker, independent of the worker's working folder."""
     import os
 
     return name if "://" in name or name == "" else os.path.abspath(name)  # noqa: PTH100 - links stay as they are

@@ -1,4 +1,4 @@
-"""What `install-service` writes and runs, and `uninstall-service` takes back, as steps that can be shown first."""
+"""What `install-service` writes and runs, and `uninstall-service` undoes, as steps that can be shown first."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from kwsd.errors import OutputError, UnavailableError, UsageError
 _PACKAGE = Path(__file__).parents[1]
 UNITS = (_PACKAGE / "data" / "systemd", _PACKAGE.parent / "systemd")
 EXAMPLES = (_PACKAGE / "data" / "kwsd.yaml", _PACKAGE.parent / "examples" / "kwsd.yaml")
-"""In a wheel they lie in the package, in a source tree beside it."""
+"""In a wheel they are in the package, in a source tree beside it."""
 
 PROGRAM = "/opt/kwsd/bin/kwsd"
-"""As the units name it."""
+"""The command as the units name it."""
 
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
-"""What the system unit does not see (ProtectHome, PrivateTmp)."""
+"""Folders that the system unit does not see (ProtectHome, PrivateTmp)."""
 
 SOCKET = """
 
@@ -36,10 +36,10 @@ sinks:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is done.
+    """One step.
 
     Attributes:
-        text: what it is, for people.
+        text: its description.
         carry_out: does it. Raises OSError, KwsdError.
     """
 
@@ -52,10 +52,10 @@ class Places:
     """Where everything goes, for the system or for one user.
 
     Attributes:
-        unit, config: files of that user or the system.
-        sysusers: what makes the group; None where there is none to make.
-        state: the folders that systemd makes for kwsd.
-        shells: by shell, where the completion of its command lines belongs.
+        unit, config: files of the user or the system.
+        sysusers: the file that creates the group; None if there is none to create.
+        state: the folders that systemd creates for kwsd.
+        shells: for each shell, where its completion script belongs.
         manual: the manual page.
         systemctl: the command.
     """
@@ -92,7 +92,7 @@ def of_the_system(root: Path = Path("/")) -> Places:
 
 
 def of_the_user() -> Places:
-    """As the XDG base directories have it."""
+    """In the XDG base directories."""
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     share = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
@@ -122,7 +122,7 @@ def program() -> str:
 
 
 def check_visible(path: str) -> None:
-    """Raises UsageError where the system unit, which sees no home folders, could not run a program."""
+    """Raises UsageError if the system unit, which does not see home folders, could not run a program."""
     real = Path(path).resolve()
     if hidden := next((folder for folder in HIDDEN if real.is_relative_to(folder)), None):
         raise UsageError(
@@ -133,7 +133,7 @@ def check_visible(path: str) -> None:
 
 
 def install(where: Places, command: str) -> Iterator[Step]:
-    """All that makes a service of kwsd."""
+    """The steps that make kwsd a service."""
     from kwsd.cli.completion import script
     from kwsd.cli.manual import page
 
@@ -156,7 +156,7 @@ def install(where: Places, command: str) -> Iterator[Step]:
 
 
 def uninstall(where: Places, *, purge: bool) -> Iterator[Step]:
-    """Takes all of it back; settings that a person has changed, and what kwsd has kept, only with ``purge``."""
+    """The steps that undo it; settings that the user has changed, and stored data, are removed only with ``purge``."""
     if where.unit.exists():
         yield _run(*where.systemctl, "disable", "--now", where.service)
     made = [where.unit, where.sysusers, *where.shells.values(), where.manual]
@@ -197,7 +197,7 @@ def _has_user() -> bool:
 
 
 def configuration(where: Places) -> str:
-    """The configuration that a new service gets: every key with its default, and for the system the group."""
+    """The configuration of a new service: every key with its default, and for the system the group."""
     example = next(path for path in EXAMPLES if path.exists()).read_text("utf-8")
     return example + (SOCKET if where.sysusers is not None else "")
 
@@ -217,7 +217,7 @@ def _remove(path: Path) -> Step:
     def carry_out() -> None:
         path.unlink(missing_ok=True)
         if path.parent.name == "kwsd":
-            with contextlib.suppress(OSError):  # something else lies there
+            with contextlib.suppress(OSError):  # there is something else
                 path.parent.rmdir()
 
     return Step(f"remove {path}", carry_out)
@@ -244,7 +244,7 @@ def _run(*words: str) -> Step:
 
 
 def carry_out(steps: Iterator[Step], *, dry_run: bool) -> None:
-    """Says each step and does it, unless it is only to be shown. Raises KwsdError."""
+    """Prints each step, and takes it unless it is a dry run. Raises KwsdError."""
     for step in steps:
         print(step.text, flush=True)
         if dry_run:
@@ -256,7 +256,7 @@ def carry_out(steps: Iterator[Step], *, dry_run: bool) -> None:
 
 
 def check_rights(command: str, user: bool, dry_run: bool) -> None:
-    """Raises UsageError where the wrong user would do it."""
+    """Raises UsageError for the wrong user."""
     if dry_run:
         return
     if user and os.geteuid() == 0 and "SUDO_USER" in os.environ:
@@ -270,6 +270,6 @@ def _first(folders: tuple[Path, ...], name: str) -> Path:
 
 
 def _escaped(path: str) -> str:
-    """A path as systemd takes it for one word."""
+    """A path quoted as one word for systemd."""
     escaped = path.replace("%", "%%")
     return f'"{escaped}"' if " " in escaped else escaped

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def in_words(snapshot: Message) -> Iterator[str]:
-    """The snapshot as lines for people."""
+    """The snapshot as readable lines."""
     yield f"{snapshot['state']}: {snapshot['reason']}, since {_local(snapshot['since'])}"
     yield f"model {snapshot['model']} on {snapshot['device']}"
     yield (
@@ -58,7 +58,7 @@ def _counts(counts: dict[str, Any]) -> str:
 
 
 def _local(moment: str) -> str:
-    """A moment of RFC 3339 on this machine's clock."""
+    """An RFC 3339 time in this machine's time zone."""
     from datetime import datetime
 
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"

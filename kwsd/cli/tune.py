@@ -76,12 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was heard, and what follows from it.
+    """What was heard, and the thresholds found.
 
     Attributes:
-        wanted: false alarms an hour, at most.
-        now, found: each word's threshold.
-        recordings: what was heard, where it was recordings.
+        wanted: allowed false alarms per hour.
+        now, found: each word's current threshold, and the one found.
+        recordings: the recordings, if there are any.
     """
 
     wanted: float
@@ -95,7 +95,7 @@ class Tuned:
         return sum(self.quiet.alarms(word, threshold) for word, threshold in thresholds.items())
 
     def missed(self, word: str, threshold: float) -> tuple[int, int]:
-        """How often a word would have been missed, of the times that it was said."""
+        """How often a word would have been missed, of the times that it was spoken."""
         said = sum(row.label == word for one in self.recordings for row in one.rows)
         hit = sum(len(one.score(word, threshold).hits) for one in self.recordings)
         return said - hit, said
@@ -140,7 +140,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.write and args.write.exists():
         from kwsd import config
 
-        config.load(str(args.write))  # its faults are told before the work
+        config.load(str(args.write))  # its errors are reported before the work
 
 
 def _live(args: argparse.Namespace, settings: "Settings") -> Tuned:
@@ -167,7 +167,7 @@ def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
     from kwsd.tuning.thresholds import fit
 
     model, recognize, only = effective(Plan(settings))[0]
-    rows = [_rows(args, place) for place in range(len(args.recordings))]  # faults are told before the work
+    rows = [_rows(args, place) for place in range(len(args.recordings))]  # errors are reported before the work
     recordings = []
     for path, said in zip(args.recordings, rows, strict=True):
         heard = hear(model, path, recognize, settings.audio.channel, settings.audio.gain_db)
@@ -183,7 +183,7 @@ def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
 
 
 def _rows(args: argparse.Namespace, place: int) -> "Sequence[Any]":
-    """What is said in a recording."""
+    """The words in a recording."""
     import os
 
     from kwsd.tuning.ground_truth import read_rows
@@ -205,7 +205,7 @@ def _plot(path: Path, tuned: Tuned) -> None:
 
 
 def in_words(tuned: Tuned) -> Iterator[str]:
-    """The table, and what it cannot tell."""
+    """The table, and its caveats."""
     from kwsd.report import poisson_interval
     from kwsd.tuning.thresholds import NEVER, hours_needed
 
@@ -256,7 +256,7 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def as_json(tuned: Tuned) -> dict[str, Any]:
-    """The same for programs: rates an hour, with their 95 % intervals in ``interval``."""
+    """The same for programs: rates per hour, with their 95 % intervals in ``interval``."""
     from kwsd.report import poisson_interval
     from kwsd.tuning.thresholds import hours_needed
 

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Uninstalls, or shows what would be done. Raises KwsdError."""
+    """Uninstalls, or prints what would be done. Raises KwsdError."""
     from kwsd.cli import service_files
 
     service_files.check_rights("uninstall-service", args.user, args.dry_run)

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints, or runs the command, until it is stopped or nobody reads its output any more: 0 either way."""
+    """Prints, or runs the command, until it is stopped or its output has no reader; returns 0 in both cases."""
     types = ["detection", *(name for name in ("status", "scores", "peaks") if getattr(args, name))]
     labels = None if args.only is None else _words(args.only)
     command = None if args.exec is None else _command(args.exec)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def text_line(message: Mapping[str, Any]) -> bytes:
-    """A message as a line for people: local time, word, score as a bar, outcome."""
+    """A message as a readable line: local time, word, score as a bar, outcome."""
     from datetime import datetime
 
     time = message.get("time")
@@ -121,7 +121,7 @@ def _command(text: str) -> list[str]:
 
 
 def _remark(message: Mapping[str, Any]) -> None:
-    """Says what concerns this reader and is no event."""
+    """Logs messages that are not events but concern this reader."""
     if message.get("type") == "dropped":
         log.warning("%s lines were lost: this reader is too slow", message.get("count"))
     elif message.get("type") == "error":
@@ -129,13 +129,13 @@ def _remark(message: Mapping[str, Any]) -> None:
 
 
 def _print(line: bytes) -> bool:
-    """Writes to standard output at once; False when nobody reads it any more."""
+    """Writes to standard output at once; False if it has no reader any more."""
     while line:
         try:
             line = line[os.write(1, line) :]
         except BrokenPipeError:
             return False
-        except BlockingIOError:  # somebody made this pipe non-blocking
+        except BlockingIOError:  # another process made this pipe non-blocking
             select.select([], [1], [])
         except OSError as error:
             raise OutputError("standard output", os.strerror(error.errno or errno.EIO)) from error
@@ -143,7 +143,7 @@ def _print(line: bytes) -> bool:
 
 
 def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) -> None:
-    """Runs the command to its end; an interrupt meanwhile ends it too."""
+    """Runs the command to its end; an interrupt ends it too."""
     child = None
     try:
         with _signals_put_off():
@@ -152,7 +152,7 @@ def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) ->
     except OSError as error:
         log.warning("%s cannot be run: %s", command[0], error.strerror)
         return
-    except ValueError as error:  # a NUL, from a server that is no kwsd
+    except ValueError as error:  # a NUL, from a server that is not kwsd
         log.warning("%s cannot be run: %s", command[0], error)
         return
     except KeyboardInterrupt:
@@ -165,7 +165,7 @@ def _execute(command: Sequence[str], message: Mapping[str, Any], line: bytes) ->
 
 @contextlib.contextmanager
 def _signals_put_off() -> Iterator[None]:
-    """Handles signals at its end: one in the midst of starting a child would leave a child that nobody knows of."""
+    """Defers signals to its end: one that came while a child is being started would leave it running unnoticed."""
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda number, _frame: came.append(number))

@@ -1,4 +1,4 @@
-"""The configuration: what a file may say, and what holds once all that was said is laid over each other."""
+"""The configuration: the keys of a file, and the settings in effect once all layers are combined."""
 
 from kwsd.config.read import flag, load, read
 from kwsd.config.settings import Settings

@@ -1,4 +1,4 @@
-"""What holds in the end: the one place where flags, file, model and defaults are laid over each other."""
+"""The settings in effect: the one place where flags, file, model and defaults are combined."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
-    """What was asked for: the settings with all flags in them, but the recogniser's flags as a layer of their own.
+    """What was requested: the settings, including all flags except the recogniser's, which are a layer of their own.
 
-    A detection_threshold given by flag moves what the configuration and the model say of single words.
+    A detection_threshold given by flag moves the thresholds of single words in the configuration and the model.
     """
 
     settings: Settings
@@ -33,11 +33,11 @@ class Plan(NamedTuple):
 
 
 class Effective(NamedTuple):
-    """What a plan comes to for one of its models once that is loaded.
+    """The result of a plan for one of its models, once that is loaded.
 
     Attributes:
-        recognize: the recogniser's settings in force.
-        only: the model's words that make events.
+        recognize: the recogniser's settings in effect.
+        only: the model's words that produce events.
     """
 
     model: "Model"
@@ -46,19 +46,19 @@ class Effective(NamedTuple):
 
 
 def effective(plan: Plan, keep: "Sequence[Model]" = ()) -> tuple[Effective, ...]:
-    """Loads the plan's models and lays the layers over each other; one for each model, in their order.
+    """Loads the plan's models and combines the layers; one result for each model, in their order.
 
     Args:
-        keep: the models in use, of which those stay whose file and description are the same to the last byte.
+        keep: the models in use; those whose file and description are identical are kept.
 
     Raises:
-        ModelError: a model is refused.
-        ConfigError: a word in ``only`` or ``thresholds`` is none of the models', the strides do not fit, or two models
-            would tell the same word.
+        ModelError: a model is rejected.
+        ConfigError: no model has a word in ``only`` or ``thresholds``, the strides do not fit, or two models would
+            report the same word.
         UnavailableError: there is no runtime to load them with.
     """
     settings = plan.settings
-    if plan.recognize_flags.clip_stride_ms is not None:  # a fault of it is the flag's, not the file's
+    if plan.recognize_flags.clip_stride_ms is not None:  # its faults concern the flag, not the file
         settings = replace(settings, lines={**settings.lines, ("recognize", "clip_stride_ms"): 0})
     models = load_models(settings, keep)
     known = list(dict.fromkeys(label for model in models for label in model.labels))
@@ -82,10 +82,10 @@ def effective(plan: Plan, keep: "Sequence[Model]" = ()) -> tuple[Effective, ...]
 def effective_of_all(
     plan: Plan, keep: "Mapping[str, Sequence[Model]]" = MappingProxyType({})
 ) -> dict[str, tuple[Effective, ...]]:
-    """The same for each listener of a plan, by its name; ``keep`` too.
+    """The same for each listener of a plan, by name, as is ``keep``.
 
     Raises:
-        ModelError, ConfigError, UnavailableError: as `effective`; of a ConfigError the faults of all listeners.
+        ModelError, ConfigError, UnavailableError: as `effective`; a ConfigError has the faults of all listeners.
     """
     found, faults = {}, list[str]()
     for name, settings in plan.settings.listeners.items():
@@ -102,12 +102,12 @@ def effective_of_all(
 
 
 def load_models(settings: Settings, keep: "Sequence[Model]" = ()) -> "list[Model]":
-    """The models of settings, those of ``keep`` where they are the same. Raises KwsdError."""
+    """The models of the settings, taken from ``keep`` if they are the same. Raises KwsdError."""
     from kwsd.model import load
 
     models: list[Model] = []
     for choice in settings.models:
-        # The one of that file; a model serves one listener's one pipeline.
+        # The one of that file; a model serves a single pipeline of a single listener.
         kept = next((model for model in keep if model not in models and _is_of(model, choice.model)), None)
         models.append(load(choice.model, labels=settings.labels, frontend=settings.frontend, keep=kept))
     return models
@@ -120,14 +120,14 @@ def _is_of(model: "Model", name: str) -> bool:
 
 
 def _of_words(layer: RecognizeSettings, labels: Sequence[str]) -> RecognizeSettings:
-    """The layer without what it says of other models' words."""
+    """The layer without its settings for other models' words."""
     thresholds = {word: own for word, own in (layer.thresholds or {}).items() if word in labels}
     on_demand = layer.on_demand and tuple(word for word in layer.on_demand if word in labels)
     return replace(layer, thresholds=thresholds, on_demand=on_demand)
 
 
 def _check_together(settings: Settings, found: Sequence[Effective]) -> list[str]:
-    """The faults of models that cannot be heard by one listener."""
+    """The faults of models that cannot share a listener."""
     faults = []
     for at, one in enumerate(found):
         for other in found[:at]:
@@ -142,13 +142,13 @@ def _check_together(settings: Settings, found: Sequence[Effective]) -> list[str]
 
 
 def recognize_in_force(model: "Model", *layers: RecognizeSettings) -> CompleteRecognizeSettings:
-    """The recogniser's settings: these layers, nearest first, over the model's own and the defaults."""
+    """The recogniser's settings: these layers, nearest first, override the model's own and the defaults."""
     layers += (RecognizeSettings(**model.recognize),)
     return layer_recognize(*layers, row_stride_ms=model.frontend.get("stride_ms"))
 
 
 def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
-    """The faults of words that settings ask for against a model's labels; each names the nearest label."""
+    """Faults of words in the settings that no label of the models matches; each names the nearest label."""
     known = list(labels)
     asked: list[tuple[Path, str]] = [(("only", at), word) for at, word in enumerate(settings.only or ())]
     asked += [(("recognize", "thresholds", word), word) for word in settings.recognize.thresholds or ()]
@@ -160,7 +160,7 @@ def check_labels(settings: Settings, labels: Iterable[str]) -> list[str]:
 
 
 def check_sink_labels(settings: Settings, known: Sequence[str]) -> list[str]:
-    """The faults of words that sinks ask for."""
+    """Faults of words in the sinks' settings."""
     asked: list[tuple[Path, str]] = []
     for index, sink in enumerate(settings.sinks or ()):
         asked += [(("sinks", index, *path), word) for path, word in sink.words()]
@@ -172,14 +172,14 @@ def _check_words(settings: Settings, path: Path, words: Sequence[str], known: Se
 
 
 def _check_word(settings: Settings, path: Path, word: str | None, known: Sequence[str]) -> list[str]:
-    if word is None or word in known:  # None: its own fault is told already
+    if word is None or word in known:  # None: its fault has been reported already
         return []
     words = [label for label in known if label not in SPECIAL_LABELS]
     return [settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")]
 
 
 def check_stride(settings: Settings, clip_stride_ms: float, row_stride_ms: float | None) -> list[str]:
-    """The faults of the clip stride in force against the front end's row stride (None: a model that takes samples)."""
+    """Faults of the clip stride in effect against the front end's row stride (None: a model that takes samples)."""
     if row_stride_ms is None:
         least, fits = "at least 10 ms", clip_stride_ms >= 10
     else:
@@ -198,13 +198,13 @@ def sinks_in_force(
     socket_path: str | None = None,
     webhook_urls: "Sequence[Url]" = (),
 ) -> tuple[SinkSettings, ...]:
-    """The sinks that are configured, or standard output and under systemd the socket; flags are laid over them.
+    """The configured sinks, or standard output and, under systemd, the socket; overridden by flags.
 
     Args:
         stdout: whether standard output may be one of them.
-        stdout_format: its format; standard output is added where there is none.
-        socket_path: takes the place of the configured path; a socket is added where there is none.
-        webhook_urls: are added.
+        stdout_format: its format; standard output is added if there is none.
+        socket_path: replaces the configured path; a socket is added if there is none.
+        webhook_urls: webhooks to add.
     """
     sinks = list(_default_sinks(socket_path) if configured is None else configured)
     if not stdout:
@@ -230,7 +230,7 @@ def _default_sinks(socket_path: str | None) -> list[SinkSettings]:
 
 
 def _with(sinks: Sequence[SinkSettings], kind: type[SinkSettings], **changed: Any) -> list[SinkSettings]:
-    """The sinks with these settings for the first one of a kind, or with a new one of it."""
+    """The sinks with these settings applied to the first one of a kind, or to a new one."""
     first = next((sink for sink in sinks if isinstance(sink, kind)), None)
     if first is None:
         return [*sinks, kind(**changed)]

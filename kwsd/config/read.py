@@ -1,4 +1,4 @@
-"""A YAML file -> Settings. All faults of a file are told at once, each with its line.
+"""A YAML file -> Settings. All faults of a file are reported together, each with its line.
 
 docs/config.md shows the keys, examples/kwsd.yaml each of them with its default.
 """
@@ -32,7 +32,7 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
     "recognize": RECOGNIZE_KEYS,
     "log": keys_of("log", LogSettings),
 }
-"""The keys of each section; those of a kind of sink or server are had by `sink_keys` and `server_keys`."""
+"""The keys of each section; for those of a kind of sink or server see `sink_keys` and `server_keys`."""
 
 
 @cache
@@ -48,7 +48,7 @@ def server_keys(kind: str) -> tuple[Key, ...]:
 
 
 def all_keys() -> tuple[Key, ...]:
-    """Every key that a configuration may have, as docs/config.md lists them; imports all kinds of sink and server."""
+    """All keys of a configuration, as listed in docs/config.md; imports all kinds of sink and server."""
     top, audio, recognize, log = KEYS.values()
     sinks = [key for kind in registry.KINDS for key in sink_keys(kind)]
     served = [key for kind in servers.KINDS for key in server_keys(kind)]
@@ -56,7 +56,7 @@ def all_keys() -> tuple[Key, ...]:
 
 
 def flag(section: str, name: str) -> Callable[[str], Any]:
-    """Reads a command-line flag as that key is read; for argparse's ``type``, whose error it raises."""
+    """A reader of a command-line flag that takes that key's values; for argparse's ``type``, whose error it raises."""
 
     def find() -> Key:
         kind = section.removeprefix("sinks.")
@@ -70,7 +70,7 @@ def load(path: str, check: Check | None = None) -> Settings:
     """Reads a configuration file. Raises ConfigError with every fault of it.
 
     Args:
-        check: finds further faults in what is right of a file that has some, so that all are told at once.
+        check: finds further faults in the valid parts of a file, so that all are reported together.
     """
     return read(read_bytes(path, Faults(path)), path, check)
 
@@ -113,7 +113,7 @@ def _section(section: str, node: Node | None, faults: Faults, others: Iterable[s
 
 
 def _elsewhere(name: str) -> str:
-    """Where a key that stands in the wrong place belongs."""
+    """Where a misplaced key belongs."""
     return next(
         (f" here; it belongs under '{key.section}'" for key in all_keys() if key.name == name and key.section), ""
     )
@@ -126,11 +126,11 @@ def _check_strides(recognize: Mapping[str, Any], node: Node | None, faults: Faul
         faults.add(line, f"key 'max_clip_stride_ms': got {widest:g}; allowed: at least the clip_stride_ms {stride:g}")
 
 
-# Listeners: a mapping of names to what would else stand at the top.
+# Listeners: a mapping of names to what would otherwise be top-level keys.
 
 
 def _listeners(nodes: Mapping[str, Node], faults: Faults) -> dict[str, dict[str, Any]]:
-    """What each listener says, with its sections as mappings; empty where the file names none."""
+    """The settings of each listener, with its sections as mappings; empty if the file names none."""
     node = nodes.get("listeners")
     if node is None or node.value is None or node.value is BROKEN:
         return {}
@@ -158,14 +158,14 @@ def _listener(name: str, node: Node, faults: Faults) -> dict[str, Any]:
 
 
 def _named(name: str, values: dict[str, Any], source: str, found_at: Mapping[Path, int]) -> Settings:
-    """A listener as the settings that hold for it; lines are those of its keys."""
+    """The settings of a listener; lines are those of its keys."""
     own = {path[2:]: line for path, line in found_at.items() if path[:2] == ("listeners", name)}
     own[()] = found_at["listeners", name]
     audio, recognize = AudioSettings(**values.pop("audio")), RecognizeSettings(**values.pop("recognize"))
     return Settings(**values, audio=audio, recognize=recognize, source=source, lines=own)
 
 
-# Servers: a section each; without the section, or where it is null, there is none.
+# Servers: a section each; there is none without its section, or if that is null.
 
 
 def _is_wanted(node: Node | None) -> bool:
@@ -184,7 +184,7 @@ def _server(kind: str, node: Node, faults: Faults) -> dict[str, Any]:
 
 
 def _sinks(node: Node | None, faults: Faults) -> list[tuple[str, dict[str, Any]]] | None:
-    """Each sink's kind and settings; None where the file says nothing of sinks."""
+    """Each sink's kind and settings; None if the file does not mention sinks."""
     if node is None or node.value is None or node.value is BROKEN:
         return None
     if not isinstance(node.value, tuple):

@@ -1,4 +1,4 @@
-"""A configuration as one frozen object, and how a fault of it reads."""
+"""A configuration as one frozen object, and the text of its faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ class ModelChoice:
     """One of the models of a configuration.
 
     Attributes:
-        only: its words that make events; None for those of the whole configuration.
+        only: its words that produce events; None for those of the whole configuration.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Models(FilePath):
         return tuple(choices) if choices and all(choice.model for choice in choices) else None
 
     def _choice(self, key: str, item: Node, faults: Faults) -> ModelChoice:
-        """One item; without a model where that has a fault."""
+        """One item; its model is empty if that has a fault."""
         if not isinstance(item.value, dict):
             return ModelChoice(super().take(key, item, "", faults))
         if "model" not in item.value:
@@ -65,15 +65,15 @@ _CHOICE_KEYS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """All of a configuration; without arguments, what holds without a file.
+    """A complete configuration; without arguments, the one without a file.
 
     Attributes:
-        recognize: what the file says of it; `kwsd.recognize.settings.layer_recognize` fills in the rest.
-        sinks: None where the file says nothing of them, which is not the same as no sinks.
+        recognize: as set in the file; `kwsd.recognize.settings.layer_recognize` fills in the rest.
+        sinks: None if the file does not mention them, which is not the same as no sinks.
         servers: those that the file has a section for.
-        named: what the file says of each listener that it names, in place of the keys here.
-        source: the file; like ``lines``, it does not count when Settings are compared.
-        lines: the lines of the file's keys, for faults that are found later; 0 where a flag said it.
+        named: the settings of each listener that the file names, instead of the keys here.
+        source: the file; like ``lines``, it is ignored when Settings are compared.
+        lines: the lines of the file's keys, for faults that are found later; 0 for flags.
     """
 
     model: str | tuple[ModelChoice, ...] = key(Models(), "default", "The model, or several that run side by side.")
@@ -93,12 +93,12 @@ class Settings:
 
     @property
     def listeners(self) -> Mapping[str, "Settings"]:
-        """What holds for each listener: model, labels, frontend, only, audio and recognize."""
+        """The settings of each listener: model, labels, frontend, only, audio and recognize."""
         return self.named or {"default": self}
 
     @property
     def first(self) -> "Settings":
-        """These settings with the first listener alone, for commands that hear one."""
+        """These settings with the first listener alone, for commands that use one."""
         if not self.named:
             return self
         listener = next(iter(self.named.values()))
@@ -106,17 +106,17 @@ class Settings:
 
     @property
     def models(self) -> tuple[ModelChoice, ...]:
-        """The models that hear; most commands use the first alone."""
+        """All models; most commands use the first alone."""
         return (ModelChoice(self.model),) if isinstance(self.model, str) else self.model
 
     def override(self, **flags: Any) -> "Settings":
-        """These settings with some of the top replaced by command-line flags; faults then name the flag."""
+        """These settings with some top-level keys replaced by command-line flags; their faults then name the flag."""
         changed = {name for name, value in flags.items() if value != getattr(self, name)}
         kept = {path: line for path, line in self.lines.items() if path[0] not in changed}
         return replace(self, **flags, lines=kept | {(name,): 0 for name in changed})
 
     def fault(self, path: Path, text: str) -> str:
-        """A fault of the key at ``path``: ``FILE:LINE: key 'x': text``, or ``--x: text`` where a flag said it."""
+        """A fault of the key at ``path``: ``FILE:LINE: key 'x': text``, or ``--x: text`` for a flag."""
         name = next(part for part in reversed(path) if isinstance(part, str))
         line = next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
         if line == 0 and path[0] != "sinks":

@@ -1,4 +1,4 @@
-"""Settings of the recogniser into a configuration file whose rest stays as it is, comments and all."""
+"""Writes settings of the recogniser into a configuration file, leaving the rest of it, and comments, unchanged."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,11 +21,11 @@ _THRESHOLDS = re.compile(
 
 
 def write_recognize(path: Path, recognize: Mapping[str, Any]) -> None:
-    """Make ``recognize`` the section of that name in a configuration; the rest of an existing file stays as it is.
+    """Replace the section ``recognize`` of a configuration; the rest of an existing file stays unchanged.
 
     Raises:
         InputError: the file cannot be read.
-        ConfigError: kwsd would refuse the file; it is not changed then.
+        ConfigError: kwsd would reject the file; it is not changed.
         OutputError: it cannot be written.
     """
     text, _ = _read(path)
@@ -35,7 +35,7 @@ def write_recognize(path: Path, recognize: Mapping[str, Any]) -> None:
 
 
 def write_thresholds(path: Path, thresholds: Mapping[str, float]) -> None:
-    """Lay ``thresholds`` over those of a configuration, word by word, and leave the rest of it as it is.
+    """Override the thresholds of a configuration, word by word, and leave the rest of it unchanged.
 
     Raises:
         InputError, ConfigError, OutputError: as `write_recognize` does.
@@ -60,7 +60,7 @@ def with_section(text: str, recognize: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> tuple[str, Settings]:
-    """A file's text and what it says; nothing where there is none."""
+    """A file's text and its content; empty if there is no file."""
     try:
         text = path.read_bytes().decode() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -69,7 +69,7 @@ def _read(path: Path) -> tuple[str, Settings]:
 
 
 def _with_thresholds(text: str, recognize: RecognizeSettings) -> Iterator[str]:
-    """Texts with these thresholds, those that change least first; not all need mean what is wanted."""
+    """Candidate texts with these thresholds, the smallest change first; not all of them need be right."""
     section = _SECTION.search(text)
     if section is not None:
         inside = section[0]
@@ -110,6 +110,6 @@ def _value(value: Any) -> str:
 
 
 def _key(word: str) -> str:
-    """A word as YAML reads it, in quotes where it would be something else without."""
+    """A word in YAML, in quotes if it would not be text without them."""
     plain = re.fullmatch(r"[A-Za-z_][\w-]*", word) and resolve(word) == word
     return word if plain else "'" + word.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Says what kwsd is doing, each thing once: to the log, the service manager and the sinks."""
+"""Reports what kwsd is doing, each thing once, to the log, the service manager and the sinks."""
 
 import logging
 import time
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from kwsd.daemon.listener import Listener
     from kwsd.daemon.systemd import Notifier
 
-LOSSES_EVERY_S = 10.0  # a machine that is overloaded loses samples all the time
+LOSSES_EVERY_S = 10.0  # an overloaded machine loses samples all the time
 CALM = (State.STARTING, State.LISTENING, State.STOPPING, State.PAUSED)
 
 logger = logging.getLogger("kwsd.daemon")
 
 
 class Announcer:
-    """Remembers what was said last.
+    """Remembers what was reported last.
 
     Args:
         notifier: the service manager.
         publish: the sinks; set once there are any.
 
     Attributes:
-        state: the last one said.
+        state: the last one reported.
     """
 
     def __init__(self, notifier: "Notifier") -> None:
@@ -37,16 +37,16 @@ class Announcer:
         self._next_losses_s: dict[str, float] = {}
 
     def tell(self, state: State, reason: str, since_s: float, *, log: bool = True, again: bool = False) -> None:
-        """Says a state, if it is new; ``since_s`` is Unix time.
+        """Reports a state if it is new; ``since_s`` is Unix time.
 
         Args:
-            again: subscribers are told in any case, since somebody asked for something.
+            again: send it to subscribers even if it is not new, because of a request.
         """
         if (state, reason) == (self.state.state, self.state.reason):
             if again:
                 self.publish(status_event(state, reason, since_s))
             return
-        if state == State.DEGRADED and self.state.state in UNHEARD:  # it hears again, and then there is a but
+        if state == State.DEGRADED and self.state.state in UNHEARD:  # first that it listens again, then what is wrong
             self.tell(State.LISTENING, "audio flows again", since_s)
         self.state = status_event(state, reason, since_s)
         if log:
@@ -55,7 +55,7 @@ class Announcer:
         self.publish(self.state)
 
     def tell_words(self, listener: "Listener", sinks: Iterable[str]) -> None:
-        """Says what is heard and where, and at level debug to which sinks it goes."""
+        """Logs what is heard and where, and at level debug to which sinks it goes."""
         for model, _, only in listener.plans:
             version = model.metadata.get("version", "")
             words = ", ".join(label for label in model.labels if label in only)
@@ -63,7 +63,7 @@ class Announcer:
         logger.debug("events go to %s", ", ".join(sinks) or "nobody")
 
     def tell_losses(self, listener: "Listener", now_s: float) -> None:
-        """Says what audio was lost since it was said last."""
+        """Logs what audio was lost since the last such report."""
         name = listener.name
         lost = listener.samples_lost - self._lost_told.get(name, 0)
         if lost == 0 or now_s < self._next_losses_s.get(name, 0.0):
@@ -73,7 +73,7 @@ class Announcer:
         logger.warning("%s%.2f s of audio lost; no word is joined across it", _of(listener), lost_s)
 
     def tell_totals(self, audio_s: float, detections: int, counters: Mapping[str, Mapping[str, int]]) -> None:
-        """What was heard, and what became of every event."""
+        """A summary of what was heard, and of each sink's events."""
         sinks = [
             f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'nothing sent'}"
             for name, counts in counters.items()
@@ -82,10 +82,10 @@ class Announcer:
 
 
 def status_event(state: State, reason: str, since_s: float) -> StatusEvent:
-    """What is said of a state that began at ``since_s``, Unix time."""
+    """The text about a state that began at ``since_s``, Unix time."""
     return StatusEvent(rfc3339(time.time()), state, reason, rfc3339(since_s))
 
 
 def _of(listener: "Listener") -> str:
-    """Whose it is, in front of a line of the log, where the configuration names listeners."""
+    """Prefix of a log line that names the listener, if the configuration names listeners."""
     return "" if listener.name == "default" else f"{listener.name}: "

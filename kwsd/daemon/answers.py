@@ -1,4 +1,4 @@
-"""What the daemon answers to those who ask it over a socket, a broker or a page."""
+"""The daemon's answers to requests over a socket, a broker or a page."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """Makes answers of what the daemon's parts say of themselves; any thread may ask.
+    """Builds answers from the daemon's parts; any thread may ask.
 
     Attributes:
-        listeners, bus, control: set before anybody asks.
+        listeners, bus, control: set before the first request.
     """
 
     listeners: "Listeners"
@@ -37,7 +37,7 @@ class Answers:
         return [label for label in self.listeners.labels if label not in SPECIAL_LABELS]
 
     def hello(self) -> dict[str, Any]:
-        """The first line of a socket."""
+        """The first line on a socket."""
         return {
             "type": "hello",
             "protocol": PROTOCOL,
@@ -49,11 +49,11 @@ class Answers:
         }
 
     def report(self) -> dict[str, Any]:
-        """What `kwsd report` shows."""
+        """The answer for `kwsd report`."""
         return self._peaks.report(time.time())
 
     def snapshot(self) -> dict[str, Any]:
-        """What `kwsd status` shows."""
+        """The answer for `kwsd status`."""
         listeners, told, paused = self.listeners, self._announcer.state, self.control.paused
         capture_cpu_s, capture_rss_mb = listeners.usage
         return Snapshot(
@@ -80,7 +80,7 @@ class Answers:
         ).to_dict()
 
     def _armed(self) -> dict[str, dict[str, Any]]:
-        """The armed words, with the thresholds that hold."""
+        """The armed words, with the thresholds in effect."""
         default = self.listeners.armed_threshold
         return {
             label: {

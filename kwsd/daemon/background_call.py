@@ -1,4 +1,4 @@
-"""A function in a thread of its own, for what may take seconds while signals and the watchdog want an answer."""
+"""A function in a thread of its own, for work that may take seconds while signals and the watchdog must be served."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ class BackgroundCall(Generic[T]):
     """Runs a function at once, in a thread that does not keep the process alive.
 
     Args:
-        function: what it returns or raises is had by `result`.
+        function: `result` returns or raises what it did.
         name: of the thread.
         wake: called in that thread when it is done.
     """
@@ -29,7 +29,7 @@ class BackgroundCall(Generic[T]):
         return self._done.is_set()
 
     def result(self) -> T:
-        """What the function returned; raises what it raised. Only once it is done."""
+        """Returns what the function returned, or raises what it raised. Only once it is done."""
         if self._error is not None:
             raise self._error
         return self._result

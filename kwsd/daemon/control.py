@@ -1,7 +1,7 @@
-"""Pause and armed words: what was asked for, by whoever may control the daemon, and for how long.
+"""Pause and armed words: the requests in effect, and until when.
 
-Any thread may ask (a socket's, a broker's, a page's). The main thread and the spotter thread look at what is wanted and
-bring it about; nobody waits for them.
+Any thread may make a request (a socket's, a broker's, a page's). The main thread and the spotter thread carry it out;
+nothing waits for them.
 """
 
 import threading
@@ -20,11 +20,11 @@ FOR_MAX_S = 604_800  # a week
 
 
 class ControlError(ValueError):
-    """What is wrong with a request, for whoever made it."""
+    """What is wrong with a request, for its sender."""
 
 
 class Clock(NamedTuple):
-    """Two readings of one moment: monotonic, by which times run out, and Unix time, to tell people."""
+    """The same moment on two clocks: monotonic, for time limits, and Unix time, for people."""
 
     monotonic_s: float
     unix_s: float
@@ -36,7 +36,7 @@ def now() -> Clock:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Until when something holds; for ever where both are None."""
+    """Until when something is in effect; forever if both are None."""
 
     end_s: float | None = None  # monotonic
     until: str | None = None  # RFC 3339
@@ -60,11 +60,11 @@ class Armed:
 
 
 class Control:
-    """What is wanted of the daemon just now.
+    """What is currently requested of the daemon.
 
     Args:
-        words: gives the words that may be armed.
-        changed: called after each change, in the thread that asked for it.
+        words: returns the words that may be armed.
+        changed: called after each change, in the requesting thread.
     """
 
     def __init__(self, words: Callable[[], Sequence[str]], changed: Callable[[], None]) -> None:
@@ -77,7 +77,7 @@ class Control:
     def ask(self, request: Mapping[str, Any], clock: Clock | None = None) -> dict[str, Any]:
         """Carries out one request of docs/socket.md, such as ``{"pause":{"for_s":60}}``; the answer, as an object.
 
-        It holds when this returns; the microphone follows within milliseconds.
+        It is in effect when this returns; the microphone follows within milliseconds.
         """
         try:
             (verb,) = request
@@ -94,7 +94,7 @@ class Control:
 
     @property
     def paused(self) -> Term | None:
-        """Until when nothing is to be heard; None while something is."""
+        """Until when kwsd is paused; None if it is not."""
         return self._paused
 
     @property
@@ -104,11 +104,11 @@ class Control:
 
     @property
     def thresholds(self) -> Mapping[str, float | None]:
-        """The armed words with their thresholds; another object after each change, never changed itself."""
+        """The armed words with their thresholds; a new object after each change, never modified."""
         return self._thresholds
 
     def reason_of(self, state: State, reason: str) -> str:
-        """The reason of a state, with what was asked for."""
+        """The reason of a state, with the current requests."""
         if state == State.PAUSED and (term := self._paused) is not None:
             return f"until {term.until}" if term.until else "until resumed"
         armed = ", ".join(self._thresholds)
@@ -124,7 +124,7 @@ class Control:
                 self._set({label: word for label, word in self._armed.items() if not word.term.is_over(clock)})
 
     def next_end_s(self) -> float | None:
-        """When the next thing runs out, on the monotonic clock; None if nothing will."""
+        """When the next request runs out, on the monotonic clock; None if none will."""
         with self._lock:
             terms = [word.term for word in self._armed.values()]
             terms += [] if self._paused is None else [self._paused]

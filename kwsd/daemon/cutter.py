@@ -9,10 +9,10 @@ from kwsd.audio.recent import RecentAudio, Samples, span_ms
 from kwsd.events import DetectionEvent, Event, PeakEvent, RecordingEvent
 
 HINDSIGHT_MS = 5000
-"""A peak is told when it is over, up to 3 s after its height; blocks of audio gather, or come from a file at once."""
+"""A peak is reported when it is over, up to 3 s after its maximum; blocks gather meanwhile, or come fast from files."""
 
 NEAR_MISSES = ("below_threshold", "speech")
-"""Outcomes of peaks that were nearly words."""
+"""Outcomes of near misses."""
 
 
 class _Wish(NamedTuple):
@@ -22,14 +22,14 @@ class _Wish(NamedTuple):
 
 
 class Cutter:
-    """Stands between the spotter thread and the bus, and keeps the last seconds while a sink wants them.
+    """Sits between the spotter thread and the bus, and keeps the last seconds of audio while a sink wants them.
 
-    All of it is called by the spotter thread. Where the source ends, loses something or is changed before the audio
-    that follows an event has come, the recording ends there.
+    Only the spotter thread calls it. If the source ends, loses samples or is replaced before the audio after an event
+    has come, the recording ends there.
 
     Args:
-        publish: takes each event, and later the recording of it.
-        wanted_ms: how much audio before and after a word the sinks want; None where none wants any.
+        publish: called with each event, and later with its recording.
+        wanted_ms: how much audio before and after a word the sinks want; None if none does.
         rate_hz: of the stream.
     """
 
@@ -43,13 +43,13 @@ class Cutter:
         self._wishes: list[_Wish] = []
 
     def publish(self, event: Event) -> None:
-        """Hands an event on, and remembers that its audio is wanted."""
+        """Passes an event on, and remembers that its audio is wanted."""
         self._publish(event)
         if isinstance(event, DetectionEvent):
             self._wish(event)
 
     def remember(self, peak: PeakEvent) -> None:
-        """Remembers that the audio of a near miss is wanted; other peaks are told as what they came to."""
+        """Remembers that the audio of a near miss is wanted; ignores other peaks."""
         if peak.outcome in NEAR_MISSES:
             self._wish(peak)
 
@@ -59,7 +59,7 @@ class Cutter:
             self._wishes.append(_Wish(event, self._samples(start_ms), self._samples(end_ms)))
 
     def push(self, samples: Samples) -> None:
-        """Takes the next samples, before the spotter hears them."""
+        """Takes the next samples, before the spotter does."""
         if (wanted_ms := self._wanted_ms()) != self._kept_ms:
             self._keep(wanted_ms)
         self._position += len(samples)
@@ -72,21 +72,21 @@ class Cutter:
             self._cut(due)
 
     def gap(self, lost: int) -> None:
-        """So many samples are missing, 0 where nobody knows how many."""
+        """Records missing samples; 0 if their number is unknown."""
         self.finish()
         self._position += lost
         if self._recent is not None:
             self._recent.lose(lost)
 
     def restart(self, rate_hz: int, position_ms: int) -> None:
-        """Goes on with a stream of another rate."""
+        """Continues with a stream of another rate."""
         self.finish()
         self._rate_hz = rate_hz
         self._position = self._samples(position_ms)
         self._keep(self._kept_ms)
 
     def finish(self) -> None:
-        """No audio will come for the events so far."""
+        """Ends the recordings of the events so far."""
         wishes, self._wishes = self._wishes, []
         self._cut(wishes)
 

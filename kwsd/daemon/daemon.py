@@ -1,7 +1,7 @@
 """Owns everything that runs: starts it, supervises it, reloads it, drains it, stops it.
 
-The main thread lives here. It never scores and never serves anybody; when something wakes it, and once a second, it
-looks after the microphone, tells the state, feeds the watchdog, and notices what has died.
+This is the main thread. It never scores and never serves clients; when woken, and once a second, it looks after the
+microphone, reports the state, feeds the watchdog, and notices what has died.
 """
 
 import logging
@@ -43,9 +43,9 @@ from kwsd.status import State
 LOOK_S = 1.0
 LOOK_SOON_S = 0.2  # while the spotter thread is behind
 LOOK_RELOADING_S = 0.05
-STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing what they have open
+STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing their connections
 STOP_LISTENER_S = 0.3
-START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, prolonged while the microphone is waited for
+START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, extended while waiting for the microphone
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class Daemon:
 
     Args:
         read_plan: reads the settings; called at start and at each reload. Raises KwsdError.
-        source: how a file that stands in for the microphone is read.
-        can_reload: whether there is a configuration to read again at SIGHUP.
+        source: how to read a file that replaces the microphone.
+        can_reload: whether there is a configuration to reread at SIGHUP.
     """
 
     def __init__(self, read_plan: Callable[[], Plan], source: SourceOptions, *, can_reload: bool) -> None:
@@ -69,16 +69,16 @@ class Daemon:
         self._peaks = PeakCounts()
         self._answers = Answers(self._announcer, self._run, self._peaks)
         self._control = self._answers.control = Control(self._answers.words, self._was_asked)
-        self._tell_again = False  # somebody asked for something, of which all are told
+        self._tell_again = False  # there was a request; all subscribers are told
         self._ready = False
-        self._introduced: set[str] = set()  # listeners that the log has told of
+        self._introduced: set[str] = set()  # listeners that the log has mentioned
         self._next_extension_s = 0.0
         self._failure = Failure(lambda: self._signals.wake())
         self._reload: Reload | None = None
         self._stopped = False
 
     def run(self) -> int:
-        """Listens until the source ends, a signal comes, or a part dies; the exit code. Raises KwsdError."""
+        """Listens until the source ends, a signal comes, or a part dies; returns the exit code. Raises KwsdError."""
         with Signals(can_reload=self._can_reload) as self._signals, closing(self._notifier):
             starting = BackgroundCall(self._check_first, "kwsd-start", self._signals.wake)
             while not (starting.done or self._signals.stop):
@@ -99,7 +99,7 @@ class Daemon:
         return code
 
     def _make_listeners(self) -> Listeners:
-        """All of them; where one cannot be opened, none. Raises KwsdError."""
+        """Opens all of them or, if one fails, none. Raises KwsdError."""
         made: list[Listener] = []
         try:
             for name, settings in self._plan.settings.listeners.items():
@@ -128,7 +128,7 @@ class Daemon:
         )
 
     def _end_at_once(self, code: int) -> NoReturn:
-        """Ends the process although a thread is stuck, in a model, that would hang its exit too."""
+        """Ends the process even if a thread is stuck in a model, where a normal exit would hang."""
         sys.stderr.flush()
         os._exit(code)
 
@@ -143,7 +143,7 @@ class Daemon:
         return Checked(plan, hearing, self._make_sinks(plan, hearing))
 
     def _listen(self) -> tuple[int, tuple[str, ...]]:
-        """From the start of the threads to their end; the exit code, and what to say about it last."""
+        """Runs from the start of the threads to their end; returns the exit code and the final message."""
         hook_before, threading.excepthook = threading.excepthook, self._failure.thread_died
         try:
             try:
@@ -156,7 +156,7 @@ class Daemon:
             code, last_words = self._supervise()
             try:
                 self._shut_down(last_words)
-                if self._failure.error is not None:  # what was delivered last may have killed its sink
+                if self._failure.error is not None:  # the last delivery may have killed its sink
                     raise self._failure.error
             except BaseException as error:
                 if code == 0:
@@ -168,7 +168,7 @@ class Daemon:
     # While it runs.
 
     def _supervise(self) -> tuple[int, tuple[str, ...]]:
-        """Watches until there is a reason to end; the exit code, and what to say about it last."""
+        """Watches until there is a reason to end; returns the exit code and the final message."""
         while True:
             self._signals.wait(self._look_s)
             try:
@@ -192,7 +192,7 @@ class Daemon:
 
     @property
     def _look_s(self) -> float:
-        """How long the next look at everything may wait."""
+        """How long until the next check."""
         if self._reload is not None:
             return LOOK_RELOADING_S
         look_s = LOOK_SOON_S if self._listeners.behind else LOOK_S
@@ -201,9 +201,9 @@ class Daemon:
         return look_s if self._watchdog is None else min(look_s, self._watchdog.period_s)
 
     def _look(self) -> None:
-        """One look at everything."""
+        """Checks everything once."""
         now = time.monotonic()
-        again, self._tell_again = self._tell_again, False  # before what was asked for is looked at
+        again, self._tell_again = self._tell_again, False  # before the requests are carried out
         self._obey()
         for listener in self._listeners:
             self._look_at(listener, now)
@@ -235,7 +235,7 @@ class Daemon:
         self._signals.wake()
 
     def _obey(self) -> None:
-        """Brings about what was asked for: a pause or its end."""
+        """Carries out requests: a pause or its end."""
         self._control.expire()
         wanted = self._control.paused is not None
         if self._reload is not None:
@@ -263,12 +263,12 @@ class Daemon:
         )
 
     def _go_on_reloading(self, reload: Reload) -> None:
-        """Takes the configuration as it is now as soon as all of it is known to be right, or says why not."""
+        """Applies the new configuration as soon as all of it is known to be valid, or logs why not."""
         try:
             checked = reload.step(time.monotonic())
             if checked is None:
                 return
-            self._bus.replace(checked.sinks)  # the last thing that may fail
+            self._bus.replace(checked.sinks)  # the last step that may fail
         except KwsdError as error:
             reload.abandon()
             for line in error.lines:
@@ -282,7 +282,7 @@ class Daemon:
         self._notifier.ready()
 
     def _change(self, checked: Checked, sources: Mapping[str, Source]) -> None:
-        """Puts in force what a reload has found right; nothing of it may fail."""
+        """Applies a configuration that a reload has checked; nothing in it may fail."""
         after = []
         for name, hearing in checked.hearing.items():
             if (listener := self._listeners.get(name)) is not None:
@@ -311,10 +311,10 @@ class Daemon:
             *servers.create(plan.settings.servers, services),
         ]
 
-    # How it ends.
+    # The end.
 
     def _drain_at_the_end(self) -> None:
-        """Gives each sink its own time to deliver what the file's end left queued, unless a signal cuts it short."""
+        """Gives each sink its time to deliver the events queued at the end of a file, unless a signal cuts it short."""
         began_s = time.monotonic()
         while not self._signals.stop and not self._failure.output_closed and self._failure.error is None:
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""How a run ends: by which code, and with what words."""
+"""How a run ends: its exit code and final message."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def end_by(error: BaseException) -> tuple[int, tuple[str, ...]]:
-    """The exit code that an error stands for, and its words."""
+    """The exit code for an error, and its message."""
     if isinstance(error, KwsdError):
         return error.exit_code, tuple(error.lines)
     logger.debug("what died", exc_info=error)
@@ -26,14 +26,14 @@ def why(asked: bool, last_words: tuple[str, ...]) -> str:
 
 
 class Failure:
-    """What ends a run before anybody asks for it; told by other threads, looked at by the main thread.
+    """Reasons for a run to end unasked; set by other threads, checked by the main thread.
 
     Args:
         wake: wakes the main thread.
 
     Attributes:
-        error: what died, and why.
-        output_closed: nobody reads standard output, the only sink, any more: a quiet end.
+        error: the error that ended a part of kwsd.
+        output_closed: whether standard output, the only sink, has lost its reader: a quiet end.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -48,13 +48,13 @@ class Failure:
         self._wake()
 
     def thread_died(self, arguments: threading.ExceptHookArgs) -> None:
-        """A thread ended that has nobody to tell its error to."""
+        """A thread ended with an error that nothing else reports."""
         name = arguments.thread.name if arguments.thread else "thread"
         self.error = KwsdError(name, f"{arguments.exc_type.__name__}: {arguments.exc_value}")
         self._wake()
 
     def output_broke(self, _sink: Sink, error: OSError) -> None:
-        """Standard output, the only sink, cannot be written: a closed pipe is a quiet end, all else an error."""
+        """Standard output, the only sink, cannot be written: a closed pipe is a quiet end, anything else an error."""
         if isinstance(error, BrokenPipeError):
             self.output_closed = True
         else:

@@ -1,4 +1,4 @@
-"""The models of a listener: all hear the same samples, each with a recogniser and settings of its own."""
+"""The models of a listener: all get the same samples, each with its own recogniser and settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -18,7 +18,7 @@ from kwsd.spotter import Spotter
 
 
 def new_spotter(plan: Effective, shared: SharedRows | None = None) -> Spotter:
-    """The pipeline with the settings in force."""
+    """The pipeline with the settings in effect."""
     return Spotter(plan.model, shared=shared, **spotter_settings(plan.recognize))
 
 
@@ -28,7 +28,7 @@ def new_pacing(plan: Effective) -> Pacing:
 
 
 def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
-    """What of the settings a Spotter takes; how far a stride may widen is this side's business."""
+    """The settings that a Spotter takes; widening strides is handled here."""
     return {
         field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "max_clip_stride_ms"
     }
@@ -38,9 +38,9 @@ class Member:
     """One model's part.
 
     Attributes:
-        plan: model, settings, and the words that make events.
-        spotter: hears them.
-        pacing: says how far apart its clips are, where the source is paced by the clock.
+        plan: model, settings, and the words that produce events.
+        spotter: detects them.
+        pacing: determines its clip stride, if the source is paced by the clock.
     """
 
     def __init__(self, plan: Effective, shared: SharedRows | None) -> None:
@@ -55,18 +55,18 @@ class Member:
         return self.plan.model.name
 
     def configure(self, plan: Effective) -> None:
-        """Takes other settings for the same model."""
+        """Applies other settings for the same model."""
         self.spotter.configure(**spotter_settings(plan.recognize))
         self.plan, self.pacing = plan, new_pacing(plan)
 
 
 class Ensemble:
-    """See above. A pure object, as `kwsd.Spotter` is one.
+    """See above. A pure object, like `kwsd.Spotter`.
 
-    Frames are computed once where front ends agree.
+    Frames are computed once if front ends agree.
 
     Args:
-        plans: one for each model; of one rate, and no two of them tell the same word.
+        plans: one for each model; all of one rate, and no two that report the same word.
     """
 
     def __init__(self, plans: Sequence[Effective]) -> None:
@@ -83,19 +83,19 @@ class Ensemble:
         return [plan.model for plan in plans] == [member.plan.model for member in self.members]
 
     def configure(self, plans: Sequence[Effective]) -> None:
-        """Takes other settings for the same models, without losing a sample or what has been heard."""
+        """Applies other settings for the same models, without losing samples or state."""
         for member, plan in zip(self.members, plans, strict=True):
             member.configure(plan)
 
     def push(self, samples: NDArray[np.float32]) -> list[tuple[Member, Detection]]:
-        """Hears the next samples; the words that are new, in order."""
+        """Processes the next samples; returns the new words, in order."""
         if len(self.members) == 1:
             return [(self.members[0], detection) for detection in self._first.push(samples)]
         found = [(member, detection) for member in self.members for detection in member.spotter.push(samples)]
         return sorted(found, key=lambda pair: pair[1].audio_ms)
 
     def reset(self, lost_samples: int = 0) -> None:
-        """Starts afresh after a gap, as `Spotter.reset`."""
+        """Starts afresh after a gap, like `Spotter.reset`."""
         for shared in self._shared:
             if shared is not None:
                 shared.reset()
@@ -103,23 +103,23 @@ class Ensemble:
             member.spotter.reset(lost_samples)
 
     def end(self) -> None:
-        """Tells the peaks that are not over, since no sample will follow."""
+        """Reports the peaks that are not over, since no more samples will follow."""
         for member in self.members:
             member.spotter.end()
 
     def arm(self, thresholds: Mapping[str, float | None]) -> None:
-        """Makes these the armed words and no others."""
+        """Makes exactly these the armed words."""
         for member in self.members:
             labels = member.spotter.labels
             member.spotter.arm({word: own for word, own in thresholds.items() if word in labels})
 
     def tell_peaks(self, tell: Callable[[Member, Peak], None]) -> None:
-        """Has ``tell`` called with each peak that is over, and whose it is."""
+        """Calls ``tell`` with each peak that is over, and the model whose it is."""
         for member in self.members:
             member.spotter.tell_peaks(lambda peak, member=member: tell(member, peak))  # type: ignore[misc]
 
     def keep_up(self, lag_s: float, now_s: float) -> bool:
-        """Widens or narrows strides, as `Pacing` says; whether any changed."""
+        """Widens or narrows strides as determined by `Pacing`; returns whether any changed."""
         changed = False
         for member in self.members:
             stride_ms = member.pacing.take(lag_s, now_s)
@@ -129,12 +129,12 @@ class Ensemble:
 
     @property
     def slow(self) -> str | None:
-        """In words, where a stride is widened."""
+        """The fault in words if a stride is widened."""
         return next((reason for member in self.members if (reason := member.pacing.reason) is not None), None)
 
     @property
     def idle_s(self) -> tuple[float, float]:
-        """For how long nothing that comes can make a word fire, and the stride that this is counted in."""
+        """For how long no new audio can make a word fire, and the stride in which this is counted."""
         return min(
             (member.spotter.idle_strides * stride_s, stride_s)
             for member in self.members
@@ -143,7 +143,7 @@ class Ensemble:
 
     @property
     def averages(self) -> dict[str, float] | None:
-        """The averaged scores of all models; None while there are too few. Of a label that two have, the teller's."""
+        """The averaged scores of all models; None while there are too few. Of a shared label, the reported one."""
         found: dict[str, float] = {}
         for member in self.members:
             if (averages := member.spotter.averages) is None:
@@ -154,17 +154,17 @@ class Ensemble:
         return found
 
     def newest_rows(self, strides: int) -> NDArray[np.float32] | None:
-        """As `Spotter.newest_rows`, of the first model."""
+        """`Spotter.newest_rows` of the first model."""
         return self._first.newest_rows(strides)
 
     @property
     def only(self) -> frozenset[str]:
-        """The words that make events."""
+        """The words that produce events."""
         return frozenset().union(*(member.only for member in self.members))
 
     @property
     def strides(self) -> int:
-        """How many clips were scored, those of all models."""
+        """How many clips were scored, by all models."""
         return sum(member.spotter.strides for member in self.members)
 
     @property
@@ -179,17 +179,17 @@ class Ensemble:
 
     @property
     def position_ms(self) -> int:
-        """How much audio went by, lost samples counted in."""
+        """How much audio has passed, lost samples included."""
         return self._first.position_ms
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate that all models hear."""
+        """The rate of all models."""
         return self._first.model.sample_rate_hz
 
 
 def _shared_rows(plans: Sequence[Effective]) -> list[SharedRows | None]:
-    """For each model the rows that it shares with others; None where nobody has the same front end."""
+    """For each model the rows that it shares with others; None if no other has the same front end."""
     found: list[tuple[Mapping[str, Any], SharedRows]] = []
     shared: list[SharedRows | None] = []
     for plan in plans:

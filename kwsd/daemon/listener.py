@@ -1,4 +1,4 @@
-"""Source, models and spotter thread, put together, and looked at as one thing by the main thread."""
+"""Source, models and spotter thread as one object, supervised by the main thread."""
 
 import threading
 import time
@@ -13,12 +13,12 @@ from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.events import Event, PeakEvent, rfc3339
 from kwsd.status import State
 
-STILL_S = 2.0  # without a block heard although there is audio to hear
+STILL_S = 2.0  # without a block processed although there is audio
 BEHIND_S = 0.25  # of audio; ordinary jitter stays below
 
 
 class Rest:
-    """A source of nothing, for a pause."""
+    """A source without audio, for a pause."""
 
     paced = True
 
@@ -34,16 +34,16 @@ class Rest:
 
 
 class Listener:
-    """A source, its models, and the thread that spots words between them.
+    """A source, its models, and the thread that runs the audio through them.
 
     Args:
         source: closed by `stop`.
-        plans: its models, each with the settings in force.
-        publish: takes each event; must not block.
+        plans: its models, each with the settings in effect.
+        publish: called with each event; must not block.
         armed, tell_peak, run: as in `SpotterThread`.
         name: its name, in events.
-        scores_wanted: whether anybody subscribes to `scores` just now.
-        audio_wanted_ms: how much audio before and after a word is wanted by sinks that keep it, if any is.
+        scores_wanted: returns whether `scores` has subscribers at the moment.
+        audio_wanted_ms: how much audio before and after a word the sinks want, if any does.
         tail: whether a clip of faint noise follows the end of a file.
         wake: wakes the main thread.
     """
@@ -80,12 +80,12 @@ class Listener:
             wake=wake,
         )
         self._paused_since_s: float | None = None  # Unix time
-        self._kept: Source | None = None  # what is read on when the pause ends; None for a microphone, which is closed
+        self._kept: Source | None = None  # source to continue with after the pause; None for a microphone
         self._looks = 0
         self._began_s = self._slow_or_not_since_s = time.time()
-        self._moved = 0, 0.0  # samples heard at the last look, and when that became so (monotonic)
-        self._slow: str | None = None  # at the last look, in words, if scoring could not keep up
-        self._spare: list[Source] = []  # the sources of a change that the spotter thread has not made yet
+        self._moved = 0, 0.0  # samples processed at the last check, and when their number last changed (monotonic)
+        self._slow: str | None = None  # at the last check, in words, if scoring could not keep up
+        self._spare: list[Source] = []  # the sources of a change that the spotter thread has yet to make
 
     def start(self) -> None:
         self._thread.start()
@@ -94,7 +94,7 @@ class Listener:
         """Looks after the microphone, and at whether scoring keeps up.
 
         Raises:
-            KwsdError: what `open_source` can raise later than at once.
+            KwsdError: the errors of `open_source` that appear later.
         """
         self._looks += 1
         if (microphone := self._microphone) is not None:
@@ -107,7 +107,7 @@ class Listener:
         self._slow = slow
 
     def _stands_still(self, now: float) -> str | None:
-        """In words, where the spotter thread hears nothing of the audio that is waiting for it."""
+        """The fault in words if the spotter thread does not process the audio that is waiting for it."""
         waiting_s = self._waiting_s
         if self._moved[0] != self.samples or waiting_s < BEHIND_S:
             self._moved = self.samples, now - waiting_s
@@ -125,10 +125,10 @@ class Listener:
         return self._count("waiting") / self.sample_rate_hz
 
     def change(self, plans: Sequence[Effective], source: Source | None) -> None:
-        """Goes on with other settings, other models, another source, between two blocks of audio.
+        """Switches to other settings, models or another source, between two blocks of audio.
 
-        Other settings lose no sample. Another source loses what came in between, counted; other models hear afresh.
-        Not to be called while `changing`.
+        Other settings lose no samples. Another source loses the audio in between, counted; other models start afresh.
+        Must not be called while `changing`.
         """
         thread = self._thread
         same_models = thread.ensemble.has_models_of(plans)
@@ -149,7 +149,7 @@ class Listener:
 
     @property
     def reads_on(self) -> bool:
-        """Whether its source is a file or a pipe, which goes on where it was."""
+        """Whether its source is a file or a pipe, which continues where it was."""
         return self._kept is not None or (self._microphone is None and not self.paused)
 
     @property
@@ -157,7 +157,7 @@ class Listener:
         return self._paused_since_s is not None
 
     def pause(self) -> None:
-        """Hears nothing more until `resume`, and closes the microphone. Not to be called while `changing`."""
+        """Stops listening until `resume`, and closes the microphone. Must not be called while `changing`."""
         before = self._thread.source
         self._kept = before if self._microphone is None else None
         self._spare = [] if self._kept is not None else [before]
@@ -165,10 +165,10 @@ class Listener:
         self._go_on_with(Rest(before.name, before.rate_hz))
 
     def resume(self, microphone: Callable[[], Source]) -> None:
-        """Listens again, afresh. Not to be called while `changing`.
+        """Listens again, afresh. Must not be called while `changing`.
 
         Args:
-            microphone: opens it; not called for a file, which is read on.
+            microphone: opens it; not called for a file, which continues.
         """
         source = self._kept or microphone()
         if isinstance(self._kept, Resumable):
@@ -184,15 +184,15 @@ class Listener:
 
     @property
     def changing(self) -> bool:
-        """Whether the spotter thread, which may be stuck, has not made the last change yet."""
+        """Whether the spotter thread, which may be stuck, has yet to make the last change."""
         return self._thread.changing
 
     def ask_to_stop(self) -> None:
-        """Has the thread end after the block at hand, without waiting for it."""
+        """Asks the thread to end after the current block, without waiting for it."""
         self._thread.ask_to_stop()
 
     def stop(self, timeout_s: float) -> bool:
-        """Ends the thread and lets go of the source; whether both could be within ``timeout_s``."""
+        """Ends the thread and closes the source; returns whether both succeeded within ``timeout_s``."""
         ended = self._thread.stop(timeout_s)
         if ended:
             self._close_spare()
@@ -209,12 +209,12 @@ class Listener:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended the spotter thread, if an error did."""
+        """The error that ended the spotter thread, if any."""
         return self._thread.error
 
     @property
     def state(self) -> tuple[State, str, float] | None:
-        """State, reason and since when (Unix time); None as long as there is nothing new to say."""
+        """State, reason and since when (Unix time); None as long as there is nothing new."""
         if self._paused_since_s is not None:
             return State.PAUSED, "nothing is heard", self._paused_since_s
         if (microphone := self._microphone) is not None:
@@ -256,7 +256,7 @@ class Listener:
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate that the models hear."""
+        """The models' sample rate."""
         return self.plans[0].model.sample_rate_hz
 
     @property
@@ -265,12 +265,12 @@ class Listener:
 
     @property
     def samples(self) -> int:
-        """Samples heard, at the model's rate."""
+        """Samples processed, at the model's rate."""
         return self._thread.samples
 
     @property
     def audio_s(self) -> float:
-        """Seconds of audio heard."""
+        """Seconds of audio processed."""
         return self._thread.audio_s
 
     @property
@@ -297,18 +297,18 @@ class Listener:
 
     @property
     def recovery_steps(self) -> int:
-        """Steps of the recovery loop, or looks during a pause: a sign of life where no audio is expected."""
+        """Steps of the recovery loop, or checks during a pause: a sign of life while no audio is expected."""
         if self.paused:
             return self._looks
         return self._microphone.steps if self._microphone is not None else 0
 
     def armed_threshold(self, word: str) -> float:
-        """What an armed word needs, unless whoever armed it said otherwise."""
+        """The score that an armed word needs, unless the request set another."""
         tellers = [plan for plan in self.plans if word in plan.only] or self.plans
         return tellers[0].recognize.armed_threshold
 
     def to_dict(self) -> dict[str, Any]:
-        """What a snapshot says of it."""
+        """Its part of a snapshot."""
         state, reason, since_s = self.state or (State.STARTING, "starting", self._began_s)
         return {
             "state": state,

@@ -1,4 +1,4 @@
-"""All listeners of a run, looked at as one thing by the main thread and by whoever asks for the state."""
+"""All listeners of a run as one object, for the main thread and for requests."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -17,18 +17,18 @@ _WORST_LAST = (
 
 
 class Listeners:
-    """Each has a source, models, a thread and a state of its own; none waits for another.
+    """Each has its own source, models, thread and state; none waits for another.
 
     Args:
         listeners: at least one; their names differ.
-        watchdog: makes one for each; None where nobody watches.
+        watchdog: makes one for each; None without a watchdog.
     """
 
     def __init__(self, listeners: "Iterable[Listener]", watchdog: "Callable[[], Watchdog] | None") -> None:
         self._by_name = {listener.name: listener for listener in listeners}
         self._new_watchdog = watchdog
         self._watchdogs: dict[str, Watchdog] = {}
-        self._alive: set[str] = set()  # those that have shown a sign of life since the last one was passed on
+        self._alive: set[str] = set()  # those with a sign of life since the last one was passed on
         self._told_errors: set[str] = set()
 
     def __iter__(self) -> "Iterator[Listener]":
@@ -41,23 +41,23 @@ class Listeners:
         return self._by_name.get(name)
 
     def replace(self, listeners: "Iterable[Listener]") -> None:
-        """Goes on with these, some of which may be the same."""
+        """Continues with these, some of which may be the same."""
         self._by_name = {listener.name: listener for listener in listeners}
         self._alive.clear()
 
     def stop(self, timeout_s: float) -> bool:
-        """Ends all threads; whether all could be within about ``timeout_s``."""
+        """Ends all threads; returns whether all ended within about ``timeout_s``."""
         for listener in self:
             listener.ask_to_stop()
         return all([listener.stop(timeout_s / len(self)) for listener in self])
 
     @property
     def ended(self) -> bool:
-        """Whether no listener hears anything any more."""
+        """Whether all listeners have ended."""
         return all(listener.ended for listener in self)
 
     def raise_error(self) -> None:
-        """Raises what ended a thread, if an error did; of a recording that is damaged only once all have ended."""
+        """Raises the error that ended a thread, if any; for a damaged recording only once all have ended."""
         for listener in self:
             if listener.error is not None and (self.ended or not isinstance(listener.error, InputError)):
                 raise listener.error
@@ -71,7 +71,7 @@ class Listeners:
 
     @property
     def state(self) -> tuple[State, str, float] | None:
-        """The worst, with whose it is where there are several; None as long as there is nothing to say."""
+        """The worst state, with its listener's name if there are several; None if there is nothing to report."""
         known = [
             (listener, state)
             for listener in self
@@ -83,7 +83,7 @@ class Listeners:
         return worst, reason if len(self) == 1 else f"{listener.name}: {reason}", since_s
 
     def lives(self, now: float) -> bool:
-        """Whether each has shown a sign of life since this last was so."""
+        """Whether each has shown a sign of life since this was last true."""
         for listener in self:
             if listener.ended or self._new_watchdog is None:
                 self._alive.add(listener.name)
@@ -97,7 +97,7 @@ class Listeners:
         self._alive.clear()
         return True
 
-    # Sums and lists, for those who ask.
+    # Sums and lists, for requests.
 
     @property
     def first_block(self) -> bool:
@@ -151,6 +151,6 @@ class Listeners:
         return sum(cpu_s for cpu_s, _ in usages), sum(rss_mb for _, rss_mb in usages)
 
     def armed_threshold(self, word: str) -> float:
-        """What an armed word needs, unless whoever armed it said otherwise: of the first listener that tells it."""
+        """The score that an armed word needs, unless the request set another: of the first listener that reports it."""
         tellers = [listener for listener in self if word in listener.only] or list(self)
         return tellers[0].armed_threshold(word)

@@ -1,4 +1,4 @@
-"""Pipelines for audio that others bring: a recogniser each, and the models between them, loaded when needed."""
+"""Pipelines for audio that clients send: each with its own recogniser, sharing models that are loaded when needed."""
 
 import threading
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from kwsd.events import Detection
 
 
 class Pipelines:
-    """Makes pipelines with the settings in force.
+    """Makes pipelines with the settings in effect.
 
     Args:
-        settings: of them the models' files and their description.
-        hearing: the recognisers' settings. Its models stay with the listener, whose thread must not be waited for.
+        settings: for the models' files and their description.
+        hearing: the recognisers' settings. Its models are not used, since pipelines must not wait for the listener.
     """
 
     def __init__(self, settings: Settings, hearing: Sequence[Effective]) -> None:
@@ -27,7 +27,7 @@ class Pipelines:
         self._lock = threading.Lock()
 
     def __call__(self) -> "Pipeline":
-        """A pipeline of one's own. Raises KwsdError."""
+        """A new pipeline. Raises KwsdError."""
         with self._lock:
             if self._models is None:
                 self._models = [_Shared(model) for model in load_models(self._settings)]
@@ -35,7 +35,7 @@ class Pipelines:
 
 
 class Pipeline:
-    """Samples in, words out, as `kwsd.Spotter` does it, by all the models of a listener.
+    """Samples in, words out, like `kwsd.Spotter`, by all models of a listener.
 
     Attributes:
         model: the first one.
@@ -46,12 +46,12 @@ class Pipeline:
         self._ensemble = Ensemble(plans)
 
     def push(self, samples: NDArray[np.float32]) -> list[Detection]:
-        """The words that are new, in order, of each model those that are its own to tell."""
+        """The new words, in order, from each model those that it reports."""
         return [detection for member, detection in self._ensemble.push(samples) if detection.label in member.only]
 
 
 class _Shared:
-    """A model that several threads score with, one at a time."""
+    """A model shared by several threads, which score one at a time."""
 
     def __init__(self, model: Any) -> None:
         self._model = model

@@ -1,8 +1,8 @@
-"""A reload is all or nothing: everything is checked first, what has to be opened is opened last, and what was opened
-for a configuration that is refused after all is closed again.
+"""A reload is all or nothing: everything is checked first, sources are opened last, and closed again if the
+configuration is rejected after all.
 
-A device's name may fit several, or it may lack the channel, and only opening it tells. So the new microphone begins
-beside the old one, which is heard until the new one is open, or is waited for as at the start.
+Only opening a device shows whether its name is ambiguous or it lacks the channel. So the new microphone is opened
+while the old one keeps running, until the new one is open, or is waited for as at the start.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from kwsd.config.effective import Effective, Plan
     from kwsd.sinks.sink import Sink
 
-OPEN_LIMIT_S = 3.0  # a sound server that hangs may do so for ever; the microphone's recovery deals with it
+OPEN_LIMIT_S = 3.0  # a sound server may hang forever; the microphone's recovery deals with it
 
 
 class Checked(NamedTuple):
-    """A configuration in which nothing wrong was found before anything was opened; ``sinks`` are not started."""
+    """A configuration that passed all checks that open nothing; ``sinks`` are not started."""
 
     plan: "Plan"
     hearing: "Mapping[str, Sequence[Effective]]"
@@ -28,16 +28,16 @@ class Checked(NamedTuple):
 
 
 class Reload:
-    """One reload on its way.
+    """A reload in progress.
 
     Args:
-        check: reads and checks everything that need not be opened; runs in a thread of its own. Raises KwsdError.
-        open_sources: begins to open the sources that the configuration asks for, where they are not those at hand, and
-            puts each into the mapping that it is given.
+        check: reads and checks the configuration, without opening anything, in its own thread. Raises KwsdError.
+        open_sources: begins to open the configured sources that are not open already, and puts each into the mapping
+            passed to it.
         wake: wakes the main thread.
 
     Attributes:
-        sources: the new sources by their listeners' names, once they are being opened; whoever takes them closes them.
+        sources: the new sources by their listeners' names, once they are being opened; their taker closes them.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class Reload:
 
     @property
     def checking(self) -> bool:
-        """Whether the thread is still at work."""
+        """Whether the thread is still running."""
         return not self._checking.done
 
     def step(self, now_s: float) -> Checked | None:
-        """What may be put in force, together with ``sources``; None while that is not known.
+        """The configuration to apply, together with ``sources``; None while that is not known.
 
         Args:
             now_s: ``time.monotonic()``.
 
         Raises:
-            KwsdError: the configuration is refused; `abandon` has to follow.
+            KwsdError: the configuration is rejected; `abandon` must be called.
         """
         if not self._checking.done:
             return None
@@ -79,7 +79,7 @@ class Reload:
         return checked
 
     def abandon(self) -> None:
-        """Closes what was opened."""
+        """Closes the sources that were opened."""
         for source in self.sources.values():
             source.close()
         self.sources.clear()

@@ -1,6 +1,6 @@
-"""Signals as facts that the main thread finds when it wakes.
+"""Signals as flags that the main thread checks when it wakes.
 
-A handler only notes what came; the write to the wake-up pipe, which the interpreter itself does, ends the wait.
+A handler only sets a flag; the interpreter's write to the wake-up pipe ends the wait.
 (Setting a threading.Event in a handler can deadlock with a main thread that is inside its wait.)
 """
 
@@ -16,7 +16,7 @@ _early: list[int] = []
 
 
 def has_terminal() -> bool:
-    """Whether a terminal controls this process, so that SIGHUP says that it was closed."""
+    """Whether this process has a controlling terminal, so that SIGHUP means that it was closed."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
@@ -25,26 +25,26 @@ def has_terminal() -> bool:
 
 
 def hold_hangup() -> None:
-    """Keeps a SIGHUP, which would end the process, for the `Signals` to come; as early as can be."""
+    """Holds back a SIGHUP, which would end the process, until there are `Signals`; call it as early as possible."""
     if not _nohup():
         signal.signal(signal.SIGHUP, lambda number, _frame: _early.append(number))
 
 
 def _nohup() -> bool:
-    """Whether kwsd was started by nohup, to outlive its terminal."""
+    """Whether kwsd was started by nohup."""
     return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and has_terminal()
 
 
 class Signals:
-    """SIGTERM and SIGINT ask to stop, SIGHUP to reload; use it as a context in the main thread.
+    """SIGTERM and SIGINT mean stop, SIGHUP means reload; use it as a context in the main thread.
 
     Args:
-        can_reload: whether there is anything to reload, and no terminal whose end SIGHUP would tell; if not, SIGHUP
-            asks to stop.
+        can_reload: whether there is a configuration to reload, and no controlling terminal; otherwise SIGHUP means
+            stop.
 
     Attributes:
-        stop: whether to stop has been asked.
-        reload: whether to reload has been asked; reset by whoever does it.
+        stop: whether a stop was requested.
+        reload: whether a reload was requested; reset by the caller.
     """
 
     def __init__(self, *, can_reload: bool) -> None:
@@ -52,7 +52,7 @@ class Signals:
         self.stop = False
         self.reload = False
         self._before: dict[int, Any] = {}
-        self._pipe_in_use = threading.Lock()  # its number may soon be another file's
+        self._pipe_in_use = threading.Lock()  # its number may soon be reused
 
     def __enter__(self) -> "Signals":
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -75,13 +75,13 @@ class Signals:
             self._read = self._write = -1
 
     def wait(self, seconds: float) -> None:
-        """Waits until a signal or `wake` comes, at most so long."""
+        """Waits for a signal or `wake`, but not longer than this."""
         if select.select([self._read], [], [], max(0.0, seconds))[0]:
             os.read(self._read, 4096)
 
     def wake(self) -> None:
         """Ends the wait, or the next one; any thread may call it."""
-        with self._pipe_in_use, contextlib.suppress(BlockingIOError):  # full: there is enough to wake for
+        with self._pipe_in_use, contextlib.suppress(BlockingIOError):  # full: it will wake anyway
             if self._write >= 0:
                 os.write(self._write, b"\0")
 

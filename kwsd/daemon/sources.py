@@ -1,4 +1,4 @@
-"""Opens what the listeners listen to: at the start, after a pause, and where a reload asks for something else."""
+"""Opens the listeners' sources: at the start, after a pause, and when a reload changes them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ class Sources:
     """Opens sources in one way.
 
     Args:
-        options: how a file that stands in for the microphone is read.
+        options: how to read a file that replaces the microphone.
     """
 
     def __init__(self, options: SourceOptions) -> None:
@@ -26,10 +26,10 @@ class Sources:
         """The source of one listener, at the rate of its models.
 
         Args:
-            wait: whether a microphone that is not there is waited for; None as the options say.
+            wait: whether to wait for a missing microphone; None for the options' value.
 
         Raises:
-            KwsdError: what `kwsd.audio.open.open_source` raises.
+            KwsdError: see `kwsd.audio.open.open_source`.
         """
         options = self._options if wait is None else self._options._replace(wait=wait)
         stride_ms = min(each.recognize.clip_stride_ms for each in hearing)
@@ -38,11 +38,11 @@ class Sources:
     def open_changed(
         self, checked: Checked, before: Mapping[str, Settings], listeners: Listeners, opened: dict[str, Source]
     ) -> None:
-        """Opens the sources that a reload asks for, where they are not those at hand; what is not there is waited for.
+        """Opens the sources of a reload that are not open already; missing devices are waited for.
 
         Args:
-            before: the settings in force.
-            opened: takes each source as soon as it is opened.
+            before: the settings in effect.
+            opened: receives each source as soon as it is opened.
         """
         for name, settings in checked.plan.settings.listeners.items():
             hearing, listener = checked.hearing[name], listeners.get(name)

@@ -1,4 +1,4 @@
-"""The spotter thread: a source's samples go into the models' pipelines, what they hear goes out as events.
+"""The spotter thread: a source's samples go into the models' pipelines, their words come out as events.
 
 This thread owns the Ensemble and the reading side of the source. It never touches sockets or files, and the
 only thing it waits for is samples.
@@ -22,7 +22,7 @@ from kwsd.recognize.recognize_commands import Verdict
 from kwsd.uptime import uptime_s
 
 SCORES_EVERY_S = 0.1  # at most ten `scores` events a second
-IDLE_MAX_S = 0.2  # less than what the main thread takes for falling behind
+IDLE_MAX_S = 0.2  # less than the main thread considers falling behind
 
 
 class Run:
@@ -37,35 +37,35 @@ class Run:
 
     @contextmanager
     def next(self) -> Iterator[tuple[str, int]]:
-        """The next detection's id and number; whoever tells another one waits, so that numbers are told in order."""
+        """The next detection's id and number; other threads wait meanwhile, so that events are published in order."""
         with self._lock:
             self.detections += 1
             yield f"{self.id}-{self.detections}", self.detections
 
 
 class SpotterThread:
-    """Runs an Ensemble on a source in a thread of its own.
+    """Runs an Ensemble on a source in its own thread.
 
     Args:
-        source: where the samples come from; closed by whoever made it.
-        ensemble: the pipelines; nobody else may touch it while the thread runs.
+        source: where the samples come from; closed by its creator.
+        ensemble: the pipelines; must not be used elsewhere while the thread runs.
         run: numbers the detections.
-        cutter: takes each event, and all that is heard; must not block.
+        cutter: receives each event and all audio; must not block.
         tail: faint noise that follows a source's end, float32; empty for none.
-        armed: gives the armed words with their thresholds, as another object after each change.
-        tell_peak: takes each peak; must not block.
+        armed: returns the armed words with their thresholds, as a new object after each change.
+        tell_peak: called with each peak; must not block.
         listener: the name of the listener that this thread belongs to.
-        scores_wanted: whether anybody subscribes to `scores` just now.
-        wake: called when there is something for the main thread to look at: the source has nothing to hear, or lost
-            something, its fault or the stride changed, the first block was heard, the thread has ended.
+        scores_wanted: returns whether `scores` has subscribers at the moment.
+        wake: called when the main thread should check: the source has no audio, or lost some, its fault or the stride
+            changed, the first block was processed, the thread has ended.
 
     Attributes:
         source: where samples come from now.
-        device: the same if it is one that may vanish, else None.
-        samples, audio_s: heard so far.
-        samples_missed: lost while one source took the place of another.
-        changing: a change that `between_blocks` was given has not been made yet.
-        error: what ended the thread, if that was an error.
+        device: the same if it is a Device, else None.
+        samples, audio_s: processed so far.
+        samples_missed: lost while one source replaced another.
+        changing: whether a change passed to `between_blocks` has yet to be made.
+        error: the error that ended the thread, if any.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class SpotterThread:
         self._thread.start()
 
     def ask_to_stop(self) -> None:
-        """Has the thread end after the block at hand."""
+        """Asks the thread to end after the current block."""
         self._stop.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """Asks the thread to end after the block at hand; whether it did within ``timeout_s``."""
+        """Asks the thread to end after the current block; returns whether it did within ``timeout_s``."""
         self.ask_to_stop()
         if self._thread.ident is not None:  # it was started
             self._thread.join(timeout_s)
@@ -127,7 +127,7 @@ class SpotterThread:
         return self.strides_before + self.ensemble.strides
 
     def between_blocks(self, change: Callable[[], None], timeout_s: float = 2.0) -> bool:
-        """Has the thread itself call ``change`` before its next block, so that nothing is lost or torn.
+        """Makes the thread itself call ``change`` before its next block, so that nothing is lost or inconsistent.
 
         Returns:
             Whether it was done within ``timeout_s``.
@@ -144,7 +144,7 @@ class SpotterThread:
         return done.wait(timeout_s)
 
     def take_over(self, ensemble: Ensemble, source: Source | None) -> None:
-        """Goes on with these, and with another source if there is one; called by this thread itself."""
+        """Switches to these, and to another source if given; called by this thread itself."""
         if ensemble is not self.ensemble:
             self.strides_before += self.ensemble.strides
             self._cutter.restart(ensemble.sample_rate_hz, ensemble.position_ms)
@@ -154,7 +154,7 @@ class SpotterThread:
             self._between_sources = True
 
     def listen_afresh(self, source: Source) -> None:
-        """Goes on with another source, where nothing in between counts as lost; called by this thread itself."""
+        """Switches to another source without counting the time in between as lost; called by this thread itself."""
         self._listen_to(source)
         self._between_sources = False
         self._last_arrived_s = time.monotonic()
@@ -164,12 +164,12 @@ class SpotterThread:
     def _use(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
         self._strides_told = ensemble.first_strides  # with the last `scores`
-        self._arming: Mapping[str, float | None] | None = None  # as the ensemble knows it
+        self._arming: Mapping[str, float | None] | None = None  # as passed to the ensemble
         ensemble.tell_peaks(self._peak)
 
     def _listen_to(self, source: Source) -> None:
         self.source = source
-        self.device = source if isinstance(source, LiveSource) else None  # found out once, since it takes its time
+        self.device = source if isinstance(source, LiveSource) else None  # determined once, since it is slow
 
     def _main(self) -> None:
         try:
@@ -188,7 +188,7 @@ class SpotterThread:
                         self._lose(item.lost)
                     self._wake()
             self._cutter.finish()
-        except BaseException as error:  # told to the main thread, which ends kwsd with it
+        except BaseException as error:  # reported to the main thread, which ends kwsd with it
             self.error = error
         finally:
             self.ended.set()
@@ -196,9 +196,9 @@ class SpotterThread:
 
     def _hear(self, block: Block) -> None:
         if self._between_sources:
-            if block.arrived_s <= self._last_arrived_s:  # the source before was still heard then
+            if block.arrived_s <= self._last_arrived_s:  # the previous source was still running then
                 return
-            self._between_sources = False  # what nobody captured meanwhile is a gap like any other
+            self._between_sources = False  # audio that was not captured meanwhile is a gap like any other
             missed_s = block.arrived_s - self._last_arrived_s
             missed = max(0, round(missed_s * self.source.rate_hz) - len(block.samples))
             self.samples_missed += missed
@@ -240,9 +240,9 @@ class SpotterThread:
             self._let_blocks_gather()
 
     def _let_blocks_gather(self) -> None:
-        """Waits for blocks none of which can make a word fire; so no word is late.
+        """Waits while no block can make a word fire, so that no word is late.
 
-        To wake up for each costs more than to score it: by then the caches hold something else.
+        Waking up for each block costs more than scoring it, because the caches are cold by then.
         """
         idle_s, stride_s = self.ensemble.idle_s
         strides = int(min(idle_s, IDLE_MAX_S) / stride_s + 1e-9)
@@ -250,7 +250,7 @@ class SpotterThread:
             self._stop.wait((strides + 0.25) * stride_s)  # a little more, so that the last of them is there
 
     def _finish(self) -> None:
-        """The tail: one clip of faint noise, so that the last word, and a file of one clip, is heard."""
+        """The tail: one clip of faint noise, so that the last word, and a file of one clip, is detected."""
         self._end_ms = end_ms = self.ensemble.position_ms
         for member, detection in self.ensemble.push(self._tail):
             clipped = Detection(detection.label, detection.score, min(detection.audio_ms, end_ms))
@@ -259,7 +259,7 @@ class SpotterThread:
         self.ensemble.end()
 
     def _moment_s(self, audio_ms: int) -> float:
-        """Unix time at which the sample at this position was captured; of a file's, the time now."""
+        """Unix time at which the sample at this position was captured; for a file, the current time."""
         if self.device is None:
             return time.time()
         return self._captured_s - (self.ensemble.position_ms - audio_ms) / 1000

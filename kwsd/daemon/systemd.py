@@ -1,4 +1,4 @@
-"""What kwsd tells a service manager, and when it may claim to be alive.
+"""Messages to a service manager, and when kwsd may claim to be alive.
 
 Nothing here starts a thread. The protocol is sd_notify(3): datagrams of ``KEY=value`` lines to $NOTIFY_SOCKET.
 """
@@ -14,17 +14,17 @@ from kwsd.status import UNHEARD, State
 log = logging.getLogger(__name__)
 
 SEND_LIMIT_S = 1.0
-"""How long a manager that does not read may hold up the caller."""
+"""How long a manager that does not read may block the caller."""
 
 
 class Notifier:
-    """Speaks to systemd; silent where nobody listens ($NOTIFY_SOCKET absent).
+    """Notifies systemd; does nothing without it ($NOTIFY_SOCKET not set).
 
     Args:
         environ: where NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are looked up.
 
     Attributes:
-        watchdog_interval_s: within which a sign of life is wanted, in seconds; None where none is wanted.
+        watchdog_interval_s: the interval in which a sign of life is expected, in seconds; None if none is.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -32,7 +32,7 @@ class Notifier:
         self._address = _address(environ.get("NOTIFY_SOCKET", ""))
         self._failed = False
         if self._address is not None:
-            # One for good, since there may be no descriptor left for another when it matters. It is not connected, so
+            # A single one, since there may be no descriptor left for another when it matters. It is not connected, so
             # a manager that re-executed itself is found again.
             self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._channel.settimeout(SEND_LIMIT_S)
@@ -42,12 +42,12 @@ class Notifier:
             self._channel.close()
 
     def ready(self) -> None:
-        """Start-up, or a reload, is done."""
+        """Start-up, or a reload, is complete."""
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """One line for ``systemctl status``."""
-        # A line break would begin another assignment: a device's name must not be able to say READY=1.
+        """The status line of ``systemctl status``."""
+        # A line break would begin another assignment: a device's name must not be able to send READY=1.
         self._send(f"STATUS={' '.join(text.split())}")
 
     def watchdog(self) -> None:
@@ -58,13 +58,13 @@ class Notifier:
         self._send("STOPPING=1")
 
     def reloading(self) -> None:
-        """A reload begins; ready() ends it. The time stamp is what Type=notify-reload (systemd 253) asks for."""
+        """A reload begins; ready() ends it. Type=notify-reload (systemd 253) requires the time stamp."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def extend(self, seconds: float) -> None:
-        """The current time limit ends no earlier than ``seconds`` from now, given that this is said again by then.
+        """Extends the current time limit to ``seconds`` from now; to be repeated before then.
 
-        For start-up only: systemd prolongs the watchdog's time limit along with the start's.
+        For start-up only: systemd extends the watchdog's time limit along with the start's.
         """
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}")
 
@@ -81,16 +81,16 @@ class Notifier:
 
 
 class Watchdog:
-    """Decides when a sign of life is deserved. Pure: the caller brings clock and counts.
+    """Decides when to send a sign of life. Pure: the caller passes time and counts.
 
-    What counts is progress since the last sign, not a thread that still turns: a process whose audio or scores stopped
+    What counts is progress since the last sign, not that a thread still runs: a process whose audio or scores stopped
     is killed one interval later.
 
     Args:
         interval_s: Notifier.watchdog_interval_s.
 
     Attributes:
-        period_s: how far apart the signs are.
+        period_s: the time between signs.
     """
 
     def __init__(self, interval_s: float) -> None:
@@ -106,10 +106,10 @@ class Watchdog:
 
         Args:
             now: a monotonic clock, in seconds.
-            audio_samples: samples captured since start, ever growing.
-            scores: strides scored since start, ever growing.
+            audio_samples: samples captured since start; never decreases.
+            scores: strides scored since start; never decreases.
             state: what kwsd is doing.
-            recovery_steps: steps that the recovery loop has made since start, ever growing.
+            recovery_steps: steps of the recovery loop since start; never decreases.
         """
         heard = audio_samples != self._audio_samples and scores != self._scores
         recovered = state in UNHEARD and recovery_steps != self._recovery_steps

@@ -93,8 +93,9 @@ def test_the_ends_of_a_range_are_taken_and_what_lies_past_them_is_not(row, capsy
 def test_help_says_range_unit_and_default(row):
     assert row.kind.allowed in row.help
     assert row.unit in row.help
+    assert ("default: " in row.help) == (row.default not in (None, ""))
     if row.default is not None:
-        assert f"default: {row.shown(row.default)}" in row.help
+        assert f"default: {row.shown(row.default)}".removesuffix("default: ") in row.help
         text = row.arguments(row.default)[1:]
         assert parse(row, tuple(text) if len(text) > 1 else text[0]) == row.default
 

@@ -1,1 +1,1 @@
-"""The microphone: PortAudio in a process that can be thrown away, and a source that outlives its device."""
+"""The microphone: PortAudio in a disposable process, and a source that outlives its device."""

@@ -1,6 +1,6 @@
-"""The process in which PortAudio runs, seen from outside: started, listened to, and thrown away.
+"""The process in which PortAudio runs, seen from outside: started, read from, and discarded.
 
-Nothing here waits for PortAudio: what hangs, spins or crashes does so in the child
+Nothing here waits for PortAudio: if it hangs, spins or crashes, it does so in the child
 (`kwsd.audio.microphone.portaudio`), and SIGKILL ends it.
 """
 
@@ -38,18 +38,18 @@ class Child(ChildProcess):
     Args:
         role: ``devices`` or ``capture``.
         settings: its arguments; JSON.
-        samples_to: the writing end of a pipe for samples.
+        samples_to: the write end of a pipe for samples.
 
     Attributes:
-        reports_from: a descriptor that can be read when there are reports, or never will be any.
+        reports_from: a descriptor that is readable when there are reports, or when there will be no more.
 
     Raises:
-        OSError: no process can be started.
+        OSError: the process cannot be started.
     """
 
     def __init__(self, role: str, settings: dict[str, Any], samples_to: int | None = None) -> None:
         self._unread = b""
-        # -P: the working folder is no place to import from.
+        # -P: do not import from the working folder.
         command = [sys.executable, "-I" if sys.flags.isolated else "-P", str(PROGRAM), role]
         with contextlib.ExitStack() as on_error:
             self.reports_from, reports_to = os.pipe()
@@ -61,7 +61,7 @@ class Child(ChildProcess):
             try:
                 super().__init__(
                     [*command, json.dumps(settings)],
-                    stdin=subprocess.PIPE,  # never written to; its end ends the child
+                    stdin=subprocess.PIPE,  # never written to; closing it ends the child
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     pass_fds=[end for end in (reports_to, samples_to) if end is not None],
@@ -71,7 +71,7 @@ class Child(ChildProcess):
             on_error.pop_all()
 
     def reports(self) -> list[dict[str, Any]]:
-        """What it reported since the last call."""
+        """Its reports since the last call."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.reports_from, 1 << 16):
                 self._unread += data
@@ -93,17 +93,17 @@ class Child(ChildProcess):
 
 
 class Capture:
-    """A child that opens a device, however long that takes, and hears it until it goes away.
+    """A child that opens a device, however long that takes, and captures from it until it goes away.
 
     Args:
         wanted: the fields of `kwsd.audio.microphone.portaudio.Wanted`.
 
     Attributes:
-        samples_from: the pipe with its blocks; whoever reads it has a copy of the descriptor.
+        samples_from: the pipe with its blocks; its reader has a copy of the descriptor.
         opened: the device's name; None until it is open.
         failure: why the last attempt to open it failed.
         ended: how it ended, in words; None while it runs.
-        overruns: blocks that found no room, and losses that PortAudio told.
+        overruns: blocks that did not fit into the pipe, and losses reported by PortAudio.
     """
 
     def __init__(self, wanted: dict[str, Any]) -> None:
@@ -124,7 +124,7 @@ class Capture:
                 finally:
                     os.close(samples_to)
                 on_error.pop_all()
-        except OSError as error:  # no descriptors, processes or memory just now
+        except OSError as error:  # out of descriptors, processes or memory at the moment
             self.failure = CannotOpenError("microphone", f"no process can be started ({error.strerror})")
             self.ended = str(self.failure)
 
@@ -133,7 +133,7 @@ class Capture:
         return self._child.usage() if self._child else (0.0, 0.0)
 
     def waiting_s(self) -> float:
-        """How much audio the child has written and nobody has read yet; a block's header counts as samples."""
+        """How much audio written by the child has not been read yet; headers of blocks count as samples."""
         if self._child is None:
             return 0.0
         count = array("i", [0])
@@ -141,7 +141,7 @@ class Capture:
         return max(0, count[0] - PREAMBLE.size) / 2 / self._rate_hz
 
     def step(self) -> bool:
-        """Takes note of what the child reported, and of its end; whether it reported anything."""
+        """Processes the child's reports, and its end; returns whether there were any."""
         if self._child is None:
             return False
         ended = self._child.ended()  # before the reports, so that its last one is among them
@@ -165,7 +165,7 @@ class Capture:
 
 
 def error_of(report: dict[str, Any]) -> KwsdError:
-    """The error that `kwsd.audio.microphone.portaudio.described` described."""
+    """The error that `kwsd.audio.microphone.portaudio.described` put into JSON."""
     if report["kind"] == "config":
         return ConfigError(*report["faults"])
     kinds = {"absent": NoDeviceError, "refused": CannotOpenError}
@@ -173,13 +173,13 @@ def error_of(report: dict[str, Any]) -> KwsdError:
 
 
 class Survey(NamedTuple):
-    """What PortAudio tells of this machine.
+    """What PortAudio reports about this machine.
 
     Attributes:
-        version: PortAudio's, in words; empty where it did not come so far.
+        version: PortAudio's version text; empty if it failed before that.
         devices: those with inputs, and the sound server's sources.
-        rates_hz: at which of the common rates each opens; None where it was not asked, or gave no answer.
-        fault: why something is missing.
+        rates_hz: the common rates at which each opens; None if it was not asked or did not answer.
+        fault: why anything is missing.
     """
 
     version: str
@@ -192,7 +192,7 @@ def survey(limit_s: float, rates_of: Collection[str] | None = ()) -> Survey:
     """Asks PortAudio, for at most ``limit_s`` seconds.
 
     Args:
-        rates_of: the devices, by name, whose rates are wanted, which takes opening them; None for all.
+        rates_of: names of the devices whose rates are wanted, which requires opening them; None for all.
     """
     child = Child("devices", {"rates_of": None if rates_of is None else list(rates_of)})
     version, devices, rates_hz = "", list[Device](), list[list[int] | None]()

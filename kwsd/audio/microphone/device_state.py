@@ -1,4 +1,4 @@
-"""What to do about the microphone: a state machine, fed with facts and a clock, that does nothing itself.
+"""Decides what to do about the microphone: a pure state machine, given facts and a clock.
 
 ::
 
@@ -9,10 +9,10 @@
         v                |
     waiting <--- recovering: its process ended, a new one opens the device
 
-One process captures. Where it is silent, nobody can know why: a suspended device and a frozen sound server look alike,
-and a library that spins or hangs looks like them. So a second process tries beside it, and the one that is heard first
-stays. A server that was frozen delivers to the first what it has kept meanwhile; where only the second is heard, the
-first was at fault, and is killed.
+One process captures. When it is silent, the cause is unknown: a suspended device, a frozen sound server and a library
+that spins or hangs all look alike. So a second process tries beside it, and the first of the two to deliver audio
+stays. A server that was frozen delivers to the first process what it has kept meanwhile; if only the second delivers
+audio, the first was at fault, and is killed.
 """
 
 from enum import Enum
@@ -20,16 +20,16 @@ from typing import NamedTuple
 
 from kwsd.status import State
 
-REPORT_S = 2.0  # a process that opens the device and reports nothing for so long hangs
-FIRST_AUDIO_S = 1.0  # a device freshly opened is given so long before a second process looks, too,
-NEVER_AUDIO_S = 10.0  # and so long before the first is blamed where the second cannot open the device
-RESTART_S = 1.5  # from the start of a process that was never heard to that of the next
-SECOND_S = 10.0  # a second process that is no better than the first is replaced by another one, ever more rarely
+REPORT_S = 2.0  # a process that reports nothing for this long while opening the device hangs
+FIRST_AUDIO_S = 1.0  # after opening, a device has this long before a second process tries too,
+NEVER_AUDIO_S = 10.0  # and this long before the first is blamed if the second cannot open the device
+RESTART_S = 1.5  # from the start of a process that never delivered audio to that of the next
+SECOND_S = 10.0  # a second process that is no better than the first is replaced by another, less and less often
 SECOND_MOST_S = 300.0
 
 
 class Action(Enum):
-    """What the machine wants to be done now."""
+    """What the caller should do now."""
 
     NOTHING = "nothing"
     START = "start a process, where one has ended or there never was one"
@@ -39,13 +39,13 @@ class Action(Enum):
 
 
 class Facts(NamedTuple):
-    """What one process has shown since the last look.
+    """What one process has shown since the last step.
 
     Attributes:
         reported: it reported something.
         opened: the device is open.
         heard: there was audio.
-        failure: why the last attempt to open the device failed; it makes another one by itself.
+        failure: why the last attempt to open the device failed; the process retries by itself.
         ended: how it ended; None while it runs.
     """
 
@@ -73,12 +73,12 @@ class Recovery:
     """Call ``step`` a few times a second while no audio flows, and do what it returns.
 
     Args:
-        stall_s: how long no samples may come before it counts as a stall.
+        stall_s: how long without samples counts as a stall.
 
     Attributes:
         state: one of starting, listening, degraded, stalled, recovering, waiting.
-        reason: in words.
-        hangs: the first process neither opens the device nor says why.
+        reason: the reason in words.
+        hangs: whether the first process neither opens the device nor reports why.
     """
 
     def __init__(self, stall_s: float, now_s: float) -> None:
@@ -90,10 +90,10 @@ class Recovery:
         self._second_s = SECOND_S
 
     def step(self, first: Facts | None, second: Facts | None, fault: str | None, now_s: float) -> Action:
-        """The state follows from the facts; returns what is to be done about it.
+        """Updates the state from the facts; returns what to do about it.
 
         Args:
-            first, second: None where there is no such process.
+            first, second: None if there is no such process.
             fault: what is wrong with the signal, in words.
         """
         self.hangs = False
@@ -153,7 +153,7 @@ class Recovery:
     # The state in words.
 
     def _tell_heard(self, fault: str | None) -> None:
-        # Listening comes first, what is wrong with it after.
+        # Announces listening first, then what is wrong with it.
         if fault and self.state in (State.LISTENING, State.DEGRADED):
             self._become(State.DEGRADED, fault)
         else:
@@ -171,7 +171,7 @@ class Recovery:
 
     @property
     def _unheard(self) -> State:
-        """Recovering where it was heard before, else waiting."""
+        """Recovering if it was heard before, else waiting."""
         return State.RECOVERING if self.state in (State.RECOVERING, State.STALLED) else State.WAITING
 
     def _tell_silence(self, first: Facts, second: Facts | None, now_s: float) -> None:

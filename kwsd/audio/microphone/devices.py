@@ -1,4 +1,4 @@
-"""Input devices: which there are, and which one is meant."""
+"""Input devices: listing them, and choosing one by name or index."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ COMMON_RATES_HZ = (8000, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000)
 
 @dataclass(frozen=True)
 class Device:
-    """An input device as PortAudio tells it, or a source of the sound server.
+    """An input device as reported by PortAudio, or a source of the sound server.
 
     Attributes:
-        index: PortAudio's number, of a source that of the device through which it is opened; changes when devices
+        index: PortAudio's number, for a source that of the device through which it is opened; changes when devices
             come and go.
         name: its full name.
-        host_api: ALSA, JACK, ..., or PulseAudio of a source.
-        channels: how many inputs it claims to have.
+        host_api: ALSA, JACK, ..., or PulseAudio for a source.
+        channels: the number of inputs that it claims to have.
         rate_hz: its default rate.
-        is_default: the one that is taken when none is asked for.
-        description: a source's name for people.
-        is_monitor: the source hears what a loudspeaker plays.
+        is_default: whether it is used if no device is named.
+        description: a source's human-readable name.
+        is_monitor: whether the source is the monitor of a loudspeaker.
     """
 
     index: int
@@ -38,20 +38,20 @@ class Device:
 
     @property
     def source(self) -> str | None:
-        """What `kwsd.audio.microphone.sound_server.leading_to` takes while it is opened."""
+        """The argument for `kwsd.audio.microphone.sound_server.leading_to` while it is opened."""
         return self.name if self.host_api == _PULSE else None
 
 
 class NoDeviceError(UnavailableError):
-    """No input device fits just now; one may come."""
+    """No input device matches at the moment; one may come."""
 
 
 class CannotOpenError(UnavailableError):
-    """The device cannot be opened just now."""
+    """The device cannot be opened at the moment."""
 
 
 def list_devices(sounddevice: Any) -> list[Device]:
-    """All devices with inputs, as PortAudio saw them when it was initialised last."""
+    """All devices with inputs, as PortAudio saw them when it was last initialised."""
     default = sounddevice.default.device[0]
     apis = [api["name"] for api in sounddevice.query_hostapis()]
     return [
@@ -69,7 +69,7 @@ def list_devices(sounddevice: Any) -> list[Device]:
 
 
 def add_sources(devices: Sequence[Device]) -> list[Device]:
-    """These devices of PortAudio's, and the sources of the sound server where one of them leads to it."""
+    """These devices of PortAudio, and the sources of the sound server if one of the devices leads to it."""
     door = next((device for device in devices if device.name == sound_server.DOOR), None)
     if door is None:
         return list(devices)
@@ -81,14 +81,14 @@ def add_sources(devices: Sequence[Device]) -> list[Device]:
 
 
 def find(devices: Sequence[Device], wanted: str | int | None) -> Device:
-    """The device that ``wanted`` means: its index, its name, or part of its name; None is the default one.
+    """The device that ``wanted`` names: an index, a name, or part of a name; None is the default device.
 
-    Case does not matter, and a whole name wins over parts. A source goes by its description, too. Parts are looked for
-    in PortAudio's own devices first, then in sources, in those that hear a loudspeaker last.
+    Case is ignored, and a full name wins over a partial one. Sources match by their description too. Partial names are
+    searched in PortAudio's own devices first, then in sources, and last in monitors of loudspeakers.
 
     Raises:
-        NoDeviceError: none fits; the line names those there are.
-        ConfigError: several fit.
+        NoDeviceError: none matches; the message names the existing ones.
+        ConfigError: several match.
     """
     if wanted is None:
         fitting = [device for device in devices if device.is_default] or list(devices[:1])
@@ -109,7 +109,7 @@ def find(devices: Sequence[Device], wanted: str | int | None) -> Device:
 
 
 def _fitting(devices: Sequence[Device], sought: str) -> list[Device]:
-    """The devices of that name; where there is none, those of the first kind that has it in a name."""
+    """The devices of that name; if there is none, those of the first kind with it in a name."""
     whole = [device for device in devices if sought in _names(device)]
     parts = [device for device in devices if any(sought in name for name in _names(device))]
     first = min(map(_kind, parts), default=0)
@@ -133,7 +133,7 @@ def find_again(devices: Sequence[Device], name: str) -> Device:
 
 
 def rates_that_open(sounddevice: Any, device: Device) -> list[int]:
-    """Those of the common rates that the device accepts; it is opened for each, so it must not be in use."""
+    """The common rates that the device accepts; it is opened for each, so it must not be in use."""
     asked = sorted({*COMMON_RATES_HZ, device.rate_hz})
     if device.source is not None:  # the server resamples; opening its sources takes up to two seconds each time
         return asked
@@ -148,7 +148,7 @@ def rates_that_open(sounddevice: Any, device: Device) -> list[int]:
 
 
 def listed(devices: Iterable[Device]) -> str:
-    """Devices as one line, by what they may be named by."""
+    """A one-line list of devices, by the names that select them."""
     return ", ".join(
         f"{device.index} {device.name!r}" if device.source is None else repr(device.name) for device in devices
     )

@@ -1,7 +1,7 @@
-"""Samples between the capture process and the spotter thread: the reading end of its pipe.
+"""Samples from the capture process to the spotter thread: the read end of its pipe.
 
-The spotter thread reads; the main thread says which pipe to follow next. Samples that wait do so in the pipe: this
-process keeps none but the block at hand.
+The spotter thread reads; the main thread says which pipe to follow next. Samples wait in the pipe: this process holds
+only the current block.
 """
 
 import os
@@ -19,13 +19,13 @@ from kwsd.audio.source import Gap
 
 
 class Opened(NamedTuple):
-    """What follows comes from a freshly opened stream at ``rate_hz``."""
+    """The following blocks come from a newly opened stream at ``rate_hz``."""
 
     rate_hz: int
 
 
 class RawBlock(NamedTuple):
-    """What the device handed over at once; ``samples`` (int16, shape (n,)) are valid until the next read."""
+    """One block from the device; ``samples`` (int16, shape (n,)) are valid until the next read."""
 
     samples: NDArray[np.int16]
     captured_s: float
@@ -33,7 +33,7 @@ class RawBlock(NamedTuple):
 
 
 class Inlet:
-    """The blocks of one pipe after the other, and what happened between them, in order.
+    """The blocks of one pipe after another, and what happened between them, in order.
 
     Attributes:
         received: samples read so far.
@@ -51,12 +51,12 @@ class Inlet:
         self._held: RawBlock | None = None
 
     def follow(self, pipe: int) -> None:
-        """Goes on with this pipe, and closes it in the end, when nothing is left in the one before. For any thread."""
+        """Continues with this pipe once the one before is empty, and closes it at its end. For any thread."""
         self._next.append(pipe)
         self._followed.set()
 
     def close(self) -> None:
-        """Closes what it was given; nobody may be reading."""
+        """Closes its pipes; must not be called during a read."""
         self._leave()
         while self._next:
             os.close(self._next.popleft())
@@ -81,7 +81,7 @@ class Inlet:
                 if self._filled == len(self._message):
                     self._filled = 0
                     return self._understood()
-            elif self._next:  # the process at its other end was given up, and may hang for ever
+            elif self._next:  # the process at its other end was abandoned, and may hang forever
                 self._leave()
             else:
                 return None
@@ -108,7 +108,7 @@ class Inlet:
             self._pipe = None
 
     def _understood(self) -> RawBlock | Gap | Opened:
-        """What the whole message says."""
+        """The content of the complete message."""
         if self._samples is None:
             rate_hz, frames = PREAMBLE.unpack(self._message)
             self._message = memoryview(bytearray(HEADER.size + 2 * frames))

@@ -1,16 +1,16 @@
 """The microphone as a Source that outlives its device.
 
-Two threads use it. The spotter thread calls ``read``. The main thread calls ``step``, at least once a second, and at
-once when ``read`` came back with nothing or with a gap; it looks after the processes that capture, never blocks, and
-raises what cannot be mended by waiting::
+Two threads use it. The spotter thread calls ``read``. The main thread calls ``step``, at least once a second, and
+immediately after ``read`` returned nothing or a gap; it looks after the capture processes, never blocks, and raises
+errors that waiting cannot fix::
 
     microphone = Microphone(settings.audio, rate_hz)   # begins to open the device, does not wait for it
     while ...:
         microphone.step(time.monotonic())              # raises KwsdError
         state, reason, since_s = microphone.state      # contracts: starting, listening, waiting, ...
-    microphone.close()                                 # whatever hangs is killed
+    microphone.close()                                 # kills whatever hangs
 
-What to do is decided by ``recovery.py``; here it is done.
+``device_state.py`` decides what to do; this module does it.
 """
 
 import math
@@ -35,16 +35,16 @@ class Microphone:
 
     Args:
         settings: device, channel, gain, time limit, block length.
-        rate_hz: of the samples handed out; a device that does not do it is resampled as a stream.
-        wait: whether a device that cannot be opened at first is waited for; else ``step`` raises UnavailableError.
-        stride_ms: how far apart clips are scored: the length of a block where the settings say none.
+        rate_hz: of the samples returned; a device with another rate is resampled as a stream.
+        wait: whether to wait for a device that cannot be opened at first; otherwise ``step`` raises UnavailableError.
+        stride_ms: the clip stride: the default length of a block.
 
     Attributes:
-        name: the device's full name; before it is known, what was asked for.
+        name: the device's full name; before it is known, the requested one.
         state: what it is doing.
         steps: how often ``step`` was called.
-        usage: user and system time, in seconds, and resident memory, in MiB, of the processes that captured at the
-            last look.
+        usage: user and system time, in seconds, and resident memory, in MiB, of the capture processes at the last
+            step.
     """
 
     paced = True
@@ -70,9 +70,9 @@ class Microphone:
         self._first: Capture | None = None
         self._second: Capture | None = None
         self._opened_once = False
-        self._overruns = 0  # of captures that are gone
+        self._overruns = 0  # of captures that have ended
         self._waiting_s = 0.0
-        self._received = 0  # at the last look
+        self._received = 0  # at the last step
         self._inlet = Inlet()
         self._reader = BlockReader(self._inlet, rate_hz, settings.gain_db)  # the spotter thread's
         self.step(now_s)
@@ -80,14 +80,14 @@ class Microphone:
     # The main thread's side.
 
     def step(self, now_s: float) -> None:
-        """One look at the device, and the next thing to be done about it.
+        """Checks the device, and takes the next action.
 
         Args:
             now_s: ``time.monotonic()``.
 
         Raises:
-            UnavailableError: PortAudio is not there, or, without ``wait``, the device.
-            ConfigError: at start, the name fits several devices, or the device has no such channel.
+            UnavailableError: PortAudio is missing or, without ``wait``, the device.
+            ConfigError: at start, the name matches several devices, or the device has no such channel.
         """
         self.steps += 1
         first, second = self._facts_of_first(), self._facts_of_second()
@@ -103,9 +103,9 @@ class Microphone:
 
     @property
     def counters(self) -> dict[str, float]:
-        """``samples_lost``, ``overruns`` (blocks that found no room), ``audio_s`` handed out; for any thread.
+        """``samples_lost``, ``overruns`` (blocks that did not fit), ``audio_s`` returned; for any thread.
 
-        And ``waiting``: samples that nobody had read yet at the last look. Samples are at ``rate_hz``.
+        And ``waiting``: samples not read yet at the last step. Samples are at ``rate_hz``.
         """
         first = self._first
         return {
@@ -116,7 +116,7 @@ class Microphone:
         }
 
     def close(self) -> None:
-        """Lets go of the device, whatever hangs; nobody may be reading."""
+        """Releases the device, even if something hangs; must not be called during a read."""
         self._end(self._second)
         self._end(self._first)
         self._first = self._second = None
@@ -143,7 +143,7 @@ class Microphone:
         return _facts(capture, reported, heard=capture.waiting_s() > 0)
 
     def _raise_at_the_start(self) -> None:
-        """Raises what waiting cannot mend; where it shall not be waited, whatever keeps the device from being heard."""
+        """Raises errors that waiting cannot fix; without ``wait``, anything that keeps the device from being heard."""
         if self._first is None:
             return
         failure = self._first.failure
@@ -187,7 +187,7 @@ class Microphone:
 
     @property
     def fault(self) -> str | None:
-        """In words, what is wrong with the signal or its rate."""
+        """What is wrong with the signal or its rate, in words."""
         return self._reader.fault
 
     def read(self, timeout_s: float) -> Block | Gap | End | None:
@@ -196,7 +196,7 @@ class Microphone:
 
 
 def block_ms_for(stride_ms: float) -> float:
-    """A block for each stride; where that would be long, some for each."""
+    """One block per stride, or several if the stride is long."""
     return max(BLOCK_LEAST_MS, stride_ms / math.ceil(stride_ms / BLOCK_MOST_MS))
 
 

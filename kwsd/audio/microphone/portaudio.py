@@ -1,11 +1,11 @@
-"""PortAudio, in a process of its own that can be thrown away (docs/decisions/0006-portaudio-in-a-child.md).
+"""PortAudio, in a disposable process of its own (docs/decisions/0006-portaudio-in-a-child.md).
 
     python -P portaudio.py devices '{"reports_to": 3, "rates_of": null}'
     python -P portaudio.py capture '{"reports_to": 3, "samples_to": 4, "device": "usb", ...}'
 
-Reports are JSON lines. The process ends when standard input is closed, even where PortAudio hangs; what PortAudio,
-ALSA and JACK print goes nowhere. `kwsd.audio.microphone.capture` starts it and listens. No numpy here: a new one has
-to hear soon.
+Reports are JSON lines. The process ends when standard input is closed, even if PortAudio hangs; output of PortAudio,
+ALSA and JACK is discarded. `kwsd.audio.microphone.capture` starts it and reads from it. It does without numpy, so that
+a new one starts quickly.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ from kwsd.audio.microphone.wire import Outlet
 from kwsd.errors import ConfigError, KwsdError, UnavailableError
 
 RETRY_S = 1.0  # between two attempts to open
-RESCAN_EVERY = 3  # a list of devices that looks right may be stale all the same
-# What ALSA's plug-ins claim, whatever is behind them: those for PulseAudio, for PipeWire, and its own, "plug".
+RESCAN_EVERY = 3  # a list of devices that looks right may be stale
+# The channels that ALSA's plug-ins claim regardless of the device: for PulseAudio, for PipeWire, and "plug".
 PLUGIN_CHANNELS = (32, 64, 128)
 PLUG_CHANNELS = 128
 DEVICE_UNAVAILABLE = -9985  # PortAudio's code
@@ -56,10 +56,10 @@ class Wanted(NamedTuple):
 
     Attributes:
         device: index, part of a name, or None for the default one.
-        full_name: of the device that it turned out to be; None before that.
+        full_name: full name of the device once it is known; None before.
         channel: counted from 0.
-        rate_hz: opened at this, or where the device does not do it, at its own.
-        block_ms: how much is handed over at once.
+        rate_hz: rate to open the device at; if it does not support it, its own is used.
+        block_ms: length of a block.
     """
 
     device: str | int | None
@@ -70,7 +70,7 @@ class Wanted(NamedTuple):
 
 
 class OpenStream(NamedTuple):
-    """A started ``sounddevice.RawInputStream``; ``frames`` are read at once."""
+    """A started ``sounddevice.RawInputStream``; ``frames`` are read at a time."""
 
     stream: Any
     device: Device
@@ -92,21 +92,21 @@ def main() -> None:
             tell_devices(report, **given)
         else:
             capture(report, given.pop("samples_to"), Wanted(**given))
-    except BrokenPipeError:  # the parent has had enough
+    except BrokenPipeError:  # the parent has closed it
         os._exit(0)
     except KwsdError as error:
         report(failed=described(error))
     except Exception as error:
         report(ended=f"{type(error).__name__}: {error}")
-    os._exit(0)  # PortAudio may hang in its own exit handler
+    os._exit(0)  # PortAudio may hang in its exit handler
 
 
 def stay_out_of_the_way() -> None:
-    """Leaves signals to the parent, ends with it, and leaves no dump of what was heard."""
+    """Leaves signals to the parent, ends with it, and leaves no core dump of audio."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # SIGIO, whose default action is to end a process, comes to this one and its children when the parent's end of the
-    # pipe is closed.
+    # This process and its children get SIGIO, which by default ends a process, when the parent's end of the pipe is
+    # closed.
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(0, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(0, fcntl.F_SETFL, os.O_ASYNC)
@@ -117,7 +117,7 @@ def stay_out_of_the_way() -> None:
 
 
 def load() -> Any:
-    """The module sounddevice. Raises UnavailableError where it, or PortAudio itself, is not there."""
+    """The module sounddevice. Raises UnavailableError if it, or PortAudio itself, is missing."""
     check_alsa()
     try:
         import sounddevice
@@ -130,7 +130,7 @@ def load() -> Any:
 
 
 def check_alsa() -> None:
-    """Raises UnavailableError where ALSA's configuration names no PCM at all: PortAudio aborts the process then."""
+    """Raises UnavailableError if ALSA's configuration names no PCM, because PortAudio would abort the process."""
     import ctypes
 
     try:
@@ -165,7 +165,7 @@ def tell_devices(report: Report, rates_of: list[str] | None) -> None:
 
 
 def capture(report: Report, samples_to: int, wanted: Wanted) -> None:
-    """Opens the device, however long that takes, and hands over what it hears until it goes away."""
+    """Opens the device, however long that takes, and passes on its samples until it goes away."""
     report(trying=0)
     sounddevice = load()
     opened = open_patiently(sounddevice, report, wanted)
@@ -181,7 +181,7 @@ def capture(report: Report, samples_to: int, wanted: Wanted) -> None:
 
 
 def open_patiently(sounddevice: Any, report: Report, wanted: Wanted) -> OpenStream:
-    """Tries until it can be opened; each attempt and each failure is reported."""
+    """Tries until the device opens; reports each attempt and each failure."""
     for attempt in itertools.count(1):
         report(trying=attempt)
         try:
@@ -204,7 +204,7 @@ def open_stream(sounddevice: Any, wanted: Wanted) -> OpenStream:
         frames = max(1, round(rate_hz * wanted.block_ms / 1000))
         for channels in dict.fromkeys((own, wanted.channel + 1)):
             try:
-                # A block size of 0 would mean 1 to 64 frames at the plug-in's whim.
+                # A block size of 0 would mean 1 to 64 frames, as the plug-in likes.
                 with leading_to(device.source):
                     stream = sounddevice.RawInputStream(
                         samplerate=rate_hz, blocksize=frames, device=device.index, channels=channels, dtype="int16"
@@ -234,9 +234,9 @@ def wanted_device(sounddevice: Any, wanted: Wanted) -> Device:
 
 
 def own_channels(device: Device, channel: int) -> int:
-    """How many channels to open: all that the device has, lest others be mixed into the one that is wanted.
+    """How many channels to open: all of the device, or others may be mixed into the one that is wanted.
 
-    Raises ConfigError where that one is not among them.
+    Raises ConfigError if it does not have that one.
     """
     own: int | None = device.channels
     if device.channels in PLUGIN_CHANNELS and "(hw:" not in device.name:  # a mixing desk has 32, too

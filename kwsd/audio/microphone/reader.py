@@ -1,7 +1,7 @@
-"""What the device delivered, made into what the spotter thread wants.
+"""Turns what the device delivered into what the spotter thread needs.
 
-Other rates are resampled, audio that a thawed sound server delivers too late is dropped, and whatever is missing
-becomes a gap in its place. No thread of its own and no sound library: a test makes the blocks by hand.
+Other rates are resampled, audio that a thawed sound server delivers too late is dropped, and missing audio becomes a
+gap. No thread of its own and no sound library: a test makes the blocks by hand.
 """
 
 import time
@@ -17,20 +17,20 @@ from kwsd.audio.source import Block, Gap
 
 
 class BlockReader:
-    """The blocks of an inlet, as a Source hands them out.
+    """The blocks of an inlet, as a Source.
 
     Args:
         inlet: only this object may read it.
-        rate_hz: of the samples handed out; the inlet's come at the rate of the last Opened.
+        rate_hz: of the samples returned; the inlet's are at the rate of the last Opened.
         gain_db: amplification; the result is clipped to -1..1.
         late_s, check_rate: as of StreamClock.
-        keeps_ahead: what a freshly opened stream sends at once, ahead of the clock, counts once and not at each
-            opening: the end of all audio stays as far from the clock as it was at first.
+        keeps_ahead: the audio that a new stream sends at once, ahead of the clock, counts only at the first
+            opening: the end of all audio stays as far from the clock as it was then.
 
     Attributes:
-        samples: handed out so far, at ``rate_hz``.
+        samples: returned so far, at ``rate_hz``.
         samples_lost: the sum of all gaps, at ``rate_hz``.
-        fault: in words, what is wrong with the signal or its rate; None while it is alive.
+        fault: what is wrong with the signal or its rate, in words; None while it is alive.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class BlockReader:
         self.fault: str | None = None
 
     def _take(self, block: RawBlock) -> int | None:
-        """How many samples (at the device's rate) are missing before ``block``; None where it is itself too late."""
+        """How many samples (at the device's rate) are missing before ``block``; None if the block is too late."""
         count = len(block.samples)
         self._signal.take(block.samples)
         too_late, missing = self._clock.take(count, block.arrived_s)
@@ -106,7 +106,7 @@ class BlockReader:
         return lost
 
     def _silent_s(self, arrived_s: float) -> float:
-        """How long nothing was heard, up to the end of the first block of a stream that was opened again."""
+        """How long there was no audio, up to the end of the first block of a reopened stream."""
         assert self._heard_s is not None
         assert self._began_s is not None
         if self._keeps_ahead:
@@ -115,7 +115,7 @@ class BlockReader:
 
     @property
     def late_s(self) -> float:
-        """By how much the last block came late, as far as known."""
+        """How late the last block came, as far as known."""
         return self._clock.late_s
 
     def _gap(self, lost: int) -> Gap:

@@ -1,27 +1,27 @@
-"""Whether a microphone's signal is alive: all zero, stuck at one value, clipping (its own, or by the gain)."""
+"""Checks that a microphone's signal is alive: not all zero, stuck at one value or clipping (itself or by the gain)."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-LOOK_S = 0.2  # looked at together: it costs about the same for one block
-SILENT_S = 2.3  # noise gates give short stretches of zeros; no microphone that hears gives this
-CLIP_WINDOW_S = 1.4  # told within two of them, whenever it begins
+LOOK_S = 0.2  # checked together, at about the cost of one block
+SILENT_S = 2.3  # noise gates give short runs of zeros; no working microphone gives this
+CLIP_WINDOW_S = 1.4  # reported within two of them, whenever it begins
 CLIP_SHARE = 0.01
-CLIP_CALM_S = 10.0  # forgiven after so long, so that loud words with pauses between are one fault
+CLIP_CALM_S = 10.0  # cleared after this long, so that loud words with pauses between them are one fault
 FULL_SCALE = 32_767
 
 
 class SignalCheck:
-    """Looks at the samples a few times a second. Pure: time is counted in samples.
+    """Checks the samples a few times a second. Pure: time is counted in samples.
 
     Args:
         rate_hz: of the samples.
-        gain_db: what is done to them afterwards.
+        gain_db: the gain applied to them afterwards.
 
     Attributes:
-        fault: in words, what is wrong with the signal; None while it is alive.
+        fault: what is wrong with the signal, in words; None while it is alive.
     """
 
     def __init__(self, rate_hz: int, gain_db: float = 0.0) -> None:
@@ -38,7 +38,7 @@ class SignalCheck:
         self._clipping: str | None = None
 
     def take(self, samples: NDArray[np.int16]) -> None:
-        """The next samples as the device gave them, shape (n,)."""
+        """The next samples, as delivered by the device, shape (n,)."""
         end = self._count + len(samples)
         if end > len(self._collected):
             self._look(self._collected[: self._count])
@@ -93,5 +93,5 @@ class SignalCheck:
 
 
 def _at(full_scale: int, samples: NDArray[np.int16]) -> int:
-    """How many samples are there or beyond."""
+    """How many samples are at this value or beyond it."""
     return int(np.count_nonzero((samples >= full_scale) | (samples <= -full_scale)))

@@ -1,7 +1,7 @@
 """Sources of a sound server (PulseAudio, PipeWire), which ALSA hides behind one device called ``pulse``.
 
-Whoever opens that device gets the source that the variable PULSE_SOURCE names, else the server's default. Only `pactl`
-can list them; without it, or without a server, there are none.
+Opening that device opens the source named by the variable PULSE_SOURCE, else the server's default. Only `pactl` can
+list the sources; without it, or without a server, there are none.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ _SPECIFICATION = re.compile(r"\S+ (\d+)ch (\d+)Hz")
 
 
 class PulseSource(NamedTuple):
-    """A source as its server tells it.
+    """A source as described by its server.
 
     Attributes:
-        number: the server's own for it, never given twice.
+        number: the server's number for it, never reused.
         name: unique and lasting, such as ``alsa_input.usb-Logitech_C920-02.analog-stereo``.
         description: for people, such as ``C920 Analog Stereo``.
-        channels, rate_hz: its own; whatever else is asked for is mixed and resampled by the server.
-        is_monitor: it hears what a loudspeaker plays.
+        channels, rate_hz: its own; the server mixes and resamples to anything else.
+        is_monitor: whether it is the monitor of a loudspeaker.
     """
 
     number: int
@@ -43,19 +43,19 @@ class PulseSource(NamedTuple):
 
 
 def list_sources() -> list[PulseSource]:
-    """The sources of the sound server that this process would reach; empty where none answers."""
-    # JSON is worth less here: pactl 16 makes "(null)" of a description that is not ASCII.
+    """The sources of the sound server that this process would reach; empty if none answers."""
+    # Not JSON: there, pactl 16 turns a description that is not ASCII into "(null)".
     return parse(_pactl("list", "sources"))
 
 
 def default_source() -> PulseSource | None:
-    """The source that whoever opens the device ``pulse`` gets; None where nobody knows."""
+    """The source that opening the device ``pulse`` opens; None if unknown."""
     name = os.environ.get(_VARIABLE) or "".join(_DEFAULT.findall(_pactl("info")))
     return next((source for source in list_sources() if source.name == name), None) if name else None
 
 
 def _pactl(*question: str) -> str:
-    """What pactl prints; nothing where it, or the server, is not there or does not answer."""
+    """The output of pactl; empty if it or the server is missing or does not answer."""
     try:
         done = subprocess.run(
             ["pactl", *question],
@@ -71,7 +71,7 @@ def _pactl(*question: str) -> str:
 
 
 def parse(listed: str) -> list[PulseSource]:
-    """What ``pactl list sources`` says in English."""
+    """Parses the English output of ``pactl list sources``."""
     found = []
     for source in _SOURCE.finditer(listed):
         fields = dict(_FIELD.findall(source[2]))
@@ -87,7 +87,7 @@ def parse(listed: str) -> list[PulseSource]:
 
 @contextlib.contextmanager
 def leading_to(source: str | None) -> Iterator[None]:
-    """Whoever opens the device ``pulse`` meanwhile gets this source; None leaves it to the user's own PULSE_SOURCE."""
+    """Makes the device ``pulse`` lead to this source meanwhile; None leaves it to the user's own PULSE_SOURCE."""
     before = os.environ.get(_VARIABLE)
     if source is not None:
         os.environ[_VARIABLE] = source
@@ -102,9 +102,9 @@ def leading_to(source: str | None) -> Iterator[None]:
 
 
 class Watch:
-    """Tells when a source is gone: its server moves whoever records from it to another source, without a word.
+    """Reports when a source is gone, because its server then silently moves clients to another source.
 
-    ``pactl subscribe``, a child process, prints what happens at the server; nothing is asked again and again.
+    ``pactl subscribe``, a child process, prints what happens at the server; there is no polling.
 
     Args:
         name: the source that is open.
@@ -123,11 +123,11 @@ class Watch:
         os.set_blocking(self._fd, False)
         self._rest = b""
         numbers = {source.name: source.number for source in list_sources()}
-        self._gone = bool(numbers) and name not in numbers  # a server that does not answer is the stream's business
+        self._gone = bool(numbers) and name not in numbers  # the stream deals with a server that does not answer
         self._event = b"Event 'remove' on source #%d" % numbers.get(name, -1)
 
     def gone(self) -> bool:
-        """Whether the source has gone since; at once."""
+        """Whether the source has gone since; does not wait."""
         with contextlib.suppress(BlockingIOError):
             *lines, self._rest = (self._rest + os.read(self._fd, 1 << 16)).split(b"\n")
             self._gone = self._gone or self._event in lines

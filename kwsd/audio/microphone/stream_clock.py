@@ -1,14 +1,14 @@
-"""Samples counted against the clock: which audio is late, where some is missing, and whether the rate is true.
+"""Compares samples with the clock: which audio is late, where some is missing, and whether the rate is right.
 
-Neither PortAudio nor a sound server reports any of it. After a stall, two cases look alike at first: a server that
-was frozen delivers at once all that was captured meanwhile, one that was suspended goes on with fresh audio. Only the
+Neither PortAudio nor a sound server reports any of this. After a stall, two cases look alike at first: a server that
+was frozen delivers all that was captured meanwhile at once, one that was suspended continues with new audio. Only the
 pace of what follows tells them apart.
 """
 
 STALL_S = 0.3  # between two blocks, beyond their own duration; ordinary jitter stays below 0.1 s
-LATE_S = 2.0  # audio older than this is of no use to a microphone's listener
+LATE_S = 2.0  # older audio is useless to a listener
 NEAR_S = 0.1  # jitter
-PACE_S = 0.4  # how long a pace is watched before it is believed
+PACE_S = 0.4  # how long a pace is observed before it is trusted
 RATE_WINDOW_S = 10.0
 RATE_LOOK_S = 2.5  # a rate that is far off is seen sooner
 RATE_FAR = 0.25  # 48 kHz as 16, 44.1 as 16, 48 as 32; jitter that long would be a stall
@@ -16,12 +16,12 @@ RATE_TOLERANCE = 0.04  # 44.1 kHz for 48 is off by 0.08; a busy machine delays a
 
 
 class StreamClock:
-    """Watches the blocks of one stream arrive. Pure: it is told the time.
+    """Observes the arrival of the blocks of one stream. Pure: the caller passes the time.
 
     Args:
-        rate_hz: what the device says.
-        late_s: audio older than this is of no use.
-        check_rate: whether the device's word about its rate is doubted.
+        rate_hz: the rate that the device claims.
+        late_s: older audio is dropped.
+        check_rate: whether to check the rate.
 
     Attributes:
         late_s: how long before its arrival the end of the last block was captured, as far as known.
@@ -33,23 +33,23 @@ class StreamClock:
         self._rate_hz = rate_hz
         self._audio_s = 0.0  # all audio so far, in the device's own seconds
         self._arrived_s: float | None = None
-        self._baseline_s = 0.0  # arrival minus audio where nothing is late
+        self._baseline_s = 0.0  # arrival minus audio when nothing is late
         self._watching: tuple[float, float] | None = (
-            None  # after a stall: (arrival, offset) where the pace is taken from
+            None  # after a stall: (arrival, offset) from which the pace is measured
         )
         self._rate_from: tuple[float, float] | None = None  # (arrival, audio) at the start of the rate's window
         self._off_hz: float | None = None
 
     def take(self, count: int, arrived_s: float) -> tuple[bool, int]:
-        """Takes note of a block.
+        """Records a block.
 
         Args:
             count: its samples.
             arrived_s: when its last sample arrived (monotonic).
 
         Returns:
-            Whether the block is too late to be of use, and how many samples are missing before it: not late,
-            never captured.
+            Whether the block is too late to be of use, and how many samples before it are missing (never
+            captured, not just late).
         """
         duration_s = count / self._rate_hz
         self._audio_s += duration_s
@@ -70,26 +70,26 @@ class StreamClock:
         return self._watching is not None and self.late_s > self._too_late_s, missing
 
     def skip(self, count: int) -> None:
-        """Takes note of samples that arrived in time and were dropped, so that they do not count as missing too."""
+        """Records samples that arrived in time and were dropped, so that they do not count as missing too."""
         self._audio_s += count / self._rate_hz
         if self._arrived_s is not None:
             self._arrived_s += count / self._rate_hz
 
     @property
     def fault(self) -> str | None:
-        """In words, where the rate is not what the device says."""
+        """The fault in words if the rate is not what the device claims."""
         if self._off_hz is None:
             return None
         return f"the device says {self._rate_hz} Hz but delivers {self._off_hz:.0f} samples a second"
 
     def _settle(self, arrived_s: float, offset_s: float) -> int:
-        """Whether a stall's consequences are over; how many samples turn out to be missing."""
+        """Whether the stall has been worked off; how many samples turn out to be missing."""
         assert self._watching is not None
         since_s, offset_then_s = self._watching
         if offset_s - self._baseline_s < NEAR_S:  # all that was late has come
             self._restart(offset_s, arrived_s)
         elif arrived_s - since_s >= PACE_S:
-            if offset_then_s - offset_s < NEAR_S:  # it comes at its ordinary pace: what is missing was never captured
+            if offset_then_s - offset_s < NEAR_S:  # audio comes at its normal pace: what is missing was never captured
                 missing_s = offset_s - self._baseline_s
                 self._restart(offset_s, arrived_s)
                 return round(missing_s * self._rate_hz)
@@ -119,7 +119,7 @@ class StreamClock:
             self._rate_from = arrived_s, self._audio_s
 
     def _tell_rate(self, ratio: float) -> None:
-        """What is told stays the same while it is about true: nobody reads the same fault every ten seconds."""
+        """Keeps the text while it is about true, so that the same fault is not reported every ten seconds."""
         measured_hz = ratio * self._rate_hz
         if self._off_hz is None or abs(measured_hz / self._off_hz - 1) > RATE_TOLERANCE:
             self._off_hz = measured_hz

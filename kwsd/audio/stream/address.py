@@ -1,4 +1,4 @@
-"""The address of a stream: shown in one way only, which hides whatever may be secret in it."""
+"""The address of a stream, always shown without the parts that may be secret."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ class StreamAddress:
     """What ffmpeg opens.
 
     Attributes:
-        text: all of it, for ffmpeg alone.
+        text: the full address, for ffmpeg only.
         scheme: in lower case.
     """
 
@@ -25,7 +25,7 @@ class StreamAddress:
 
     @classmethod
     def parse(cls, text: str) -> "StreamAddress":
-        """Raises ValueError, whose message shows nothing of the text, where it is no address."""
+        """Raises ValueError, whose message does not show the text, if it is not an address."""
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"is longer than {MAX_CHARACTERS} characters")
         if any(character.isspace() or not character.isprintable() for character in text):
@@ -42,7 +42,7 @@ class StreamAddress:
         return cls(text, scheme[1].lower(), f"{scheme[1].lower()}://{place}")
 
     def __str__(self) -> str:
-        """What may be shown: neither user info nor query, nor the path, since many servers keep a key there."""
+        """The part that may be shown: without user info, query and path, since many servers put a key there."""
         return self._shown
 
     __repr__ = __str__
@@ -55,7 +55,7 @@ class StreamAddress:
 
 
 class SourcePlace(FilePath):
-    """Where sound comes from in place of a microphone: an address, a file, or ``-``. No fault shows an address."""
+    """A source of sound instead of a microphone: an address, a file, or ``-``. Errors never show an address."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -68,5 +68,5 @@ class SourcePlace(FilePath):
         return super().accept(value)
 
     def read(self, text: str) -> Any:
-        """A file named by a flag is taken as the shell wrote it."""
+        """A file named by a flag is taken literally, as the shell passed it."""
         return StreamAddress.parse(text) if "://" in text else text

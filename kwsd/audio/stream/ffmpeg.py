@@ -21,7 +21,7 @@ from kwsd.errors import UnavailableError
 
 MEND = "Install it: sudo apt-get install ffmpeg"
 SAID_BYTES = 4096
-# Not file: what a server sends, such as a playlist, shall not open files here.
+# Not file: a server's reply, such as a playlist, must not open files here.
 PROTOCOLS = (
     "pipe,tcp,udp,udplite,tls,http,https,httpproxy,rtp,srtp,rtsp,rtmp,rtmps,rtmpt,srt,rist,mmsh,mmst,ftp,sftp,"
     "crypto,data"
@@ -32,20 +32,20 @@ SAMPLE_BYTES = 2
 class Ffmpeg(ChildProcess):
     """A running ffmpeg.
 
-    The address goes to its standard input, as a list of one (ffmpeg's concat format): arguments can be read by every
-    user of the machine. It ends with this process, however that ends.
+    The address is passed on standard input, as a list of one (ffmpeg's concat format), because any user of the machine
+    can read arguments. ffmpeg ends with this process, however that ends.
 
     Args:
-        address: what it opens.
-        rate_hz: of the samples wanted; whatever rate the stream has or changes to is resampled.
+        address: the address to open.
+        rate_hz: of the samples wanted; the stream is resampled from any rate, even if it changes.
         channel: which channel, counted from 0.
 
     Attributes:
-        samples_from: the pipe with its samples; whoever reads it has a copy of the descriptor.
+        samples_from: the pipe with its samples; its reader has a copy of the descriptor.
 
     Raises:
         UnavailableError: ffmpeg is not installed.
-        OSError: no process can be started.
+        OSError: the process cannot be started.
     """
 
     def __init__(self, address: StreamAddress, rate_hz: int, channel: int) -> None:
@@ -70,12 +70,12 @@ class Ffmpeg(ChildProcess):
             self._process.stdin.close()
 
     def waiting(self) -> int:
-        """How many samples it has written and nobody has read yet."""
+        """How many samples it has written that have not been read yet."""
         return waiting_bytes(self.samples_from) // SAMPLE_BYTES
 
     def ended(self) -> str | None:
-        """How it ended, in words without the address; None while it runs. To be called now and then."""
-        end = self.end()  # before what it said, so that its last words are among them
+        """How it ended, in words and without the address; None while it runs. Call it now and then."""
+        end = self.end()  # before its messages are read, so that the last one is among them
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._said_from, 1 << 16):
                 self._said = (self._said + data)[-SAID_BYTES:]
@@ -87,7 +87,7 @@ class Ffmpeg(ChildProcess):
         return "the stream ended" if number == 0 else f"ffmpeg: {self._why(number)}"
 
     def _why(self, code: int) -> str:
-        """The end of its last line that begins with its input; other lines may show the address."""
+        """The end of its last line that names its input; other lines may show the address."""
         lines = self._said.decode(errors="replace").splitlines()
         reasons = [line.removeprefix("pipe:0: ").strip().rstrip(".") for line in lines if line.startswith("pipe:0: ")]
         if reasons:
@@ -98,21 +98,21 @@ class Ffmpeg(ChildProcess):
 
 
 def find() -> str:
-    """The path of the program. Raises UnavailableError where it is not installed."""
+    """The path of the program. Raises UnavailableError if it is not installed."""
     if (program := shutil.which("ffmpeg")) is None:
         raise UnavailableError("ffmpeg", "it is not installed, and streams are read through it", MEND)
     return program
 
 
 def waiting_bytes(pipe: int) -> int:
-    """How much a pipe holds."""
+    """The capacity of a pipe."""
     count = array("i", [0])
     fcntl.ioctl(pipe, termios.FIONREAD, count)
     return count[0]
 
 
 class RawInlet(Inlet):
-    """The samples of one ffmpeg after the other, in blocks of one size.
+    """The samples of one ffmpeg after another, in blocks of one size.
 
     Args:
         rate_hz: of the samples.
@@ -125,7 +125,7 @@ class RawInlet(Inlet):
         self._fresh = False
 
     def waiting(self) -> int:
-        """How many samples wait behind the block at hand; for the thread that reads."""
+        """How many samples wait behind the current block; for the reading thread."""
         return 0 if self._pipe is None else waiting_bytes(self._pipe) // SAMPLE_BYTES
 
     def _begin(self) -> None:

@@ -1,6 +1,6 @@
-"""A network stream as a Source that outlives its server; used as `kwsd.audio.microphone.microphone` is.
+"""A network stream as a Source that outlives its server; used like `kwsd.audio.microphone.microphone`.
 
-What to do is decided by ``supervision.py``; here it is done.
+``supervision.py`` decides what to do; this module does it.
 """
 
 import os
@@ -21,17 +21,17 @@ class Stream:
     """A Device.
 
     Args:
-        address: what ffmpeg opens.
+        address: the address for ffmpeg to open.
         settings: channel, gain, time limit, block length.
-        rate_hz: of the samples handed out.
-        wait: whether a stream that cannot be opened at first is waited for; else ``step`` raises UnavailableError.
-        stride_ms: how far apart clips are scored: the length of a block where the settings say none.
+        rate_hz: of the samples returned.
+        wait: whether to wait for a stream that cannot be opened at first; otherwise ``step`` raises UnavailableError.
+        stride_ms: the clip stride: the default length of a block.
 
     Attributes:
         name: the address, as far as it may be shown.
         state: what it is doing.
         steps: how often ``step`` was called.
-        usage: user and system time, in seconds, and resident memory, in MiB, of ffmpeg at the last look.
+        usage: user and system time, in seconds, and resident memory, in MiB, of ffmpeg at the last step.
 
     Raises:
         UnavailableError: ffmpeg is not installed.
@@ -58,7 +58,7 @@ class Stream:
         self.state = DeviceStatus(self._supervision.state, self._supervision.reason, time.time())
         self._ffmpeg: Ffmpeg | None = None
         self._waiting = 0  # samples
-        self._received = 0  # at the last look
+        self._received = 0  # at the last step
         self._opened_once = False
         block_ms = block_ms_for(stride_ms) if settings.block_ms is None else settings.block_ms
         self._inlet = RawInlet(rate_hz, max(1, round(rate_hz * block_ms / 1000)))
@@ -75,10 +75,10 @@ class Stream:
     # The main thread's side.
 
     def step(self, now_s: float) -> None:
-        """One look at ffmpeg, and the next thing to be done about it.
+        """Checks ffmpeg, and takes the next action.
 
         Raises:
-            UnavailableError: ffmpeg is not there, or, without ``wait``, the stream.
+            UnavailableError: ffmpeg is missing or, without ``wait``, the stream.
         """
         self.steps += 1
         supervision = self._supervision
@@ -109,7 +109,7 @@ class Stream:
             self._received = self._inlet.received
             self._ffmpeg = Ffmpeg(self._address, self.rate_hz, self._channel)
             self._inlet.follow(os.dup(self._ffmpeg.samples_from))
-        except OSError:  # no descriptors, processes or memory just now: the next look tries again
+        except OSError:  # out of descriptors, processes or memory at the moment: the next step tries again
             self._end()
 
     def _end(self) -> None:
@@ -119,7 +119,7 @@ class Stream:
 
     @property
     def counters(self) -> dict[str, float]:
-        """``samples_lost``, ``audio_s`` handed out, ``waiting`` samples that nobody had read yet at the last look."""
+        """``samples_lost``, ``audio_s`` returned, and ``waiting`` samples not read yet at the last step."""
         return {
             "samples_lost": self._reader.samples_lost,
             "overruns": 0,
@@ -128,7 +128,7 @@ class Stream:
         }
 
     def close(self) -> None:
-        """Ends ffmpeg; nobody may be reading."""
+        """Ends ffmpeg; must not be called during a read."""
         self._end()
         self._inlet.close()
 
@@ -136,7 +136,7 @@ class Stream:
 
     @property
     def fault(self) -> str | None:
-        """In words, what is wrong with the signal."""
+        """What is wrong with the signal, in words."""
         return self._reader.fault
 
     def read(self, timeout_s: float) -> Block | Gap | End | None:
@@ -144,6 +144,6 @@ class Stream:
         item = self._reader.read(timeout_s)
         if not isinstance(item, Block):
             return item
-        # What waits because spotting is slow arrived earlier; what a server sends ahead of time did not.
+        # Audio that waits because spotting is slow arrived earlier; audio that a server sends ahead of time did not.
         behind_s = min(self._inlet.waiting() / self.rate_hz, self._reader.late_s)
         return item._replace(arrived_s=item.arrived_s - behind_s) if behind_s > 0 else item

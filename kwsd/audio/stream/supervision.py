@@ -1,4 +1,4 @@
-"""What to do about a stream: a state machine, fed with facts and a clock, that does nothing itself.
+"""Decides what to do about a stream: a pure state machine, given facts and a clock.
 
 ::
 
@@ -8,7 +8,7 @@
         v                v
     waiting <--- recovering: ffmpeg ended, another one is started
 
-Another ffmpeg is started after a pause that doubles each time, and is short again once a stream was heard for a while.
+Another ffmpeg is started after a pause that doubles each time, and is short again after a stream was heard for a while.
 """
 
 from enum import Enum
@@ -17,13 +17,13 @@ from typing import NamedTuple
 from kwsd.status import State
 
 RETRY_S, RETRY_MOST_S = 0.5, 10.0
-CALM_S = 10.0  # heard for so long, and the next pause is short again
-CONNECT_S = 20.0  # a stream that sends nothing for so long at first will not begin
-DEAD_S = 10.0  # one that falls silent for so long is given up: a connection that was cut off never ends by itself
+CALM_S = 10.0  # after audio for this long, the next pause is short again
+CONNECT_S = 20.0  # a stream that sends nothing for this long at first will not begin
+DEAD_S = 10.0  # one that falls silent for this long is abandoned: a connection that was cut off never ends by itself
 
 
 class Action(Enum):
-    """What is to be done now."""
+    """What the caller should do now."""
 
     NOTHING = "nothing"
     START = "start ffmpeg"
@@ -31,7 +31,7 @@ class Action(Enum):
 
 
 class Facts(NamedTuple):
-    """What ffmpeg has shown since the last look.
+    """What ffmpeg has shown since the last step.
 
     Attributes:
         heard: there was audio.
@@ -46,13 +46,13 @@ class Supervision:
     """Call ``step`` a few times a second while no audio flows, and do what it returns.
 
     Args:
-        stall_s: how long no samples may come before it counts as a stall.
+        stall_s: how long without samples counts as a stall.
         now_s: a monotonic clock, as everywhere here.
 
     Attributes:
         state: one of starting, listening, degraded, stalled, recovering, waiting.
-        reason: in words.
-        failed: why the last attempt gave no audio; None if it did, or if there was none.
+        reason: the reason in words.
+        failed: why the last attempt gave no audio; None if it did, or if there was no attempt.
     """
 
     def __init__(self, stall_s: float, now_s: float) -> None:
@@ -65,10 +65,10 @@ class Supervision:
         self._heard_from_s: float | None = None  # without a stall
 
     def step(self, facts: Facts | None, fault: str | None, now_s: float) -> Action:
-        """The state follows from the facts; returns what is to be done about it.
+        """Updates the state from the facts; returns what to do about it.
 
         Args:
-            facts: None where no ffmpeg runs.
+            facts: None if no ffmpeg runs.
             fault: what is wrong with the signal, in words.
         """
         if facts is None:
@@ -93,7 +93,7 @@ class Supervision:
         return Action.START
 
     def _hear(self, fault: str | None, now_s: float) -> None:
-        # Listening comes first, what is wrong with it after.
+        # Announces listening first, then what is wrong with it.
         degraded = fault is not None and self.state in (State.LISTENING, State.DEGRADED)
         self.state, self.reason = (State.DEGRADED, fault or "") if degraded else (State.LISTENING, "audio flows")
         if self._heard_from_s is None or now_s - self._sign_s >= self._stall_s:
