@@ -4,6 +4,7 @@ import ast
 import functools
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from kwsd_train import cli as training
 
 from kwsd.cli import main as cli
 from kwsd.config.read import all_keys
+from kwsd.recognize.recognize_commands import Verdict
+from kwsd.status import Snapshot, State
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -175,6 +178,21 @@ def test_each_message_that_a_page_quotes_is_one_of_the_code(name):
     assert [text for text in QUOTED[name] if text not in texts_of_the_code()] == [], (
         "not in the code any more: correct the page"
     )
+
+
+NAMES = {
+    "docs/events.md": [*State, *(verdict.value for verdict in Verdict)],
+    "docs/socket.md": [field.name for field in fields(Snapshot)],
+    "docs/live-page.md": re.findall(r'"(kwsd_\w+)"', (ROOT / "kwsd/servers/http/metrics.py").read_text()),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_every_name_of_its_subject(name):
+    """States and outcomes, the keys of the snapshot, the metrics (with the ``_total`` that counters get)."""
+    named = {re.sub(r"\{.*\}|_total\b", "", span) for span in spans(ROOT / name)}
+    assert len(NAMES[name]) > 10
+    assert [each for each in NAMES[name] if each not in named] == []
 
 
 def test_each_test_exists():
