@@ -102,12 +102,10 @@ def words(listed: str) -> tuple[str, ...]:
 def run(args: argparse.Namespace) -> int:
     from kwsd import core_dumps
     from kwsd.daemon.daemon import Daemon
-    from kwsd.daemon.signals import has_terminal
 
     core_dumps.forbid()
     _check(args)
-    can_reload = args.config is not None and not has_terminal()
-    return Daemon(lambda: read_settings(args), _source_options(args), can_reload=can_reload).run()
+    return Daemon(lambda: read_settings(args), _source_options(args), can_reload=args.config is not None).run()
 
 
 def _source_options(args: argparse.Namespace) -> "SourceOptions":

@@ -5,6 +5,7 @@ A handler only sets a flag; the interpreter's write to the wake-up pipe ends the
 """
 
 import contextlib
+import functools
 import os
 import select
 import signal
@@ -15,8 +16,8 @@ from typing import Any
 _early: list[int] = []
 
 
-def has_terminal() -> bool:
-    """Whether this process has a controlling terminal, so that SIGHUP means that it was closed."""
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal. It loses it just before the SIGHUP that says so."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:
@@ -24,23 +25,30 @@ def has_terminal() -> bool:
     return True
 
 
+@functools.cache
+def _started_in_terminal() -> bool:
+    return _has_terminal()
+
+
 def hold_hangup() -> None:
     """Holds back a SIGHUP, which would end the process, until there are `Signals`; call it as early as possible."""
+    _started_in_terminal()
     if not _nohup():
         signal.signal(signal.SIGHUP, lambda number, _frame: _early.append(number))
 
 
 def _nohup() -> bool:
     """Whether kwsd was started by nohup."""
-    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and has_terminal()
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and _started_in_terminal()
 
 
 class Signals:
     """SIGTERM and SIGINT mean stop, SIGHUP means reload; use it as a context in the main thread.
 
+    Where the terminal that kwsd was started in has been closed, SIGHUP means stop.
+
     Args:
-        can_reload: whether there is a configuration to reload, and no controlling terminal; otherwise SIGHUP means
-            stop.
+        can_reload: whether there is a configuration to reload; otherwise SIGHUP means stop.
 
     Attributes:
         stop: whether a stop was requested.
@@ -86,7 +94,8 @@ class Signals:
                 os.write(self._write, b"\0")
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP and self._can_reload:
+        terminal_closed = _started_in_terminal() and not _has_terminal()
+        if number == signal.SIGHUP and self._can_reload and not terminal_closed:
             self.reload = True
         else:
             self.stop = True

@@ -84,3 +84,17 @@ def test_a_terminal_that_is_closed_ends_kwsd_unless_it_was_started_by_nohup(conf
             kwsd.stop()
         assert kwsd.end() == 0
     assert not any("read again" in line for line in kwsd.log), kwsd.log
+
+
+def test_sighup_is_a_reload_in_a_terminal_that_is_open(config: Path) -> None:
+    """Somebody who tries a configuration out in a terminal reloads it as a service does."""
+    terminal, side = os.openpty()
+    command = [sys.executable, "-c", IN_TERMINAL, os.ttyname(side)]
+    with running("--config", config, "--source", DEMO, "--realtime", command=command) as kwsd:
+        os.close(side)
+        kwsd.wait_for_log("listening")
+        config.write_text("only: [go]\n")
+        kwsd.process.send_signal(signal.SIGHUP)
+        kwsd.wait_for_log("read again")
+        os.close(terminal)
+        assert kwsd.end() == 0

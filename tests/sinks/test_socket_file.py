@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -244,13 +245,19 @@ def test_a_path_that_cannot_be_is_refused_in_one_line(tmp_path, listening, path,
     assert refusal.value.exit_code == 78
 
 
-def test_the_longest_path_works_and_a_longer_one_is_refused(tmp_path, listening):
-    """The longest has no room for the name it passes through."""
-    longest = tmp_path / ("x" * (SOCKET_PATH_MAX_BYTES - len(str(tmp_path)) - 1))
-    listening(longest)
-    assert connects(longest)
-    with pytest.raises(ConfigError, match="longer than 107 bytes"):
-        listening(f"{longest}x")
+@pytest.mark.parametrize("letter", ["x", "ö"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_the_longest_path_works_and_a_longer_one_is_refused(tmp_path, listening, deep, letter):
+    """The longest has no room for the name it passes through, be it of long folders or of a long name."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as top:
+        folder = tmp_path if deep else Path(top)
+        room = SOCKET_PATH_MAX_BYTES - len(str(folder)) - 1
+        width = len(letter.encode())
+        longest = folder / ("y" * (room % width) + letter * (room // width))
+        listening(longest)
+        assert connects(longest)
+        with pytest.raises(ConfigError, match="longer than 107 bytes"):
+            listening(f"{longest}x")
 
 
 def test_an_unknown_group_is_refused_before_anything_is_made(tmp_path, listening):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from kwsd.errors import ConfigError
 from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES
 
+NAME_KEPT_BYTES = 40  # of the socket's name, in the one it is bound to: /proc/self/fd/N/NAME has to fit an address, too
 LOCK_S = 2.0  # how long another process may hold the folder, before this one gives up
 
 
@@ -167,7 +168,7 @@ def _lock(path: str, lock: Path) -> int | None:
 
 
 def _place(path: str, folder_fd: int, name: str, gid: int | None) -> Listener:
-    passing = Path(path).with_name(f".{name[:200]}.{os.getpid()}")
+    passing = Path(path).with_name(f".{os.fsdecode(os.fsencode(name)[:NAME_KEPT_BYTES])}.{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         _clear(path, passing)
