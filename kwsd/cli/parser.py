@@ -54,6 +54,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exits with 2 and one line, without the usage that argparse would print first."""
         text = message.removeprefix("argument ").rstrip(".")
+        text = re.sub(r"invalid (.+?) value: (.*)", _allowed, text, flags=re.DOTALL)
         if choice := re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text):
             text += _meant(choice[1], re.findall(r"[\w-]+", choice[2]))
         stop = "" if text.endswith("?") else "."
@@ -90,6 +91,12 @@ class _Once(argparse.Action):
                 raise argparse.ArgumentError(self, "given twice, but takes a single value")
             parser.given.add(self.dest)
         setattr(namespace, self.dest, values)
+
+
+def _allowed(told: "re.Match[str]") -> str:
+    """argparse's words about a value of the wrong type, in those of kwsd's other faults."""
+    kind = {"int": "whole number", "float": "number"}.get(told[1], told[1])
+    return f"got {told[2]}; allowed: a {kind}"
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from kwsd.cli.options import CONFIG_HELP, DEVICE_HELP, FRONTEND_HELP, GAIN_HELP, LABELS_HELP
     from kwsd.cli.parser import add_recognize_arguments
     from kwsd.config import flag
+    from kwsd.validation.kinds import Whole, reader
 
     add = parser.add_argument
     add("-c", "--config", metavar="FILE", help=CONFIG_HELP)
@@ -60,8 +61,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead of a microphone: a WAV, FLAC or Ogg file, - for standard input (WAV or raw), or a stream that "
         "ffmpeg reads",
     )
-    add("--raw-rate", type=int, metavar="HZ", help="sample rate of raw 16-bit standard input (default: the model's)")
-    add("--raw-channels", type=int, metavar="N", default=1, help="channels of raw standard input (default: 1)")
+    add(
+        "--raw-rate",
+        type=reader(Whole(1, 768_000), "Hz"),
+        metavar="HZ",
+        help="sample rate of raw 16-bit standard input (default: the model's)",
+    )
+    add(
+        "--raw-channels",
+        type=reader(Whole(1, 256), "channels"),
+        metavar="N",
+        default=1,
+        help="channels of raw standard input (default: 1)",
+    )
     add("--realtime", action="store_true", help="process a file at its own pace, not as fast as possible")
     add("--no-tail", action="store_true", help="do not append one clip of faint noise to a file")
     add("--no-wait", action="store_true", help="exit with 69 if the microphone cannot be opened, instead of waiting")
@@ -119,17 +131,12 @@ def _check(args: argparse.Namespace) -> None:
 
     if args.source is not None and args.device is not None:
         raise UsageError("--device", "a file or stream has no device", "Leave out --device or --source.")
-    for name in ("raw_rate", "raw_channels"):
-        value = getattr(args, name)
-        if value is not None and not 1 <= value <= 768_000:
-            raise UsageError(f"--{name.replace('_', '-')}", f"{value} is not a positive number")
 
 
 def read_settings(args: argparse.Namespace) -> "Plan":
     """The configuration file, if any, with flags overriding it. Called again at each reload."""
     from kwsd import config
     from kwsd.config.effective import Plan, sinks_in_force
-    from kwsd.errors import UsageError
 
     settings = config.load(args.config) if args.config is not None else config.Settings()
     _check_listeners(args, settings)
@@ -151,9 +158,6 @@ def read_settings(args: argparse.Namespace) -> "Plan":
             webhook_urls=args.webhook,
         ),
     )
-    if args.no_stdout and not settings.sinks and not settings.servers:
-        mend = "Add --socket or --webhook, or sinks to the configuration."
-        raise UsageError("--no-stdout", "nothing would receive the events", mend)
     return Plan(settings, flags)
 
 

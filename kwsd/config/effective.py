@@ -172,10 +172,12 @@ def _check_words(settings: Settings, path: Path, words: Sequence[str], known: Se
 
 
 def _check_word(settings: Settings, path: Path, word: str | None, known: Sequence[str]) -> list[str]:
-    if word is None or word in known:  # None: its fault has been reported already
+    never = word in SPECIAL_LABELS and "thresholds" not in path
+    if word is None or (word in known and not never):  # None: its fault has been reported already
         return []
     words = [label for label in known if label not in SPECIAL_LABELS]
-    return [settings.fault(path, f"the model has no word {shown(word)}; {nearest(word, words)}")]
+    fault = f"{word} is never an event" if never else f"the model has no word {shown(word)}"
+    return [settings.fault(path, f"{fault}; {nearest(word, words)}")]
 
 
 def check_stride(settings: Settings, clip_stride_ms: float, row_stride_ms: float | None) -> list[str]:

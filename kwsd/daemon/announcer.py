@@ -60,7 +60,8 @@ class Announcer:
             version = model.metadata.get("version", "")
             words = ", ".join(label for label in model.labels if label in only)
             logger.info("%s%s on %s: %s", _of(listener), f"{model.name} {version}".rstrip(), listener.device, words)
-        logger.debug("events go to %s", ", ".join(sinks) or "nobody")
+        names = ", ".join(sinks)
+        logger.log(logging.DEBUG if names else logging.WARNING, "events go %s", f"to {names}" if names else "nowhere")
 
     def tell_losses(self, listener: "Listener", now_s: float) -> None:
         """Logs what audio was lost since the last such report."""

@@ -22,9 +22,10 @@ def test_a_recording_longer_than_a_clip_is_said_to_be_cut(capfd):
     assert "only its first 1000 ms are scored" in capfd.readouterr().err
 
 
-def test_a_run_that_would_tell_nobody_is_wrong_use(capfd):
-    assert main(["run", "--no-stdout", "--source", str(DEMO)]) == 2
-    assert "nothing would receive the events" in capfd.readouterr().err
+def test_a_run_whose_events_go_nowhere_says_so():
+    kwsd = run("--no-stdout", "--source", DEMO)
+    assert kwsd.lines == []
+    assert "kwsd: events go nowhere" in kwsd.log
 
 
 def test_model_words_and_source_are_told_when_audio_flows():

@@ -69,4 +69,6 @@ class SourcePlace(FilePath):
 
     def read(self, text: str) -> Any:
         """A file named by a flag is taken literally, as the shell passed it."""
+        if not text:
+            raise ValueError("is empty")
         return StreamAddress.parse(text) if "://" in text else text
