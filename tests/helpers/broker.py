@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 LIMIT_S = 30.0
 
@@ -85,12 +87,16 @@ class Message(NamedTuple):
 
 
 class Watcher:
-    """A client that is subscribed to everything, as Home Assistant is to its part."""
+    """A client that is subscribed to everything, as Home Assistant is to its part.
 
-    def __init__(self, port: int, **tls: str) -> None:
+    Args:
+        session: a name under which the broker keeps for it what comes while it is away; empty for none.
+    """
+
+    def __init__(self, port: int, session: str = "", **tls: str) -> None:
         self.messages: list[Message] = []
         self._subscribed = threading.Event()
-        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=session, protocol=paho.MQTTv5)
         client.on_connect = lambda *_: client.subscribe("#", qos=1)
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_message = lambda _client, _data, message: self.messages.append(
@@ -106,7 +112,9 @@ class Watcher:
         if tls:
             client.tls_set(**tls)
         client.reconnect_delay_set(1, 1)
-        client.connect("127.0.0.1", port)
+        kept = Properties(PacketTypes.CONNECT)
+        kept.SessionExpiryInterval = 3600 if session else 0
+        client.connect("127.0.0.1", port, properties=kept)
         client.loop_start()
         assert self._subscribed.wait(LIMIT_S)
 
@@ -126,8 +134,8 @@ class Watcher:
 
 
 @contextlib.contextmanager
-def watching(port: int, **tls: str) -> Iterator[Watcher]:
-    watcher = Watcher(port, **tls)
+def watching(port: int, session: str = "", **tls: str) -> Iterator[Watcher]:
+    watcher = Watcher(port, session, **tls)
     try:
         yield watcher
     finally:

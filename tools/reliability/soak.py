@@ -2,7 +2,7 @@
 
     make soak        (or: python tools/reliability/soak.py [--hours 24] [--minutes 60])
 
-Four runs, told as one JSON line; a verdict on standard error; code 1 when something broke.
+Five runs, told as one JSON line; a verdict on standard error; code 1 when something broke.
 
 recording   24 hours of audio through standard input, as fast as the machine allows: the demo and noise in turn, always
             the same, so that every round must be heard alike.
@@ -11,6 +11,7 @@ microphone  60 minutes (SOAK_MINUTES) in real time from a virtual microphone, wi
             whose server answers slowly, with errors, twice, or not at all. Every sink must get the same events.
 busy        10 minutes of the same with every core busy: audio heard and audio counted as lost must make up the time.
 plug        60 times a loose plug (away and back four times within two seconds): the same process hears within 3 s.
+house       20 kwsd at one MQTT broker, which is away for a minute; one of them is killed. No event may be lost.
 """
 
 import argparse
@@ -34,6 +35,7 @@ sys.path.insert(0, str(ROOT))
 from tests.helpers.busy import all_cores_busy  # noqa: E402
 from tests.helpers.virtual_mic import VirtualMic, missing  # noqa: E402
 from tools.reliability.daemon import Daemon, connected, faults, growth, snapshot_of  # noqa: E402
+from tools.reliability.house import house  # noqa: E402
 from tools.reliability.loose_plug import loose_plug  # noqa: E402
 from tools.reliability.peers import Hook, Readers  # noqa: E402
 
@@ -205,6 +207,8 @@ def main() -> int:
     )
     parser.add_argument("--busy-minutes", type=float, default=10, help="with every core busy (default: 10)")
     parser.add_argument("--flaps", type=int, default=60, help="of a loose plug (default: 60)")
+    parser.add_argument("--daemons", type=int, default=20, help="at one MQTT broker; 0 for none (default: 20)")
+    parser.add_argument("--away-s", type=float, default=60, help="how long that broker is away (default: 60 s)")
     arguments = parser.parse_args()
     runs: dict[str, Any] = {}
     if arguments.hours > 0:
@@ -215,6 +219,8 @@ def main() -> int:
         runs["busy"] = microphone(arguments.busy_minutes, busy=True)
     if arguments.flaps > 0:
         runs["plug"] = loose_plug(arguments.flaps)
+    if arguments.daemons > 0:
+        runs["house"] = house(arguments.daemons, arguments.away_s)
     print(json.dumps(runs), flush=True)
     broken = [f"{name}: {what}" for name, run in runs.items() for what in run["faults"]]
     print("soak: " + ("; ".join(broken) if broken else "nothing broke"), file=sys.stderr)
