@@ -34,7 +34,7 @@ models: ## train the shipped models again from KWSD_DATA (five hours)
 	@tools/setup.sh test
 	@for recipe in models/*.recipe.sh; do PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $$recipe || exit; done
 
-soak: ## endurance: 24 h of audio, SOAK_MINUTES (60) of a microphone with every sink on, 10 minutes with busy cores, 60 loose plugs
+soak: ## endurance: 24 h of audio, SOAK_MINUTES (60) of a microphone with every sink on, 10 minutes with busy cores, 60 loose plugs, 20 kwsd at one broker
 	@tools/setup.sh test
 	@$(VENV)/bin/python tools/reliability/soak.py
 

@@ -104,6 +104,7 @@ class ScoresEvent:
     scores: Mapping[str, float]
     level_dbfs: float
     rows: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
+    listener: str = "default"
 
     type = "scores"
 
@@ -113,6 +114,7 @@ class ScoresEvent:
             "audio_ms": self.audio_ms,
             "scores": {label: round(score, 4) for label, score in self.scores.items()},
             "level_dbfs": round(self.level_dbfs, 1),
+            "listener": self.listener,
         }
 
 

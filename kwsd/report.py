@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 HOURS_MAX = 30 * 24
@@ -17,37 +18,41 @@ MOVABLE = ("fired", "below_threshold")
 class Kind(NamedTuple):
     """What is counted together: ``step`` is the score's, so that step 11 holds scores from 0.55 to 0.6."""
 
+    listener: str
     label: str
     outcome: str
     step: int
 
 
 class PeakCounts:
-    """Peaks by word, hour, outcome and score in steps of STEP, for the last HOURS_MAX hours; any thread may use it."""
+    """Peaks of each listener by word, hour, outcome and score in steps of STEP, for the last HOURS_MAX hours.
+
+    Any thread may use it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hours: dict[int, Counter[Kind]] = {}
-        self._listened_s: dict[int, float] = {}
-        self._thresholds: dict[str, float] = {}
-        self._audio_s = 0.0
+        self._listened_s: dict[int, dict[str, float]] = {}  # by hour, then by listener
+        self._audio_s: Mapping[str, float] = {}
 
-    def take(self, label: str, score: float, threshold: float, outcome: str, unix_s: float) -> None:
+    def take(self, listener: str, label: str, score: float, outcome: str, unix_s: float) -> None:
         """Counts one peak."""
-        kind = Kind(label, outcome, step_of(score))
+        hour, kind = int(unix_s // 3600), Kind(listener, label, outcome, step_of(score))
         with self._lock:
-            self._thresholds[label] = threshold
-            self._hours.setdefault(int(unix_s // 3600), Counter())[kind] += 1
-            self._forget(int(unix_s // 3600))
+            self._hours.setdefault(hour, Counter())[kind] += 1
+            self._forget(hour)
 
-    def listened(self, audio_s: float, unix_s: float) -> None:
-        """Takes note of how much audio was heard since the start; called now and then."""
+    def listened(self, audio_s: Mapping[str, float], unix_s: float) -> None:
+        """Takes note of how much audio each listener has heard since its start; called now and then."""
         hour = int(unix_s // 3600)
         with self._lock:
-            if audio_s > self._audio_s:
-                self._listened_s[hour] = self._listened_s.get(hour, 0.0) + audio_s - self._audio_s
-                self._forget(hour)
-            self._audio_s = audio_s
+            for name, heard_s in audio_s.items():
+                if (new_s := heard_s - self._audio_s.get(name, 0.0)) > 0:
+                    of_hour = self._listened_s.setdefault(hour, {})
+                    of_hour[name] = of_hour.get(name, 0.0) + new_s
+            self._audio_s = dict(audio_s)
+            self._forget(hour)
 
     def _forget(self, hour: int) -> None:
         for kept in (self._hours, self._listened_s):
@@ -55,8 +60,12 @@ class PeakCounts:
                 for old in [each for each in kept if each <= hour - HOURS_MAX]:
                     del kept[old]
 
-    def report(self, unix_s: float) -> dict[str, Any]:
-        """The answer to ``{"get":"report"}``; docs/socket.md lists its keys."""
+    def report(self, unix_s: float, thresholds: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+        """The answer to ``{"get":"report"}``; docs/socket.md lists its keys.
+
+        Args:
+            thresholds: in force, for each listener there is those of its words; others are left out.
+        """
         from kwsd.events import rfc3339
 
         with self._lock:
@@ -66,24 +75,48 @@ class PeakCounts:
             return {
                 "type": "report",
                 "since": rfc3339(hours[0] * 3600) if hours else None,
-                "hours": round(sum(self._listened_s.values()) / 3600, 4),
-                "words": {label: self._word(label, total) for label in sorted(self._thresholds)},
+                "hours": self._heard_hours(),
+                "words": _words(total, _lowest(thresholds.values())),
                 "by_hour": [
                     {
                         "hour": rfc3339(hour * 3600),
-                        "listened_s": round(self._listened_s.get(hour, 0.0), 1),
+                        "listened_s": round(sum(self._listened_s.get(hour, {}).values()), 1),
                         "fired": _fired(self._hours.get(hour, Counter())),
                     }
                     for hour in hours
                 ],
+                "listeners": {
+                    name: {
+                        "hours": self._heard_hours(name),
+                        "words": _words(Counter({k: n for k, n in total.items() if k.listener == name}), own),
+                    }
+                    for name, own in thresholds.items()
+                },
             }
 
-    def _word(self, label: str, total: "Counter[Kind]") -> dict[str, Any]:
-        peaks: dict[str, dict[str, int]] = {}
-        for kind, count in sorted(total.items()):
-            if kind.label == label:
-                peaks.setdefault(kind.outcome, {})[f"{kind.step * STEP:.2f}"] = count
-        return {"threshold": round(self._thresholds[label], 3), "peaks": peaks}
+    def _heard_hours(self, listener: str | None = None) -> float:
+        """Hours of audio, of one listener or of all."""
+        each = (heard for of_hour in self._listened_s.values() for heard in of_hour.items())
+        return round(sum(heard_s for name, heard_s in each if listener in (None, name)) / 3600, 4)
+
+
+def _words(total: "Counter[Kind]", thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """What was counted of each word that has a threshold."""
+    peaks: dict[str, dict[str, dict[str, int]]] = {}
+    for kind, count in sorted(total.items(), key=lambda item: item[0][1:]):
+        if kind.label in thresholds:
+            scores = peaks.setdefault(kind.label, {}).setdefault(kind.outcome, {})
+            score = f"{kind.step * STEP:.2f}"
+            scores[score] = scores.get(score, 0) + count
+    return {label: {"threshold": round(thresholds[label], 3), "peaks": each} for label, each in peaks.items()}
+
+
+def _lowest(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Each word's lowest threshold."""
+    found: dict[str, float] = {}
+    for thresholds in several:
+        found |= {label: min(score, found.get(label, score)) for label, score in thresholds.items()}
+    return found
 
 
 def step_of(score: float) -> int:

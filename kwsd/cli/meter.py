@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         from kwsd.cli.remote_meter import RemoteMeter
 
         _check(args)
-        RemoteMeter(args.socket, display).run(args.seconds)
+        RemoteMeter(args.socket, display, args.listener).run(args.seconds)
         return 0
     return _run_here(args, display)
 

@@ -21,6 +21,7 @@ def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("-c", "--config", metavar="FILE", help=CONFIG_HELP)
+    add_listener_argument(parser, "listener of the configuration (default: the first)")
     add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
     add(
         "-d",
@@ -38,11 +39,29 @@ def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
 
 
+def add_listener_argument(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--listener", metavar="NAME", help=text)
+
+
+def settings_of(settings: "Settings", listener: str | None) -> "Settings":
+    """What holds for a listener of a configuration, by default its first. Raises UsageError for one that it lacks."""
+    from kwsd.errors import UsageError
+
+    if listener is None:
+        return settings.first
+    if listener not in settings.listeners:
+        raise UsageError(
+            "--listener", f"the configuration has no {listener!r}", f"It has {', '.join(settings.listeners)}."
+        )
+    return settings.listeners[listener]
+
+
 def read_settings(args: argparse.Namespace) -> "Settings":
     """The configuration, if one is named, with flags overriding it."""
     from kwsd import config
 
-    settings = config.load(args.config).first if args.config is not None else config.Settings()
+    settings = config.load(args.config) if args.config is not None else config.Settings()
+    settings = settings_of(settings, getattr(args, "listener", None))
     given = {
         name: value for name in ("device", "channel", "gain_db") if (value := getattr(args, name, None)) is not None
     }

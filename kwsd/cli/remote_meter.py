@@ -2,10 +2,11 @@
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kwsd.cli.display import REDRAW_S, Display, Moment
 from kwsd.client import Connection, Message, connect
+from kwsd.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,13 +22,14 @@ class RemoteMeter:
     Args:
         path: its socket.
         display: shows it.
+        listener: of several listeners this one; None for the first.
 
     Raises:
         UnavailableError: no kwsd answers.
     """
 
-    def __init__(self, path: str, display: Display) -> None:
-        self._path, self._display = path, display
+    def __init__(self, path: str, display: Display, listener: str | None = None) -> None:
+        self._path, self._display, self._listener = path, display, listener
         self._scores: Mapping[str, float] = {}
         self._level_dbfs = float("-inf")
         self._state = self._heard = ""
@@ -35,6 +37,12 @@ class RemoteMeter:
 
     def run(self, seconds: float | None) -> None:
         """Runs until interrupted, or for this many seconds; reconnects when kwsd restarts."""
+        try:
+            self._show(seconds)
+        finally:
+            self._connection.close()
+
+    def _show(self, seconds: float | None) -> None:
         began_s = now_s = time.monotonic()
         while seconds is None or now_s - began_s < seconds:
             message = self._receive()
@@ -43,7 +51,6 @@ class RemoteMeter:
                 self._take(message, now_s)
             if self._scores and self._display.is_due(now_s):
                 self._display.show(self._moment(), now_s)
-        self._connection.close()
 
     def _connect(self, *, wait: bool) -> Connection:
         connection = connect((self._path,), wait, lambda line: log.info("%s", line))
@@ -68,11 +75,14 @@ class RemoteMeter:
 
     def _take(self, message: Message, now_s: float) -> None:
         kind = message.get("type")
+        if kind in ("scores", "peak", "detection") and message["listener"] != self._listener:
+            return
         if kind == "scores":
             self._scores, self._level_dbfs = message["scores"], message["level_dbfs"]
         elif kind == "peak":
             self._display.hold(message["label"], message["score"], now_s)
-            self._display.thresholds[message["label"]] = message["threshold"]
+            if message["label"] in self._display.thresholds:
+                self._display.thresholds[message["label"]] = message["threshold"]
             self._heard = f"{message['label']} {message['score']:.2f}: {message['outcome']}"
         elif kind == "detection":
             self._heard = f"heard: {message['label']} ({message['score']:.2f})"
@@ -80,14 +90,21 @@ class RemoteMeter:
             self._state = "" if message["state"] == "listening" else f"{message['state']}: {message['reason']}"
             self._is_outdated = True  # words may have been armed or disarmed
         elif kind == "snapshot":
-            self._display.thresholds.update(thresholds(message))
+            self._choose(message["listeners"])
+            self._display.thresholds.update(thresholds(message, self._listener or ""))
+
+    def _choose(self, listeners: Message) -> None:
+        """The listener that is shown. Raises UsageError where there is none of that name."""
+        if self._listener is None:
+            self._listener = next(iter(listeners))
+        elif self._listener not in listeners:
+            raise UsageError("--listener", f"that kwsd has no {self._listener!r}", f"It has {', '.join(listeners)}.")
 
     def _moment(self) -> Moment:
         return Moment(self._scores, self._level_dbfs, remark=f"{self._state}  {self._heard}".strip())
 
 
-def thresholds(snapshot: Message) -> dict[str, float]:
-    """The current threshold of each word, as far as a snapshot shows it."""
-    listeners: dict[str, dict[str, Any]] = snapshot.get("listeners", {})
-    needed = {word: score for one in listeners.values() for word, score in one.get("thresholds", {}).items()}
-    return needed | {word: armed["threshold"] for word, armed in snapshot.get("armed", {}).items()}
+def thresholds(snapshot: Message, listener: str) -> dict[str, float]:
+    """The current threshold of each word of a listener."""
+    needed: dict[str, float] = snapshot["listeners"][listener]["thresholds"]
+    return needed | {word: armed["threshold"] for word, armed in snapshot["armed"].items() if word in needed}

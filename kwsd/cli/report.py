@@ -31,9 +31,17 @@ def run(args: argparse.Namespace) -> int:
 
 def in_words(report: dict[str, Any]) -> Iterator[str]:
     """The report as readable lines."""
-    hours = report["hours"]
-    yield f"listened for {hours:.2f} hours since {report['since']}" if hours else "nothing was heard yet"
-    for label, word in report["words"].items():
+    listeners = report["listeners"]
+    for name, heard in listeners.items():
+        if name != next(iter(listeners)):
+            yield ""
+        yield from _of_listener(f"{name}: " if len(listeners) > 1 else "", heard, report["since"])
+
+
+def _of_listener(name: str, heard: dict[str, Any], since: str) -> Iterator[str]:
+    hours = heard["hours"]
+    yield f"{name}listened for {hours:.2f} hours since {since}" if hours else f"{name}nothing was heard yet"
+    for label, word in heard["words"].items():
         yield ""
         fired = _count(word, ("fired",), 0.0)
         near = _count(word, ("below_threshold", "speech"), word["threshold"] - NEAR)

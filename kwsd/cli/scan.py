@@ -15,7 +15,7 @@ CHUNK_S = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from kwsd.cli.options import GAIN_HELP, MODEL_HELP
+    from kwsd.cli.options import GAIN_HELP, MODEL_HELP, add_listener_argument
     from kwsd.cli.parser import add_recognize_arguments
     from kwsd.cli.run import words
     from kwsd.config import flag
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="configuration file (YAML): model, only, recognize, audio.channel, audio.gain_db",
     )
+    add_listener_argument(parser, "listener of the configuration (default: the first)")
     add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
     add("--only", type=words, metavar="LABEL,..", help="words to report (default: all)")
     add(
@@ -118,13 +119,15 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
     from dataclasses import fields, replace
 
     from kwsd import config
+    from kwsd.cli.options import settings_of
     from kwsd.config.effective import Plan, effective
     from kwsd.model import bundled_names
     from kwsd.recognize.settings import RecognizeSettings
     from kwsd.scan.score import Scorer
     from kwsd.scan.work import Hearing
 
-    settings = config.load(args.config).first if args.config is not None else config.Settings()
+    settings = config.load(args.config) if args.config is not None else config.Settings()
+    settings = settings_of(settings, args.listener)
     given = {name: value for name in ("model", "only") if (value := getattr(args, name)) is not None}
     sound = {name: value for name in ("channel", "gain_db") if (value := getattr(args, name)) is not None}
     flags = {each.name: getattr(args, each.name, None) for each in fields(RecognizeSettings)}

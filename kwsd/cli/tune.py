@@ -3,12 +3,13 @@
 import argparse
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kwsd.cli.asking import add_socket_argument
+from kwsd.cli.options import add_listener_argument
 
 if TYPE_CHECKING:
     from kwsd.config import Settings
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the words in a recording; give one for each recording, in order",
     )
-    add("-c", "--config", metavar="FILE", help="configuration file (YAML) with the current model, words and settings")
+    add("-c", "--config", metavar="FILE", help="configuration file (YAML) with the current models, words and settings")
+    add_listener_argument(parser, "listener of the configuration, or of the running kwsd; required if it has several")
     add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
     add(
         "--channel",
@@ -102,12 +104,10 @@ class Tuned:
 
 
 def run(args: argparse.Namespace) -> int:
-    from kwsd.cli.options import read_settings
     from kwsd.events import encode
 
     _check(args)
-    settings = read_settings(args)
-    tuned = _live(args, settings) if args.live else _from_recordings(args, settings)
+    tuned = _live(args) if args.live else _from_recordings(args, _settings(args))
     if args.json:
         print(encode(as_json(tuned)))
     else:
@@ -117,9 +117,42 @@ def run(args: argparse.Namespace) -> int:
     if args.write:
         from kwsd.config.write import write_thresholds
 
-        write_thresholds(args.write, tuned.found)
+        write_thresholds(args.write, tuned.found, _listener_written(args))
         log.info("wrote the thresholds into %s", args.write)
     return 0
+
+
+def _settings(args: argparse.Namespace) -> "Settings":
+    """What holds for the listener that is asked for. Raises KwsdError."""
+    from kwsd import config
+    from kwsd.cli.options import read_settings
+
+    if args.config is not None:
+        _chosen(args.listener, config.load(args.config).listeners, args.config)
+    return read_settings(args)
+
+
+def _listener_written(args: argparse.Namespace) -> str | None:
+    """The listener of the file to be written whose thresholds these are; None where it names none. Raises KwsdError."""
+    from kwsd import config
+
+    named = config.load(str(args.write)).named if args.write.exists() else {}
+    return _chosen(args.listener, named, str(args.write)) if named else None
+
+
+def _chosen(listener: str | None, among: Iterable[str], of: str) -> str:
+    """The listener that is asked for, or the only one."""
+    from kwsd.errors import UsageError
+
+    names = list(among)
+    if listener is None and len(names) == 1:
+        return names[0]
+    mend = f"Choose one of {', '.join(names)}."
+    if listener is None:
+        raise UsageError("--listener", f"{of} has several", mend)
+    if listener not in names:
+        raise UsageError("--listener", f"{of} has no {listener!r}", mend)
+    return listener
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -137,27 +170,23 @@ def _check(args: argparse.Namespace) -> None:
         from kwsd.tuning.plot import need_matplotlib
 
         need_matplotlib("--plot")
-    if args.write and args.write.exists():
-        from kwsd import config
-
-        config.load(str(args.write))  # its errors are reported before the work
+    if args.write:
+        _listener_written(args)  # errors are reported before the work
 
 
-def _live(args: argparse.Namespace, settings: "Settings") -> Tuned:
+def _live(args: argparse.Namespace) -> Tuned:
     from kwsd.client import ask
     from kwsd.errors import UnavailableError
     from kwsd.tuning.thresholds import fit, quiet_of_report
 
     report = ask(args.socket, {"get": "report"}, ("report",))
-    left_out = settings.recognize.on_demand or ()
-    now = {
-        word: one["threshold"]
-        for word, one in report["words"].items()
-        if word not in left_out and (settings.only is None or word in settings.only)
-    }
-    if not report["hours"] or not now:
+    name = _chosen(args.listener, report["listeners"], "that kwsd")
+    listener = ask(args.socket, {"get": "status"}, ("snapshot",))["listeners"][name]
+    heard = report["listeners"][name]
+    now = {word: score for word, score in listener["thresholds"].items() if word not in listener["on_demand"]}
+    if not heard["hours"] or not any(word in now for word in heard["words"]):
         raise UnavailableError("the report", "no word was even nearly heard yet", "Let kwsd listen for longer.")
-    quiet = quiet_of_report(report)
+    quiet = quiet_of_report(heard)
     return Tuned(args.false_alarms_per_hour, quiet, now, fit(quiet, now, args.false_alarms_per_hour))
 
 
@@ -166,17 +195,17 @@ def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
     from kwsd.tuning.recordings import Recording, hear, quiet_of
     from kwsd.tuning.thresholds import fit
 
-    model, recognize, only = effective(Plan(settings))[0]
+    plans = effective(Plan(settings))
     rows = [_rows(args, place) for place in range(len(args.recordings))]  # errors are reported before the work
     recordings = []
     for path, said in zip(args.recordings, rows, strict=True):
-        heard = hear(model, path, recognize, settings.audio.channel, settings.audio.gain_db)
-        recordings.append(Recording(*heard, tuple(said)))
+        recordings.append(Recording(*hear(plans, path, settings.audio.channel, settings.audio.gain_db), tuple(said)))
         log.info("%s: %.2f hours", path, recordings[-1].hours)
     now = {
-        word: recognize.thresholds.get(word, recognize.detection_threshold)
-        for word in model.labels
-        if word in only and word not in (recognize.on_demand or ())
+        word: plan.recognize.threshold(word)
+        for plan in plans
+        for word in plan.model.labels
+        if word in plan.only and word not in (plan.recognize.on_demand or ())
     }
     quiet = quiet_of(recordings, now)
     return Tuned(args.false_alarms_per_hour, quiet, now, fit(quiet, now, args.false_alarms_per_hour), recordings)

@@ -34,21 +34,34 @@ def write_recognize(path: Path, recognize: Mapping[str, Any]) -> None:
     write_whole(path, text)
 
 
-def write_thresholds(path: Path, thresholds: Mapping[str, float]) -> None:
+def write_thresholds(path: Path, thresholds: Mapping[str, float], listener: str | None = None) -> None:
     """Override the thresholds of a configuration, word by word, and leave the rest of it unchanged.
+
+    Args:
+        listener: whose they are, where the configuration names listeners.
 
     Raises:
         InputError, ConfigError, OutputError: as `write_recognize` does.
     """
     text, before = _read(path)
-    wanted = replace(
-        before, recognize=replace(before.recognize, thresholds={**(before.recognize.thresholds or {}), **thresholds})
-    )
-    for new in _with_thresholds(text, wanted.recognize):
+    if listener is None:
+        wanted = _over(before, thresholds)
+        texts = _with_thresholds(text, wanted.recognize)
+    else:
+        named = {**before.named, listener: _over(before.named[listener], thresholds)}
+        wanted = replace(before, named=named)
+        texts = _with_listener_thresholds(text, listener, named[listener].recognize)
+    for new in texts:
         if _means(new, wanted):
             write_whole(path, new)
             return
     raise ConfigError(f"{path}: the thresholds cannot be put into its recognize section. Write the section in lines")
+
+
+def _over(settings: Settings, thresholds: Mapping[str, float]) -> Settings:
+    """The settings with these thresholds laid over theirs."""
+    recognize = settings.recognize
+    return replace(settings, recognize=replace(recognize, thresholds={**(recognize.thresholds or {}), **thresholds}))
 
 
 def with_section(text: str, recognize: Mapping[str, Any]) -> str:
@@ -81,6 +94,22 @@ def _with_thresholds(text: str, recognize: RecognizeSettings) -> Iterator[str]:
             changed = inside.rstrip("\n") + "\n" + new
         yield text[: section.start()] + changed + text[section.end() :]
     yield with_section(text, {name: value for name, value in vars(recognize).items() if value is not None})
+
+
+def _with_listener_thresholds(text: str, listener: str, recognize: RecognizeSettings) -> Iterator[str]:
+    """The same for a listener that stands in lines of its own: what it says is a configuration, but indented."""
+    names = "|".join(map(re.escape, {listener, f"'{listener}'", f'"{listener}"'}))
+    head = rf"^listeners[ \t]*:.*\n(?:(?:[ \t]+.*|#.*)?\n)*?(?P<indent>[ ]+)(?:{names})[ \t]*:[ \t]*(?:#.*)?\n"
+    found = re.search(head, text, re.MULTILINE)
+    if found is None:
+        return
+    inside = re.compile(rf"(?:[ ]*(?:#.*)?\n)*(?:{found['indent']}[ ]+.*(?:\n(?:[ ]*\n)*|$))*")
+    own = inside.match(text, found.end())
+    if own is None or (first := re.search(r"^([ ]+)[^\s#]", own[0], re.MULTILINE)) is None:
+        return
+    for new in _with_thresholds(re.sub(rf"^{first[1]}", "", own[0], flags=re.MULTILINE), recognize):
+        indented = re.sub(r"^(?=.)", first[1], new, flags=re.MULTILINE)
+        yield text[: own.start()] + indented + text[own.end() :]
 
 
 def _means(text: str, wanted: Settings) -> bool:

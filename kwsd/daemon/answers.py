@@ -50,7 +50,7 @@ class Answers:
 
     def report(self) -> dict[str, Any]:
         """The answer for `kwsd report`."""
-        return self._peaks.report(time.time())
+        return self._peaks.report(time.time(), {each.name: each.thresholds for each in self.listeners})
 
     def snapshot(self) -> dict[str, Any]:
         """The answer for `kwsd status`."""

@@ -207,7 +207,7 @@ class Daemon:
         self._obey()
         for listener in self._listeners:
             self._look_at(listener, now)
-        self._peaks.listened(self._listeners.audio_s, time.time())
+        self._peaks.listened({each.name: each.audio_s for each in self._listeners}, time.time())
         if (state := self._listeners.state) is not None:
             self._announcer.tell(state[0], self._control.reason_of(*state[:2]), state[2], again=again)
         for listener, error in self._listeners.newly_failed():
@@ -339,5 +339,5 @@ class Daemon:
 
     def _peak(self, peak: PeakEvent) -> None:
         logger.debug("peak: %s %.2f of %.2f, %s", peak.label, peak.score, peak.threshold, peak.outcome)
-        self._peaks.take(peak.label, peak.score, peak.threshold, peak.outcome, time.time())
+        self._peaks.take(peak.listener, peak.label, peak.score, peak.outcome, time.time())
         self._bus.publish(peak)

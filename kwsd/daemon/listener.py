@@ -317,20 +317,22 @@ class Listener:
             "device": self.device,
             "models": self.models,
             "level_dbfs": round(self.level_dbfs, 1),
-            "thresholds": self._thresholds,
+            "thresholds": {
+                word: round(score, 4) for word, score in sorted(self.thresholds.items()) if word in self.only
+            },
             "on_demand": [word for plan in self.plans for word in plan.recognize.on_demand or ()],
             "samples_lost": self.samples_lost,
             "strides": self.strides,
         }
 
     @property
-    def _thresholds(self) -> dict[str, float]:
-        found = {
-            word: round(plan.recognize.thresholds.get(word, plan.recognize.detection_threshold), 4)
-            for plan in self.plans
-            for word in plan.only
-        }
-        return dict(sorted(found.items()))
+    def thresholds(self) -> dict[str, float]:
+        """What each word needs that is not armed; of a word that two models have, the one that tells it."""
+        needed: dict[str, float] = {}
+        for plan in self.plans:
+            needed |= {word: plan.recognize.threshold(word) for word in plan.model.labels if word not in needed}
+            needed |= {word: plan.recognize.threshold(word) for word in plan.only}
+        return needed
 
     @property
     def level_dbfs(self) -> float:

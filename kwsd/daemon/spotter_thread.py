@@ -308,7 +308,7 @@ class SpotterThread:
         self._next_scores_s = now + SCORES_EVERY_S
         rows = self.ensemble.newest_rows(self.ensemble.first_strides - self._strides_told)
         self._strides_told = self.ensemble.first_strides
-        self._publish(ScoresEvent(self.ensemble.position_ms, scores, self.level_dbfs, rows))
+        self._publish(ScoresEvent(self.ensemble.position_ms, scores, self.level_dbfs, rows, self._listener))
 
     @property
     def level_dbfs(self) -> float:

@@ -51,6 +51,10 @@ class CompleteRecognizeSettings(RecognizeSettings):
         Thresholds(), {}, "Thresholds of single words, instead of detection_threshold."
     )
 
+    def threshold(self, word: str) -> float:
+        """What a word needs that is not armed."""
+        return self.thresholds.get(word, self.detection_threshold)
+
 
 KEYS = keys_of("recognize", CompleteRecognizeSettings)
 

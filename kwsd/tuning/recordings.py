@@ -1,9 +1,9 @@
 """Recordings heard for the sake of thresholds: every peak in them, as if any score were enough to fire."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kwsd.audio.file import open_source, tail
 from kwsd.audio.source import Block, End
@@ -22,6 +22,17 @@ HELD_BACK = (Verdict.BELOW_THRESHOLD, Verdict.SPEECH)
 
 What came just after another word, or is that word still, may fire once thresholds are higher, and counts.
 """
+
+
+class Hearing(Protocol):
+    """A model with the settings in force, and the words that are its own to tell; `kwsd.config.effective` makes it."""
+
+    @property
+    def model(self) -> "Model": ...
+    @property
+    def recognize(self) -> CompleteRecognizeSettings: ...
+    @property
+    def only(self) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True)
@@ -49,26 +60,44 @@ class Recording:
 
 
 def hear(
-    model: "Model", path: str, settings: CompleteRecognizeSettings, channel: int = 0, gain_db: float = 0.0
+    models: Sequence[Hearing], path: str, channel: int = 0, gain_db: float = 0.0
 ) -> tuple[float, tuple[Found, ...]]:
     """Hours and peaks of a file, heard as ``kwsd --source`` hears it, but for the thresholds.
+
+    Args:
+        models: of one rate; no two of them tell the same word.
 
     Raises:
         InputError: the file cannot be read.
     """
-    peaks: list[Peak] = []
-    spotter = Spotter(model, **vars(at_the_lowest(settings, model.labels)))
-    spotter.tell_peaks(peaks.append)
-    with contextlib.closing(open_source(path, model.sample_rate_hz, channel=channel, gain_db=gain_db)) as source:
+    ears = [_Ear(model) for model in models]
+    rate_hz = models[0].model.sample_rate_hz
+    with contextlib.closing(open_source(path, rate_hz, channel=channel, gain_db=gain_db)) as source:
         while not isinstance(item := source.read(1.0), End):
             if isinstance(item, Block):
-                spotter.push(item.samples)
-    end_ms = spotter.position_ms
-    spotter.push(tail(model.clip_samples))
-    spotter.end()
-    firing = [peak for peak in peaks if peak.verdict not in HELD_BACK]
-    found = (Found(peak.label, min(peak.audio_ms, end_ms), peak.score) for peak in firing)
+                for ear in ears:
+                    ear.spotter.push(item.samples)
+    end_ms = ears[0].spotter.position_ms
+    found = [one for ear in ears for one in ear.finish(end_ms)]
     return end_ms / 3_600_000, tuple(sorted(found, key=lambda one: one.time_ms))
+
+
+class _Ear:
+    """One model, so sensitive that every peak is told."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self._hearing, self._peaks = hearing, list[Peak]()
+        settings = at_the_lowest(hearing.recognize, hearing.model.labels)
+        self.spotter = Spotter(hearing.model, **vars(settings))
+        self.spotter.tell_peaks(self._peaks.append)
+
+    def finish(self, end_ms: int) -> Iterator[Found]:
+        """The peaks that would fire at some threshold, none of them past the end."""
+        self.spotter.push(tail(self._hearing.model.clip_samples))
+        self.spotter.end()
+        for peak in self._peaks:
+            if peak.verdict not in HELD_BACK and peak.label in self._hearing.only:
+                yield Found(peak.label, min(peak.audio_ms, end_ms), peak.score)
 
 
 def quiet_of(recordings: Sequence[Recording], words: Iterable[str]) -> Quiet:

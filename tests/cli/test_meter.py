@@ -105,11 +105,27 @@ def test_where_nobody_answers_it_is_one_line_and_69(kwsd, tmp_path, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_thresholds_are_those_of_a_snapshot_with_the_armed_words_laid_over_them():
-    listeners = {"default": {"thresholds": {"stop": 0.6, "go": 0.7}}}
+def test_thresholds_are_a_listener_s_with_the_armed_words_laid_over_them():
+    listeners = {"kitchen": {"thresholds": {"stop": 0.6, "go": 0.7}}, "porch": {"thresholds": {"go": 0.9}}}
     snapshot = {"listeners": listeners, "armed": {"stop": {"until": None, "threshold": 0.4}}}
-    assert thresholds(snapshot) == {"stop": 0.4, "go": 0.7}
-    assert thresholds({"listeners": {"default": {}}}) == {}
+    assert thresholds(snapshot, "kitchen") == {"stop": 0.4, "go": 0.7}
+    assert thresholds(snapshot, "porch") == {"go": 0.9}
+
+
+def test_of_several_listeners_one_is_shown(kwsd, tmp_path, capsys):
+    config, path = tmp_path / "kwsd.yaml", tmp_path / "s"
+    audio = f"audio: {{source: {DEMO}}}"
+    config.write_text(
+        f"listeners:\n  kitchen: {{{audio}}}\n  porch: {{{audio}, model: tiny, only: [go]}}\n"
+        f"sinks: [{{type: socket, path: {path}}}]\n"
+    )
+    with running("--config", config, "--realtime") as daemon:
+        daemon.wait_for(path.exists, "it serves")
+        assert kwsd("meter", "--socket", str(path), "--listener", "attic", "--seconds", "30") == 2
+        assert "that kwsd has no 'attic'. It has kitchen, porch." in capsys.readouterr().err
+        meter = RemoteMeter(str(path), display := Display(on_terminal=False), "porch")
+        meter.run(3)
+        assert set(display.thresholds) == {"go"}
 
 
 def test_a_missing_file_is_one_line_and_66(kwsd, capsys):

@@ -76,6 +76,71 @@ def test_a_recording_s_thresholds_are_written_into_a_configuration_whose_rest_st
     assert after.on_demand == ("go",)
 
 
+ROOMS = """\
+listeners:
+  kitchen:
+    model: tiny  # small
+    only: [stop, go]
+  porch:
+    model: [{model: default, only: [yes, no]}, {model: tiny, only: [up]}]
+    # loud
+    recognize:
+      thresholds: {yes: 0.7}
+log: {level: info}
+"""
+
+
+def test_of_several_listeners_one_is_tuned_with_all_its_models(kwsd, quiet_room, tmp_path, capsys):
+    path = tmp_path / "kwsd.yaml"
+    path.write_text(ROOMS)
+    flags = ["--false-alarms-per-hour", "2000", str(quiet_room), "-c", str(path), "--write", str(path), "--json"]
+    assert kwsd("tune", *flags, "--listener", "porch") == 0
+    told = json.loads(capsys.readouterr().out)["words"]
+    assert list(told) == ["yes", "no", "up"]
+    assert told["yes"]["now"]["threshold"] == 0.7
+    after = config.load(str(path)).named
+    assert after["porch"].recognize.thresholds == {word: told[word]["found"]["threshold"] for word in told}
+    assert after["kitchen"].recognize.thresholds == {}
+    assert path.read_text().startswith(ROOMS.partition("      thresholds")[0])
+    assert path.read_text().endswith(ROOMS.rpartition("\n")[0].rpartition("\n")[2] + "\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [([], "has several. Choose one of kitchen, porch"), (["--listener", "attic"], "has no 'attic'. Choose one of kit")],
+)
+def test_which_listener_has_to_be_said_before_the_work(kwsd, quiet_room, tmp_path, capsys, flags, said):
+    path = tmp_path / "kwsd.yaml"
+    path.write_text(ROOMS)
+    rate = ["--false-alarms-per-hour", "2000"]
+    assert kwsd("tune", *rate, str(quiet_room), "-c", str(path), *flags) == 2
+    assert said in capsys.readouterr().err
+    assert kwsd("tune", *rate, str(quiet_room), "--write", str(path), *flags) == 2
+    assert said in capsys.readouterr().err
+    assert path.read_text() == ROOMS
+
+
+def test_the_report_of_one_of_several_listeners_is_taken(kwsd, tmp_path, capsys):
+    config_file, path = tmp_path / "kwsd.yaml", tmp_path / "s"
+    config_file.write_text(
+        f"listeners:\n  kitchen: {{audio: {{source: {DEMO}}}, only: [stop, go],"
+        f" recognize: {{thresholds: {{stop: 0.7}}}}}}\n"
+        f"  porch: {{audio: {{source: {DEMO}}}, model: tiny, recognize: {{on_demand: [go]}}}}\n"
+        f"sinks:\n  - type: stdout\n  - type: socket\n    path: {path}\n"
+    )
+    flags = ["--false-alarms-per-hour", "1000", "--live", "--socket", str(path), "--json"]
+    with running("--config", config_file, "--realtime") as daemon:
+        daemon.wait_for(path.exists, "it serves")
+        assert kwsd("tune", *flags) == 2
+        assert "that kwsd has several. Choose one of kitchen, porch." in capsys.readouterr().err
+        daemon.wait_for(lambda: kwsd("tune", *flags, "--listener", "kitchen") == 0, "a word of the kitchen is over")
+        told = json.loads(capsys.readouterr().out)["words"]
+        assert set(told) == {"stop", "go"} and told["stop"]["now"]["threshold"] == 0.7
+        daemon.wait_for(lambda: kwsd("tune", *flags, "--listener", "porch") == 0, "a word of the porch is over")
+        told = json.loads(capsys.readouterr().out)["words"]
+        assert "go" not in told and "yes" in told
+
+
 def test_labels_are_found_beside_a_recording_or_named(kwsd, tmp_path, capsys):
     assert kwsd("tune", "--false-alarms-per-hour", "1", str(DEMO), "--json") == 0
     beside = json.loads(capsys.readouterr().out)["words"]["stop"]["now"]

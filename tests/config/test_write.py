@@ -81,3 +81,46 @@ def test_any_word_s_threshold_comes_back_as_it_was_written(tmp_path_factory, thr
     write_thresholds(path, thresholds)
     assert config.load(str(path)).recognize.thresholds == thresholds
     assert path.read_text().startswith("recognize:\n  mode: rearm # and why\n")
+
+
+IN_LISTENERS = "# rooms\nlisteners:\n  kitchen:\n    model: tiny\n\n  porch:  # out\n{}sinks: []\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "    model: default  # ours\n    # the end\n",
+            "    model: default  # ours\n    # the end\n    recognize:\n      thresholds:\n        stop: 0.45\n",
+        ),
+        (
+            "    recognize:\n      # why\n      mode: rearm\n\n    only: [stop]\n",
+            "    recognize:\n      # why\n      mode: rearm\n      thresholds:\n        stop: 0.45\n\n"
+            "    only: [stop]\n",
+        ),
+        (
+            "    recognize: {mode: rearm, thresholds: {go: 0.9, stop: 0.6}}\n",
+            "    recognize:\n      mode: rearm\n      thresholds:\n        go: 0.9\n        stop: 0.45\n",
+        ),
+        ("    {}\n", None),
+    ],
+)
+def test_thresholds_of_a_listener_are_its_own(before, after, tmp_path):
+    path = tmp_path / "kwsd.yaml"
+    path.write_text(IN_LISTENERS.format(before))
+    if after is None:
+        with pytest.raises(ConfigError, match="cannot be put into it"):
+            write_thresholds(path, {"stop": 0.45}, "porch")
+        after = before
+    else:
+        write_thresholds(path, {"stop": 0.45}, "porch")
+    assert path.read_text() == IN_LISTENERS.format(after)
+
+
+def test_a_listener_in_one_line_is_not_guessed_at(tmp_path):
+    path = tmp_path / "kwsd.yaml"
+    text = "listeners: {porch: {model: tiny}}\n"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="Write the section in lines"):
+        write_thresholds(path, {"stop": 0.45}, "porch")
+    assert path.read_text() == text

@@ -185,3 +185,17 @@ def test_without_a_kwsd_it_ends_with_69(tmp_path: Path, command: str) -> None:
     done = ask(tmp_path / "none.sock", command)
     assert done.returncode == 69
     assert done.stderr.count("\n") == 1
+
+
+def test_the_report_s_threshold_is_the_one_in_force_whatever_an_armed_word_needed(tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--source", DEMO, "--realtime", "--socket", path) as daemon:
+        daemon.wait_for(path.exists, "it serves")
+        assert ask(path, "arm", "stop,go,yes,no,up,down,left,right,on,off", "--threshold", "0.31").returncode == 0
+        daemon.wait_for(lambda: len(daemon.lines) >= 3, "words are heard")
+        report = json.loads(ask(path, "report", "--json").stdout)
+        in_force = status(path)["listeners"]["default"]["thresholds"]
+        assert report["words"]
+        assert {word: one["threshold"] for word, one in report["words"].items()} == {
+            word: in_force[word] for word in report["words"]
+        }

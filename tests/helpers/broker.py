@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 LIMIT_S = 30.0
 
@@ -96,7 +94,10 @@ class Watcher:
     def __init__(self, port: int, session: str = "", **tls: str) -> None:
         self.messages: list[Message] = []
         self._subscribed = threading.Event()
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=session, protocol=paho.MQTTv5)
+        if session:  # mosquitto 2.0.11 forgets those of MQTT 5 when it restarts
+            client = paho.Client(CallbackAPIVersion.VERSION2, session, clean_session=False, protocol=paho.MQTTv311)
+        else:
+            client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         client.on_connect = lambda *_: client.subscribe("#", qos=1)
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_message = lambda _client, _data, message: self.messages.append(
@@ -112,9 +113,7 @@ class Watcher:
         if tls:
             client.tls_set(**tls)
         client.reconnect_delay_set(1, 1)
-        kept = Properties(PacketTypes.CONNECT)
-        kept.SessionExpiryInterval = 3600 if session else 0
-        client.connect("127.0.0.1", port, properties=kept)
+        client.connect("127.0.0.1", port)
         client.loop_start()
         assert self._subscribed.wait(LIMIT_S)
 

@@ -113,7 +113,8 @@ def test_an_open_page_is_told_everything_and_scores_are_wanted_only_then(serve: 
         assert served.bus.wants("scores") and served.server.clients == 1
         served.bus.publish(ScoresEvent(52340, {"stop": 0.25}, -42.0))
         served.bus.publish(heard())
-        assert reader.read() == {"type": "scores", "audio_ms": 52340, "scores": {"stop": 0.25}, "level_dbfs": -42.0}
+        scores = {"type": "scores", "audio_ms": 52340, "scores": {"stop": 0.25}, "level_dbfs": -42.0}
+        assert reader.read() == {**scores, "listener": "default"}
         assert reader.read() == heard().to_dict()
     wait_until(lambda: served.bus.publish(heard()) or served.server.clients == 0, "the closed page is noticed")
     assert not served.bus.wants("scores")

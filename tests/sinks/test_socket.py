@@ -78,7 +78,8 @@ def test_scores_are_wanted_only_while_somebody_subscribes_to_them(serve, scores,
     until(lambda: server.bus.wants("scores"))
     server.publish(scores)
     assert (
-        subscriber.line() == b'{"type":"scores","audio_ms":52340,"scores":{"stop":0.1,"go":0.2},"level_dbfs":-42.0}\n'
+        subscriber.line() == b'{"type":"scores","audio_ms":52340,"scores":{"stop":0.1,"go":0.2},"level_dbfs":-42.0,'
+        b'"listener":"default"}\n'
     )
     subscriber.close()
     until(lambda: not server.bus.wants("scores"))

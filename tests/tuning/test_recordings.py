@@ -6,7 +6,7 @@ import soundfile
 
 from kwsd import Spotter
 from kwsd.audio.file import tail
-from kwsd.config.effective import recognize_in_force
+from kwsd.config.effective import Effective, recognize_in_force
 from kwsd.model import load
 from kwsd.tuning.ground_truth import read_rows
 from kwsd.tuning.recordings import Recording, hear, quiet_of
@@ -15,9 +15,14 @@ from tests.helpers.kwsd_process import DEMO
 MODEL = load("default")
 
 
+def plan(name, only):
+    model = load(name)
+    return Effective(model, recognize_in_force(model), frozenset(only))
+
+
 @pytest.fixture(scope="module")
 def demo():
-    hours, found = hear(MODEL, str(DEMO), recognize_in_force(MODEL))
+    hours, found = hear([plan("default", set(MODEL.labels))], str(DEMO))
     return Recording(hours, found, tuple(read_rows(DEMO.with_suffix(".txt"))))
 
 
@@ -42,3 +47,11 @@ def test_where_nothing_is_said_every_peak_is_a_false_alarm(demo):
     quiet = quiet_of([unlabelled, unlabelled], ["stop"])
     assert quiet.hours == 2 * demo.hours
     assert quiet.alarms("stop", 0.3) == 2 * sum(one.label == "stop" for one in demo.found)
+
+
+def test_several_models_hear_together_each_its_own_words(demo):
+    _, found = hear([plan("default", {"stop"}), plan("tiny", {"go"})], str(DEMO))
+    _, of_tiny = hear([plan("tiny", {"go"})], str(DEMO))
+    assert [one for one in found if one.label == "stop"] == [one for one in demo.found if one.label == "stop"]
+    assert tuple(one for one in found if one.label == "go") == of_tiny
+    assert {one.label for one in found} == {"stop", "go"}

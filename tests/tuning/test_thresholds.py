@@ -44,13 +44,16 @@ def test_too_little_data_lowers_nothing(quiet, now, wanted):
         assert all(found[word] >= now[word] for word in WORDS)
 
 
+THRESHOLDS = {"default": dict.fromkeys(WORDS, 0.6)}
+
+
 @given(st.dictionaries(st.sampled_from(WORDS), st.lists(scores, max_size=30)), st.floats(0.01, 50))
 def test_a_report_never_counts_fewer_than_its_peaks(peaks, hours):
     counts = PeakCounts()
     for word, some in peaks.items():
         for place, score in enumerate(some):
-            counts.take(word, score, 0.6, MOVABLE[place % 2], 0.0)
-    quiet = quiet_of_report(counts.report(0.0))
+            counts.take("default", word, score, MOVABLE[place % 2], 0.0)
+    quiet = quiet_of_report(counts.report(0.0, THRESHOLDS))
     for word, some in peaks.items():
         for threshold in GRID:
             assert quiet.alarms(word, threshold) >= sum(score > threshold for score in some)
@@ -60,8 +63,8 @@ def test_a_report_never_counts_fewer_than_its_peaks(peaks, hours):
 def test_what_another_threshold_would_not_change_does_not_count():
     counts = PeakCounts()
     for outcome in ("speech", "held", "suppressed", "not_armed", "not_wanted"):
-        counts.take("stop", 0.9, 0.6, outcome, 0.0)
-    assert quiet_of_report(counts.report(0.0)).alarms("stop", LOWEST) == 0
+        counts.take("default", "stop", 0.9, outcome, 0.0)
+    assert quiet_of_report(counts.report(0.0, THRESHOLDS)).alarms("stop", LOWEST) == 0
 
 
 def test_an_hour_of_a_room():
