@@ -344,14 +344,14 @@ def test_labels_are_checked_with_the_lines_of_the_file():
 def test_a_flag_s_fault_names_the_flag():
     settings = read("only: [stop]\nmodel: a").override(only=("goo",), model="a")
     assert check_labels(settings, ("go",)) == ["--only: the model has no word 'goo'; the nearest is 'go'"]
+    assert settings.fault(("model",), "no") == "x.yaml:2: key 'model': no"
+    assert Settings().override(model="b").fault(("model",), "no") == "--model: no"
 
 
 def test_unknown_and_silence_are_never_events_but_may_have_a_threshold():
     settings = Settings().override(only=("_unknown_",), recognize=RecognizeSettings(thresholds={"_unknown_": 0.5}))
     found = check_labels(settings, ("_silence_", "_unknown_", "go"))
     assert found == ["--only: _unknown_ is never an event; allowed: go"]
-    assert settings.fault(("model",), "no") == "x.yaml:2: key 'model': no"
-    assert Settings().override(model="b").fault(("model",), "no") == "--model: no"
 
 
 @pytest.mark.parametrize(
