@@ -1,7 +1,7 @@
-"""The log: one line a message on standard error, never on standard output.
+"""The log: one line per message on standard error, never on standard output.
 
-Text lines read ``kwsd: MESSAGE``, on a terminal with the time before it, elsewhere as programs have always read them;
-under systemd each carries the priority that journald takes from it.
+Text lines are ``kwsd: MESSAGE``, on a terminal preceded by the time; under systemd they begin with the priority for
+journald.
 JSON lines have the keys ``time``, ``level`` and ``message``.
 """
 
@@ -16,7 +16,7 @@ from kwsd.events import encode, rfc3339
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-# syslog(3) priorities, as sd-daemon(3) wants them at the start of a line.
+# syslog(3) priorities, which begin a line as in sd-daemon(3).
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
@@ -39,14 +39,14 @@ class _Json(logging.Formatter):
 
 
 class _StandardError(logging.Handler):
-    """Never waits for somebody who does not read."""
+    """Never waits for a slow reader."""
 
     def emit(self, record: logging.LogRecord) -> None:
         standard_error.write(self.format(record))
 
 
 def setup(level: str = "info", form: Literal["text", "json"] | str = "text") -> None:
-    """Sends the log of kwsd to standard error; a second call changes level and form."""
+    """Sends the log of kwsd to standard error; a second call changes level and format."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     handler = _StandardError()
     handler.setFormatter(_Json() if form == "json" else _Text("JOURNAL_STREAM" in os.environ, on_terminal))
@@ -54,4 +54,4 @@ def setup(level: str = "info", form: Literal["text", "json"] | str = "text") -> 
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(LEVELS[level])
-    logging.raiseExceptions = False  # a log that cannot be written must not take hearing down with it
+    logging.raiseExceptions = False  # a log that cannot be written must not stop kwsd

@@ -1,4 +1,4 @@
-"""Front ends: samples in, rows of features out. One file a definition; docs/frontends.md tells them all.
+"""Front ends: samples in, rows of features out. One file per definition; docs/frontends.md describes them.
 
 >>> frontend = create({"type": "mfcc", "window_ms": 40, "stride_ms": 20, "lower_hz": 20, "upper_hz": 7600,
 ...                    "mel_bins": 40, "coefficients": 40})
@@ -34,11 +34,11 @@ def create(params: Mapping[str, Any]) -> Frontend:
     """The front end that a model's metadata describes.
 
     Args:
-        params: the ``frontend`` mapping, with every key of its type, and ``sample_rate_hz`` (16000 where left out).
+        params: the ``frontend`` mapping, with every key of its type, and ``sample_rate_hz`` (default 16000).
 
     Raises:
         ConfigError: the type is unknown, keys are missing or unknown, values are out of range or contradict each other.
-            All faults are told at once, one line each.
+            All faults are reported together, one line each.
     """
     kind, rows, values = checked(params)
     return _DEFINITIONS[kind](rows, **values)

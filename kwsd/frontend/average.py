@@ -10,14 +10,14 @@ from kwsd.frontend.spectrum import hann
 class Average(Frontend):
     """Means of ``floor(spectrum's bins / bins)`` neighbouring powers; no logarithm.
 
-    The pooling pads both ends as TensorFlow's "SAME" does, and what is padded does not count in the means, so a row is
-    somewhat wider than ``bins``: 43 values where 40 were asked of 257. Powers are rounded to float32 and added one
+    The pooling pads both ends like TensorFlow's "SAME", and padding does not count in the means, so a row is somewhat
+    wider than ``bins``: 43 values for 40 bins of 257. Powers are rounded to float32 and added one
     after the other as in the original, whose powers go into the thousands, where float32 itself is coarser than 1e-4.
     Source: speech_commands/input_data.py and the operations AudioSpectrogram and AvgPool.
 
     Args:
         rows: how samples are cut into frames.
-        bins: about how many values a row shall have.
+        bins: approximate number of values in a row.
     """
 
     def __init__(self, rows: Rows, *, bins: int) -> None:

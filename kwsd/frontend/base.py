@@ -1,4 +1,4 @@
-"""What all front ends share: how samples are cut into frames, in one go or block by block."""
+"""The base of all front ends: cutting samples into frames, all at once or block by block."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -12,14 +12,14 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 SAMPLES_AT_ONCE = 16384
-"""Frames of about so many samples are worked on together: it hides what a call costs and stays in the cache."""
+"""Frames of about this many samples are processed together: few calls, and all fits into the cache."""
 
 
 class Frontend(ABC):
     """Turns samples into rows of features, one row for each frame of samples.
 
-    Every row is made by the same operations on its frame, whatever the number of frames at hand, so that a stream's
-    rows equal those of ``compute`` to the last bit.
+    Every row is made by the same operations on its frame, regardless of the number of frames, so that a stream's rows
+    equal those of ``compute`` to the last bit.
 
     Attributes:
         window_samples: length of a frame.
@@ -35,11 +35,11 @@ class Frontend(ABC):
         self._frames_at_once = max(1, SAMPLES_AT_ONCE // rows.window)
 
     def frames(self, samples: int) -> int:
-        """Number of rows that ``compute`` makes of so many samples."""
+        """Number of rows that ``compute`` returns for this many samples."""
         return self.whole_frames(samples)
 
     def whole_frames(self, samples: int) -> int:
-        """Number of frames that lie within so many samples."""
+        """Number of complete frames in this many samples."""
         if samples < self.window_samples:
             return 0
         return 1 + (samples - self.window_samples) // self.stride_samples
@@ -63,7 +63,7 @@ class Frontend(ABC):
         return Stream(self)
 
     def rows(self, samples: Doubles) -> NDArray[Any]:
-        """What each whole frame of the samples, shape (n,), gives by itself: shape (whole_frames(n), ...)."""
+        """The result of each complete frame of the samples, shape (n,), by itself: shape (whole_frames(n), ...)."""
         count, step = self.whole_frames(len(samples)), samples.itemsize
         shape, strides = (count, self.window_samples), (self.stride_samples * step, step)
         frames: Doubles = np.ndarray(shape, np.float64, samples, strides=strides)
@@ -73,21 +73,21 @@ class Frontend(ABC):
         return np.concatenate([self._rows(frames[i : i + self._frames_at_once]) for i in starts])
 
     def finish(self, rows: NDArray[Any]) -> Floats:
-        """The features of a signal from its ``rows``; they differ where a row depends on those before it."""
+        """The features of a signal from its ``rows``; they differ if a row depends on those before it."""
         return rows
 
     def finish_clip(self, rows: NDArray[Any], clip: Doubles) -> Floats:
-        """What ``compute(clip)`` gives, from the rows that a stream made of the clip's samples as they passed by.
+        """The result of ``compute(clip)``, from the rows that a stream made of the clip's samples.
 
         Args:
             rows: shape (whole_frames(n), ...).
-            clip: the clip's samples, shape (n,); empty where the front end does not patch clips.
+            clip: the clip's samples, shape (n,); empty if the front end does not patch clips.
         """
         return self.finish(rows)
 
     @abstractmethod
     def _rows(self, frames: Doubles) -> NDArray[Any]:
-        """One row for each frame; frames have the shape (count, window_samples), and may be none."""
+        """One row for each frame; frames have the shape (count, window_samples), and count may be 0."""
 
 
 class Stream:
@@ -99,14 +99,14 @@ class Stream:
 
     def __init__(self, frontend: Frontend) -> None:
         self._frontend = frontend
-        self._buffer: Doubles = np.empty(0)  # begins with the samples that are held for the next frames
+        self._buffer: Doubles = np.empty(0)  # begins with the samples kept for the next frames
         self._held = self._skip = 0
 
     def push(self, samples: Any) -> Floats:
         """The rows of the frames that these samples complete: float32, shape (new rows, width).
 
         Args:
-            samples: what follows on from the samples before, in -1..1, shape (n,), float32 (or float64); any n.
+            samples: the next samples, in -1..1, shape (n,), float32 (or float64); any n.
 
         Raises:
             ValueError: as `Frontend.compute`.
@@ -114,7 +114,7 @@ class Stream:
         return self._finish(self.rows(as_samples(samples)))
 
     def rows(self, samples: Doubles) -> NDArray[Any]:
-        """As ``push``, but what `Frontend.rows` gives in place of features."""
+        """Like ``push``, but returns `Frontend.rows` instead of features."""
         if self._skip:  # frames further apart than they are long
             skipped = min(self._skip, len(samples))
             self._skip -= skipped

@@ -1,4 +1,4 @@
-"""The keys of each front end, and what they have to be together. docs/frontends.md shows them."""
+"""The keys of each front end, and how they constrain each other. docs/frontends.md lists them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ class _Flag(Kind):
 
 WINDOW_SAMPLES_MAX = 65_536
 WINDOW_SAMPLES_MIN = {"waveform": 1, "micro": 33}
-"""For others 2. The scaling of micro's integers needs a transform of 64 samples or more."""
+"""2 for others. The scaling of micro's integers needs a transform of at least 64 samples."""
 
 _MS, _HZ, _CHANNELS = Number(0, 60_000), Number(0, 192_000), Whole(1, 1024)
 _ROWS: Mapping[str, Kind] = {"window_ms": _MS, "stride_ms": _MS}
@@ -43,7 +43,7 @@ FRONTENDS: Mapping[str, Mapping[str, Kind]] = {
     "micro": {**_ROWS, "bins": _CHANNELS},
     "waveform": {},
 }
-"""Keys of each front end, beside ``type``; all of them are required."""
+"""Keys of each front end, besides ``type``; all are required."""
 
 SAMPLE_RATE_HZ = Whole(1000, 384_000)
 MICRO_RATE_MIN_HZ = 15_000
@@ -69,7 +69,7 @@ class Rows(NamedTuple):
 
 
 def checked(params: Any) -> tuple[str, Rows, dict[str, Any]]:
-    """Type, frames and the other keys of a ``frontend`` mapping; ConfigError with all faults where it is not right."""
+    """Type, frames and the other keys of a ``frontend`` mapping; ConfigError with all faults if it is invalid."""
     if not isinstance(params, Mapping):
         raise ConfigError(f"frontend: got {shown(params)}; allowed: a mapping with 'type' and that type's keys")
     kind = params.get("type")
@@ -96,12 +96,12 @@ def checked(params: Any) -> tuple[str, Rows, dict[str, Any]]:
 
 
 def _rows(kind: str, values: dict[str, Any]) -> Rows:
-    """Takes what makes up ``Rows`` out of the values."""
+    """Removes the values that make up ``Rows``."""
     rate_hz = values.pop("sample_rate_hz")
     if kind == "waveform":
         return Rows(rate_hz, 1, 1)
     window_ms, stride_ms = values.pop("window_ms"), values.pop("stride_ms")
-    if kind == "psf_mfcc":  # which rounds, where TensorFlow's programs cut off
+    if kind == "psf_mfcc":  # which rounds, while TensorFlow's programs truncate
         window, stride = int(window_ms / 1000 * rate_hz + 0.5), int(stride_ms / 1000 * rate_hz + 0.5)
     else:
         window, stride = int(rate_hz * window_ms / 1000), int(rate_hz * stride_ms / 1000)

@@ -1,7 +1,7 @@
 """``micro``: TensorFlow's micro front end (tensorflow/lite/experimental/microfrontend), in integers as on the device.
 
 The settings are speech_commands': 125 to 7500 Hz, noise reduction, PCAN gain control, logarithm. Tables are made in
-double precision; the original makes them in single precision, so one value in some ten thousand differs by one step.
+double precision; the original makes them in single precision, so about one value in ten thousand differs by one step.
 """
 
 from typing import Any
@@ -30,8 +30,8 @@ UINT32 = 0xFFFFFFFF
 class Micro(Frontend):
     """Logarithmic mel energies with noise reduction and gain control, 0 to about 26.
 
-    The noise estimate starts afresh with each signal, as in training. A stream carries it on from its own start; a
-    clip cut out of a stream gets its own (`finish_clip`).
+    The noise estimate starts afresh with each signal, as in training. A stream continues it from its own start; a clip
+    cut out of a stream gets its own (`finish_clip`).
 
     Args:
         rows: how samples are cut into frames.
@@ -46,7 +46,7 @@ class Micro(Frontend):
         self._bank = _bank(rows.rate_hz / rows.fft_length, bins)
         self._fft = FixedRfft(rows.fft_length)
         self._smoothing = np.resize(np.array(SMOOTHING), bins)
-        # The FFT scales down by its length: so many bits more than the bank's weights make up for.
+        # The FFT scales down by its length: by this many bits more than the bank's weights make up for.
         self._correction_bits = rows.fft_length.bit_length() - 1 - WEIGHT_BITS // 2
         self._gains = _gain_table(SMOOTHING_BITS - self._correction_bits)
 
@@ -58,7 +58,7 @@ class Micro(Frontend):
 
         Args:
             rows: magnitudes, shape (count, bins).
-            noise: the estimate after the row before, shape (bins,), all zero at the start; brought up to date.
+            noise: the estimate after the previous row, shape (bins,), all zero at the start; updated.
         """
         up = (rows << SMOOTHING_BITS) & UINT32
         estimates = np.empty_like(up)
@@ -148,7 +148,7 @@ def _gain_table(estimate_bits: int) -> Integers:
 
 
 def _logarithm_table() -> Integers:
-    """What log2(1 + k/128) is above k/128, in 16 bits, for k from 0 to 128, and a 0."""
+    """log2(1 + k/128) minus k/128, in 16 bits, for k from 0 to 128, and a 0."""
     k = np.arange(129) / 128
     return np.append(np.round(65536 * (np.log2(1 + k) - k)), 0).astype(np.int64)
 

@@ -12,15 +12,15 @@ from kwsd.frontend.spectrum import TriangleBank, cosines, times
 
 WINDOWS: dict[str, Callable[[int], Doubles]] = {"rectangular": np.ones, "hamming": np.hamming, "hann": np.hanning}
 LEAST = float(np.finfo(np.float64).eps)
-"""Takes the place of an energy of nothing at all."""
+"""Replaces an energy of zero."""
 
 
 class PsfMfcc(Frontend):
     """``python_speech_features.mfcc`` of samples in -1..1.
 
-    The last frame of a signal is filled up with zeros; a stream, which cannot know the last one, gives whole frames
+    The last frame of a signal is padded with zeros; a stream, which does not know the last one, returns complete frames
     only. The first sample of a signal is not pre-emphasised, so the first row of a clip differs from what a stream made
-    of the same samples; `finish_clip` makes these two anew. A frame longer than ``nfft`` is cut, as in the original
+    of the same samples; `finish_clip` recomputes these two. A frame longer than ``nfft`` is cut, as in the original
     (which says so in its log). Source: python_speech_features/{base,sigproc}.py, version 0.6.
 
     Args:
@@ -30,9 +30,9 @@ class PsfMfcc(Frontend):
         coefficients: values in a row, at most ``filters``.
         lower_hz: where the bank begins.
         upper_hz: where it ends.
-        preemphasis: share of the sample before that is taken off each sample.
+        preemphasis: share of the previous sample that is subtracted from each sample.
         lifter: length of the lifter that raises higher coefficients; 0 for none.
-        append_energy: whether the logarithm of the frame's energy takes the place of coefficient 0.
+        append_energy: whether the logarithm of the frame's energy replaces coefficient 0.
         window: ``rectangular``, ``hamming`` or ``hann``, the latter two symmetric.
     """
 
@@ -62,7 +62,7 @@ class PsfMfcc(Frontend):
             self._dct *= 1 + lifter / 2 * np.sin(np.pi * np.arange(coefficients) / lifter)
 
     def frames(self, samples: int) -> int:
-        """Number of rows that ``compute`` makes of so many samples: one for a single sample already."""
+        """Number of rows that ``compute`` returns for this many samples: one even for a single sample."""
         if samples <= self.window_samples:
             return int(samples > 0)
         return 1 - (self.window_samples - samples) // self.stride_samples

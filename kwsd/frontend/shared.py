@@ -1,4 +1,4 @@
-"""One stream of rows for several readers: each row is made once, whoever asks for it first."""
+"""One stream of rows for several readers: each row is computed once, when the first reader needs it."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from kwsd.frontend.base import Doubles, Frontend
 
 
 class SharedRows:
-    """The rows of a stream that several readers hear, all of them from its first sample on.
+    """The rows of a stream shared by several readers, all from its first sample on.
 
     Args:
         frontend: makes the rows.
@@ -21,7 +21,7 @@ class SharedRows:
         self.reset()
 
     def reset(self) -> None:
-        """Starts afresh; the readers of before are not to be used any more."""
+        """Starts afresh; earlier readers must not be used any more."""
         self._stream = self._frontend.stream()
         self._position = self._first = 0  # samples taken; the number of the first row in memory
         self._rows: NDArray[Any] | None = None
@@ -33,7 +33,7 @@ class SharedRows:
         return reader
 
     def take(self, samples: Doubles, end: int) -> None:
-        """Makes the rows of samples that end at position ``end``, as far as nobody has asked for them before."""
+        """Computes the rows of samples that end at position ``end``, unless they exist already."""
         if (new := end - self._position) <= 0:
             return
         rows = self._stream.rows(samples[len(samples) - new :])
@@ -49,15 +49,15 @@ class SharedRows:
         return self._rows[first - self._first : end - self._first]
 
     def rows_until(self, position: int) -> int:
-        """How many rows the first so many samples make."""
+        """How many rows this many samples make."""
         return self._frontend.whole_frames(position)
 
 
 class RowReader:
-    """A stream of rows, as `kwsd.frontend.base.Stream` is one.
+    """A stream of rows, like `kwsd.frontend.base.Stream`.
 
     Attributes:
-        row: the number of the next row that it hands out.
+        row: the number of the next row that it returns.
     """
 
     def __init__(self, shared: SharedRows) -> None:

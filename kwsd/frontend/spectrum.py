@@ -13,7 +13,7 @@ def hann(samples: int, period: int) -> Doubles:
 
 
 def hz_to_mel(hz: ArrayLike) -> Doubles:
-    """The mel scale of the Hidden Markov Model Toolkit, as TensorFlow has it."""
+    """The mel scale of the Hidden Markov Model Toolkit, as in TensorFlow."""
     return np.asarray(1127.0 * np.log1p(np.asarray(hz, np.float64) / 700.0))
 
 
@@ -31,7 +31,7 @@ class TriangleBank:
         channels: number of triangles; number c rises in interval c and falls in interval c + 1.
 
     Raises:
-        ConfigError: there is no bin at all.
+        ConfigError: there is no bin.
     """
 
     def __init__(
@@ -82,6 +82,6 @@ def cosines(channels: int, coefficients: int) -> Doubles:
 
 
 def times(rows: Doubles, matrix: Doubles) -> Doubles:
-    """Each row by the matrix, one by one: in one product of matrices BLAS would round by the number of rows."""
+    """Multiplies rows by the matrix, one by one: in a single product, BLAS would round by their number."""
     product: Doubles = np.matmul(rows[:, None, :], matrix)[:, 0]
     return product

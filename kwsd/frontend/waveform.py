@@ -7,7 +7,7 @@ from kwsd.frontend.keys import Rows
 
 
 class Waveform(Frontend):
-    """Samples pass through: ``compute`` gives them as float32, shape (n,). A "row" is one sample, of no width.
+    """Samples pass through: ``compute`` returns them as float32, shape (n,). A "row" is one sample, without a width.
 
     Args:
         rows: frames of one sample.

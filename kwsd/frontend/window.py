@@ -1,4 +1,4 @@
-"""Clips of a stream: the features of the last second, every few ten milliseconds, each row made only once."""
+"""Clips of a stream: the features of the last second, every few tens of milliseconds, each row computed only once."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Clip(NamedTuple):
 
     Attributes:
         features: float32, shape (frames, width), or (clip_samples,) for ``waveform``; equal to
-            ``create(params).compute(the clip's samples)`` to the last bit. Valid until the next clip is asked for.
+            ``create(params).compute(the clip's samples)`` to the last bit. Valid until the next clip is taken.
         end_sample: samples since the start or the last reset, up to the clip's end.
     """
 
@@ -29,18 +29,18 @@ class Clip(NamedTuple):
 
 
 class ClipWindow:
-    """Cuts a stream into overlapping clips and gives the features of each.
+    """Cuts a stream into overlapping clips and returns the features of each.
 
-    The first clip comes as soon as ``clip_samples`` are there, and one every ``clip_stride_ms`` after it.
+    The first clip comes after ``clip_samples`` samples, and one every ``clip_stride_ms`` after it.
 
     Args:
         params: what `kwsd.frontend.create` takes.
         clip_samples: length of a clip.
         clip_stride_ms: from the start of one clip to the start of the next.
-        shared: where several windows hear one stream, its rows, of the same front end; reset before they are.
+        shared: the rows of a stream that windows with the same front end share; reset it before them.
 
     Raises:
-        ConfigError: the front end is refused; the clip is shorter than its window; the clip stride is not a multiple of
+        ConfigError: the front end is rejected; the clip is shorter than its window; the clip stride is not a multiple of
             its row stride, or, for ``waveform``, below 10 ms.
     """
 
@@ -66,7 +66,7 @@ class ClipWindow:
 
     @property
     def clip_stride_ms(self) -> float:
-        """From one clip to the next. A new value, of which the same is asked, holds from the last clip on."""
+        """From one clip to the next. A new value, with the same constraints, applies from the last clip on."""
         return self._clip_stride_ms
 
     @clip_stride_ms.setter
@@ -92,20 +92,20 @@ class ClipWindow:
         return self._stride_samples
 
     def reset(self) -> None:
-        """Starts afresh: nothing is joined to what comes next, and samples are counted from 0."""
+        """Starts afresh: earlier samples are not joined to later ones, and samples are counted from 0."""
         self._stream: Stream | RowReader = self._frontend.stream() if self._shared is None else self._shared.reader()
         self._row_window = _Last(self._rows)
         self._sample_window = _Last(self._clip_samples if self._frontend.patches_clips else 0)
         self._position = self._last_end = 0
 
     def push(self, samples: Any) -> Iterator[Clip]:
-        """Takes samples, and gives the clips that end in them.
+        """Takes samples, and yields the clips that end in them.
 
         Args:
-            samples: what follows on, in -1..1, shape (n,), float32 (or float64); any n.
+            samples: the next samples, in -1..1, shape (n,), float32 (or float64); any n.
 
         Returns:
-            An iterator that has to be used up: the samples are taken as it advances.
+            An iterator that must be exhausted: the samples are taken as it advances.
 
         Raises:
             ValueError: the samples are not one-dimensional, or not of floats.
@@ -126,7 +126,7 @@ class ClipWindow:
                 yield Clip(features, self._position)
 
     def _next_end(self) -> int:
-        """Where the next clip ends: at the position or after it, also when the stride has just become smaller."""
+        """Where the next clip ends: at the position or after it, even if the stride has just become smaller."""
         if not self._last_end:
             return self._clip_samples
         strides = -(-(self._position - self._last_end) // self._stride_samples)
@@ -136,7 +136,7 @@ class ClipWindow:
 class _Last:
     """The last ``length`` items of a stream, in one piece of memory.
 
-    Items are written one after the other; only when the memory is full, the last ones move to its beginning.
+    Items are written one after another; when the memory is full, the last ones move to its beginning.
     """
 
     def __init__(self, length: int) -> None:

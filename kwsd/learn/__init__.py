@@ -1,1 +1,1 @@
-"""Words learned on the spot: takes in, a model of the old words and the new one out. numpy and the runtime alone."""
+"""Words learned on the spot: takes in, a model of old and new words out. Needs numpy and the runtime only."""

@@ -1,9 +1,9 @@
-"""The bank of negatives beside a model: embeddings of what is not the new word, so that nobody needs recordings of it.
+"""The bank of negatives beside a model: embeddings of sounds other than the new word, so that no recordings are needed.
 
 A .npz file of at most 1 MB, made by tools/negatives.py:
 
     sha256       text (models,): hashes of the .tflite files that it was made for
-    scale        float32: embeddings are ``scale`` times the numbers kept
+    scale        float32: embeddings are ``scale`` times the stored numbers
     speech       uint8 (n, features): windows of running speech, one every ``stride_ms``
     ends         int32: where in ``speech`` each recording ends
     stride_ms    int32
@@ -48,14 +48,14 @@ class Bank:
         return len(self.speech) * self.stride_ms / 3_600_000
 
     def without(self, word: str) -> "Bank":
-        """Without single words that are this one."""
+        """Without examples of this word."""
         kept = [i for i, label in enumerate(self.labels) if label.casefold() != word.casefold()]
         labels = tuple(self.labels[i] for i in kept)
         return Bank(self.speech, self.ends, self.stride_ms, self.words[kept], labels, self.noise)
 
 
 def path_of(model: Path) -> Path:
-    """Where the bank of a model lies; the int8 and the float32 file of a name share one."""
+    """The path of a model's bank; the int8 and the float32 file of a name share one."""
     return model.with_name(model.stem.removesuffix(FLOAT32) + ENDING)
 
 
@@ -68,7 +68,7 @@ def load(model: Path, sha256: str, features: int) -> Bank:
         features: length of its embedding.
 
     Raises:
-        ModelError: there is none, it is damaged, or it is another model's.
+        ModelError: there is none, it is damaged, or it belongs to another model.
     """
     path = path_of(model)
     mend = "kwsd learn works with the models that come with kwsd; tools/negatives.py makes negatives for others."
@@ -90,7 +90,7 @@ def load(model: Path, sha256: str, features: int) -> Bank:
 
 
 def read_arrays(content: bytes) -> dict[str, NDArray[np.generic]]:
-    """The arrays of a .npz file that nobody trusts; ValueError where it is none, or unpacks to very much."""
+    """The arrays of an untrusted .npz file; ValueError if it is not one, or unpacks to too much."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > ARRAYS_BYTES_MAX:
@@ -99,7 +99,7 @@ def read_arrays(content: bytes) -> dict[str, NDArray[np.generic]]:
             return {name: arrays[name] for name in arrays.files}
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, KeyError, SyntaxError) as error:
         raise ValueError(f"not a .npz file ({error})") from error
-    except Exception as error:  # zlib.error, tokenize errors of headers: whatever numpy meets in a damaged file
+    except Exception as error:  # zlib.error, tokenize errors of headers: anything numpy may raise for a damaged file
         raise ValueError(f"a damaged .npz file ({error})") from error
 
 

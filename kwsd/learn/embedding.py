@@ -22,7 +22,7 @@ def of_clips(model: "Model", clips: Iterable[Signal]) -> Doubles:
 
 
 def of_stream(model: "Model", signal: Signal, clip_stride_ms: float) -> Doubles:
-    """Embeddings of all windows of a signal (n,), shape (windows, features); none where it is shorter than a clip."""
+    """Embeddings of all windows of a signal (n,), shape (windows, features); none if it is shorter than a clip."""
     windows = ClipWindow(model.frontend, model.clip_samples, clip_stride_ms).push(signal)
     found = [model.embedding(features) for features, _ in windows]
     return np.asarray(found, np.float64).reshape(len(found), -1)

@@ -1,14 +1,14 @@
-"""What a learned model remembers of its own words: embeddings, by which a word can be told from the next one.
+"""What a learned model keeps of its own words: embeddings, to tell a word from those learned later.
 
-They lie in the .tflite file as a metadata entry of their own, a .npz file:
+They are a metadata entry of the .tflite file, in .npz format:
 
     base         text: the file that the model was made from, and its hash
-    scale        float32: embeddings are ``scale`` times the numbers kept
+    scale        float32: embeddings are ``scale`` times the stored numbers
     labels       text (words,)
     word.N       uint8 (n, features): windows with word N; others.N: windows of its takes without it
 
-An embedding is the mean over a second of what the network makes of it, some dozens of numbers; sound cannot be made of
-it again.
+An embedding is the network's output for a second of sound, averaged over time to a few dozen numbers; the sound cannot
+be reconstructed from it.
 """
 
 import io
@@ -55,7 +55,7 @@ def pack(memory: Memory) -> bytes:
 
 
 def unpack(content: bytes, features: int, source: str) -> Memory:
-    """ModelError about ``source`` where the entry is damaged."""
+    """ModelError about ``source`` if the entry is damaged."""
     try:
         arrays = read_arrays(content)
         base, base_sha256 = map(str, arrays["base"].tolist())

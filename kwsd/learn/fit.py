@@ -1,7 +1,7 @@
 """Fit one row of the last layer, while all others stay as they are.
 
 With the other rows fixed, the probability of the new label is ``sigmoid(x w - c)`` where c is the logarithm of the sum
-of the others' exponentials: a logistic regression with an offset for each example. That is convex, so Newton's method
+of the others' exponentials: a logistic regression with an offset for each example. It is convex, so Newton's method
 finds the one best row in a few steps, the same each time (Hastie, Tibshirani, Friedman: The Elements of Statistical
 Learning, 4.4.1). The old labels' logits do not change at all: an old word can only be lost to the new one.
 """
@@ -15,7 +15,7 @@ DECAY = 1.0
 """Weight of the squared row (without its bias) against the examples' losses."""
 
 POSITIVE_WEIGHT = 1000.0
-"""What all examples of the word weigh together; each other example weighs 1."""
+"""Total weight of all examples of the word; each other example weighs 1."""
 
 STEPS_MAX = 40
 ENOUGH = 1e-7
@@ -53,7 +53,7 @@ def fit_row(
     targets = np.concatenate([np.ones(len(word)), np.zeros(len(others))])
     weights = np.concatenate([np.full(len(word), POSITIVE_WEIGHT / len(word)), np.ones(len(others))])
     decays = np.full(examples.shape[1], decay)
-    decays[-1] = 1e-3  # a bias is free, but for being finite
+    decays[-1] = 1e-3  # the bias is not regularised, except to keep it finite
     signs = 1 - 2 * targets
 
     def loss(row: Doubles) -> float:

@@ -1,4 +1,4 @@
-"""The last layer of a .tflite file, one dense layer from the embedding to a score a label: read it, replace it."""
+"""The last layer of a .tflite file, a dense layer from the embedding to a score per label: reading and replacing it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class LastLayer:
     Attributes:
         weights: float64, shape (labels, features).
         bias: float64, shape (labels,).
-        highest: the largest logit that the file can hold; infinity unless it counts in 8 bits.
+        highest: the largest logit that the file can represent; infinity unless logits have 8 bits.
     """
 
     weights: Doubles
@@ -68,7 +68,7 @@ def load(data: bytes, embedding: str, source: str) -> LastLayer:
         source: the file's name, for ModelError.
 
     Raises:
-        ModelError: what stands behind the embedding is not one dense layer with weights of float32 or int8.
+        ModelError: the embedding is not followed by a single dense layer with weights of float32 or int8.
     """
     place = _find(read(data), embedding, source)
     weights, bias, logits = place.tensor(place.weights), place.tensor(place.bias), place.tensor(place.logits)
@@ -87,10 +87,10 @@ def replace(
 
     Args:
         embedding: name of the output that is the layer's input.
-        rows: for each new label the old one that it is, with its very bytes, or weights and bias.
+        rows: for each new label, the old one whose bytes to copy, or weights and bias.
         entries: metadata entries, see `rewrite`.
-        highest: the largest logit to be held. Where that is more than the file can, the range of 8 bits is moved up,
-            its steps being the same, so that logits stay what they were down to the range's new lower end.
+        highest: the largest logit to represent. If that exceeds the file's range, the range of 8 bits is moved up with
+            the same step, so that logits stay unchanged down to the range's new lower end.
     """
     place = _find(read(data), embedding, "model")
     content, tensors = _new_rows(data, place, rows)
@@ -135,7 +135,7 @@ def _raw(data: bytes, tensor: Tensor) -> NDArray[np.generic]:
 
 
 def _values(data: bytes, tensor: Tensor) -> Doubles:
-    """The real numbers of a constant; along its first axis, where it has many scales."""
+    """The real numbers of a constant; along its first axis if it has several scales."""
     raw = _raw(data, tensor).astype(np.float64)
     if not tensor.scales:
         return raw
@@ -145,7 +145,7 @@ def _values(data: bytes, tensor: Tensor) -> Doubles:
 
 
 class _StoredRow(NamedTuple):
-    """A row as the file holds it, and what its numbers are to be multiplied by."""
+    """A row as stored in the file, and the scale of its numbers."""
 
     weights: NDArray[np.generic]
     scale: float
@@ -154,7 +154,7 @@ class _StoredRow(NamedTuple):
 
 
 def _new_rows(data: bytes, place: _Place, rows: Sequence[Row]) -> tuple[dict[int, bytes], dict[int, TensorChange]]:
-    """Contents of the two buffers, and what the two tensors are then."""
+    """New contents of the two buffers, and the new shapes and scales of the two tensors."""
     weights, bias = place.tensor(place.weights), place.tensor(place.bias)
     old = _stored_rows(data, weights, bias)
     stored = [old[row] if isinstance(row, int) else _stored(*row, place) for row in rows]
@@ -175,7 +175,7 @@ def _stored_rows(data: bytes, weights: Tensor, bias: Tensor) -> list[_StoredRow]
 
 
 def _stored(values: Doubles, offset: float, place: _Place) -> _StoredRow:
-    """A new row; in 8 bits its largest weight is 127 steps."""
+    """A new row; with 8 bits, its largest weight is 127 steps."""
     weights, bias, features = place.tensor(place.weights), place.tensor(place.bias), place.tensor(place.features)
     scale = max(float(np.abs(values).max()), 1e-6) / WEIGHT_MAX if weights.scales else 1.0
     bias_scale = scale * (features.scales[0] if features.scales else 1.0) if bias.scales else 1.0

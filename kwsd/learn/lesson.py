@@ -1,6 +1,6 @@
-"""From takes to a row of the last layer, and what to expect of it.
+"""From takes to a row of the last layer, and its expected performance.
 
-Pure but for the network: no files, no microphone, and the same takes give the same row.
+Pure except for the network: no files, no microphone, and the same takes give the same row.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ AVERAGED_MS = 500
 FOLDS = 5
 
 OLD_WORD_WEIGHT = 4
-"""What a single word that the model knows weighs against any other negative: it is not to be lost to the new one."""
+"""Weight of an example of a known word against any other negative, so that it is not lost to the new word."""
 
 SEED = 59185
 
@@ -42,14 +42,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class Take:
-    """What is made of one take: windows for the fit, and the stream in which it is heard."""
+    """What is made of one take: windows for the fit, and the stream in which it is tested."""
 
     examples: Examples
     stream: Doubles
 
 
 def take_of(model: "Model", signal: Signal, number: int) -> Take:
-    """The embeddings of a take; its ``number`` chooses what is drawn."""
+    """The embeddings of a take; its ``number`` seeds what is drawn."""
     draw = np.random.default_rng((SEED, number))
     clip = model.clip_samples
     word = embedding.of_clips(model, word_windows(signal, clip, WORD_WINDOWS, draw))
@@ -93,7 +93,7 @@ class Lesson:
         return log_sum_exp(self.layer.logits(embeddings))
 
     def without_fold(self, fold: int, folds: int) -> "Lesson":
-        """With a part of the bank kept back: every so many recordings and single words."""
+        """With a part of the bank held out: every nth recording and single word."""
         bank = self.bank
         recording = np.repeat(np.arange(len(bank.ends)), np.diff(bank.ends, prepend=0))
         speech, words = recording % folds != fold, np.arange(len(bank.words)) % folds != fold
@@ -105,7 +105,7 @@ class Lesson:
 
 @dataclass
 class Expectation:
-    """What held-out takes and negatives say, each by a row that has not seen them.
+    """Scores of held-out takes and negatives, each by a row that has not seen them.
 
     Attributes:
         takes: the highest averaged score of each take in a stream.
@@ -122,7 +122,7 @@ class Expectation:
     hours: float = 0.0
 
     def heard(self, threshold: float) -> int:
-        """How many of the takes."""
+        """The number of takes that would be detected."""
         return sum(score > threshold for score in self.takes)
 
     def false_alarms_per_hour(self, threshold: float) -> float:
@@ -131,7 +131,7 @@ class Expectation:
 
 
 def expect(lesson: Lesson, takes: Sequence[Take]) -> Expectation:
-    """Leave-one-out over the takes, five parts of them where there are more; of the bank as many parts."""
+    """Leave-one-out over the takes, or over five parts of them if there are more; the bank is split likewise."""
     found = Expectation(takes=[0.0] * len(takes), hours=lesson.bank.hours)
     folds = min(FOLDS, len(takes))
     for fold in range(folds):

@@ -1,4 +1,4 @@
-"""Takes from a microphone: asked for one after another, and again where one is of no use."""
+"""Takes from a microphone: prompted for one after another, and again if one is unusable."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ class Listener:
     """Takes stretches of samples from a microphone, showing their level.
 
     Args:
-        microphone: looked after here, so whoever has it calls nothing else of it.
+        microphone: used only here; its owner must not call it meanwhile.
         on_terminal: draw the level in place; else show nothing.
     """
 
@@ -33,7 +33,7 @@ class Listener:
         self._microphone, self._on_terminal = microphone, on_terminal
 
     def hear(self, seconds: float, prompt: str) -> Signal:
-        """The next ``seconds``, without a gap, (samples,). UnavailableError when the microphone gives nothing."""
+        """The next ``seconds`` without a gap, (samples,). UnavailableError if the microphone delivers nothing."""
         missing = round(seconds * self._microphone.rate_hz)
         blocks: list[Signal] = []
         deadline_s = time.monotonic() + seconds + DEAF_S
@@ -50,17 +50,17 @@ class Listener:
                 if self._on_terminal and now_s - drawn_s > REDRAW_S:
                     drawn_s = now_s
                     print(f"\r{prompt}  {_meter(item.samples)}\x1b[K", end="", flush=True)
-            elif isinstance(item, Gap):  # nothing is joined across it
+            elif isinstance(item, Gap):  # nothing may be joined across a gap
                 blocks.clear()
         return np.concatenate(blocks)[:missing] if blocks else np.zeros(0, np.float32)
 
 
 class Recorder:
-    """Asks for takes.
+    """Prompts for takes.
 
     Args:
         listener: where samples come from.
-        clip_samples: how long a take becomes.
+        clip_samples: the length of a take.
         pause_s: silence before each prompt.
         take_s: how long it listens after the prompt.
         on_terminal: draw prompts in place; else a line for each.
@@ -74,7 +74,7 @@ class Recorder:
         self._rejected = 0
 
     def take(self, word: str, title: str) -> Signal:
-        """The loudest clip of a take that is of use. UnavailableError after ten in a row that are of none."""
+        """The loudest clip of a usable take. UnavailableError after ten unusable ones in a row."""
         while True:
             self._listener.hear(self._pause_s, f"{title}: wait ...")
             self._ask(f"{title}: say {word!r} now")
@@ -90,7 +90,7 @@ class Recorder:
                 raise UnavailableError("microphone", f"{REJECTED_MAX} takes in a row were of no use; {why}")
 
     def _ask(self, line: str) -> None:
-        """A line of its own without a terminal; with one, the line that the meter stands on is begun anew."""
+        """A line of its own without a terminal; with one, the meter's line is overwritten."""
         if self._on_terminal:
             print(f"\r{line}\x1b[K", end="", flush=True)
         elif line:

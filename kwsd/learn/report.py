@@ -1,4 +1,4 @@
-"""What to expect of a word that was just learned, in words and for machines."""
+"""The expected performance of a learned word, for people and for programs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ FEW_TAKES = 5
 
 
 def resembles(expectation: Expectation, threshold: float) -> dict[str, float]:
-    """Single words that are heard as the new one, and what share of each, most of them first."""
+    """Words that are mistaken for the new one, and the share of each, largest first."""
     fired = Counter(
         label
         for label, score in zip(expectation.labels, expectation.words, strict=True)
@@ -29,7 +29,7 @@ def resembles(expectation: Expectation, threshold: float) -> dict[str, float]:
 
 
 def strangers(expectation: Expectation, threshold: float) -> list[int]:
-    """Numbers, from 1, of takes that the others do not tell."""
+    """Numbers, from 1, of takes that a model trained on the others misses."""
     return [number for number, score in enumerate(expectation.takes, 1) if score <= threshold]
 
 
@@ -49,7 +49,7 @@ def to_dict(word: str, learned: "Learned") -> dict[str, Any]:
 
 
 def lines(word: str, learned: "Learned", names: Sequence[str]) -> list[str]:
-    """For people. ``names`` are what the takes are called."""
+    """The report for people. ``names`` are the names of the takes."""
     expectation, threshold = learned.expectation, learned.threshold
     count, heard = len(expectation.takes), expectation.heard(threshold)
     an_hour = expectation.false_alarms_per_hour(learned.speech_threshold)

@@ -13,10 +13,10 @@ from kwsd.errors import InputError, UnavailableError
 from kwsd.learn import speech_engines
 
 LONGEST_CLIPS = 4
-"""A recording of a take is at most so many clips long."""
+"""Longest recording of a take, in clips."""
 
 VOICES = 20
-"""Takes by a synthesiser, each by another voice."""
+"""Number of takes by a synthesiser, each by a different voice."""
 
 TEMPOS, PITCHES = (0.85, 1.0, 1.15), (0.9, 1.0, 1.1)
 ENGINES = ("espeak-ng", "flite")
@@ -30,7 +30,7 @@ def from_files(
     """Recordings of one take each, the loudest clip of each.
 
     Args:
-        refuse: told, in one line each, which recordings are of no use and why.
+        refuse: called with one line for each unusable recording and the reason.
     """
     found = []
     for path in paths:
@@ -47,7 +47,7 @@ def from_files(
 
 
 def whole(path: Path, rate_hz: int, clip_samples: int) -> Signal:
-    """A recording of at most some clips' length, (n,). InputError where it is longer or cannot be read."""
+    """A recording of at most a few clips' length, (n,). InputError if it is longer or cannot be read."""
     signal, is_longer = read_beginning(str(path), rate_hz, LONGEST_CLIPS * clip_samples)
     if is_longer:
         seconds = LONGEST_CLIPS * clip_samples / rate_hz
@@ -57,7 +57,7 @@ def whole(path: Path, rate_hz: int, clip_samples: int) -> Signal:
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The files of a folder by name, hidden ones left out. InputError where there are none."""
+    """The files of a folder by name, without hidden ones. InputError if there are none."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:
@@ -70,9 +70,9 @@ def recordings_in(folder: Path) -> list[Path]:
 
 
 def synthesized(text: str, count: int, rate_hz: int, clip_samples: int) -> list[Signal]:
-    """``text`` spoken by as many voices as there are takes, in turns of what is installed.
+    """``text`` spoken by as many voices as there are takes, alternating between the installed engines.
 
-    UnavailableError where no synthesiser is installed or none speaks; InputError where the word is longer than a clip.
+    UnavailableError if no synthesiser is installed or works; InputError if the word is longer than a clip.
     """
     engines = [engine for engine in speech_engines.installed() if engine in ENGINES]
     if not engines:
@@ -89,7 +89,7 @@ def synthesized(text: str, count: int, rate_hz: int, clip_samples: int) -> list[
 
 
 def _voices(engines: Iterable[str], draw: np.random.Generator) -> Iterator[speech_engines.Voice]:
-    """Those that speak, engines in turns, in an order that is the same each time."""
+    """The voices that work, alternating between engines, in an order that is the same each time."""
     shuffled = []
     for engine in engines:
         voices = speech_engines.voices(engine)

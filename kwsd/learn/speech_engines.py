@@ -1,7 +1,7 @@
-"""Text to speech by the programs that Debian has: espeak-ng, flite, festival.
+"""Text to speech by programs in Debian: espeak-ng, flite, festival.
 
-Each speaks a wrong voice rather than fail: espeak-ng takes the plain voice for an unknown variant, flite its first
-voice for any unknown one, festival ends well without a file. So every voice is tried before it is used.
+Each would rather use a wrong voice than fail: espeak-ng uses the plain voice for an unknown variant, flite its first
+voice for any unknown one, and festival succeeds without a file. So every voice is tried before it is used.
 """
 
 import functools
@@ -41,20 +41,20 @@ class Voice(NamedTuple):
 
 
 class NoVoiceError(UnavailableError):
-    """A voice does not speak, or is another one in truth."""
+    """A voice does not work, or is really another one."""
 
 
 def installed() -> list[str]:
-    """The engines that are here."""
+    """The installed engines."""
     programs = {"espeak-ng": "espeak-ng", "flite": "flite", "festival": "text2wave"}
     return [engine for engine, program in programs.items() if shutil.which(program)]
 
 
 def voices(engine: str) -> list[Voice]:
-    """The English voices that an engine claims to have; of espeak-ng each with all variants."""
+    """The English voices that an engine claims to have; those of espeak-ng with all variants."""
     if engine == "flite":
         names = _told("flite", "-lv").rpartition(":")[2].split()
-        return [Voice(engine, name) for name in names if not name.endswith("_time")]  # which can tell the time only
+        return [Voice(engine, name) for name in names if not name.endswith("_time")]  # which can only tell the time
     if engine == "festival":
         return [Voice(engine, name) for name in re.findall(r"[\w-]+", _told("festival", "-b", "(print (voice.list))"))]
     accents = [row[1] for row in _espeak_rows("en") if not row[4].startswith("mb/")]  # MBROLA is not in Debian's main
@@ -70,7 +70,7 @@ def speak(voice: Voice, text: str, tempo: float = 1.0) -> tuple[Signal, int]:
         tempo: how many times as fast as the voice speaks by itself.
 
     Raises:
-        NoVoiceError: nothing was spoken.
+        NoVoiceError: there was no speech.
     """
     import soundfile
 
@@ -88,7 +88,7 @@ def speak(voice: Voice, text: str, tempo: float = 1.0) -> tuple[Signal, int]:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoVoiceError(str(voice), f"does not speak: {error}") from error
-        if done.returncode or not path.exists() or path.stat().st_size <= 44:  # a WAV's header alone
+        if done.returncode or not path.exists() or path.stat().st_size <= 44:  # only a WAV header
             why = (done.stderr.strip().splitlines() or ["no file was written"])[-1]
             raise NoVoiceError(str(voice), f"does not speak: {why}")
         samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
@@ -96,7 +96,7 @@ def speak(voice: Voice, text: str, tempo: float = 1.0) -> tuple[Signal, int]:
 
 
 def usable(wanted: Sequence[Voice], *, strict: bool) -> Iterator[Voice]:
-    """Those voices, in order, that speak and are not the bytes of another one, each tried when it is asked for.
+    """The voices, in order, that work and whose output differs from that of any other; each is tried when it is needed.
 
     Args:
         strict: raise NoVoiceError for the others rather than leave them out.
@@ -125,7 +125,7 @@ def _fingerprint(voice: Voice) -> bytes:
 
 
 def _fallback(voice: Voice) -> Voice | None:
-    """What the engine speaks when it does not know the voice; None where it fails instead."""
+    """The engine's output for an unknown voice; None if it fails instead."""
     accent, plus, _ = voice.name.partition("+")
     if voice.engine == "espeak-ng" and plus:
         return Voice(voice.engine, accent)

@@ -1,4 +1,4 @@
-"""A model that learns: takes in, the bytes of a new model out. No microphone, no file is written here."""
+"""A model that learns: takes in, the bytes of a new model out. Uses no microphone and writes no file."""
 
 import hashlib
 import json
@@ -30,10 +30,10 @@ THRESHOLD_LEAST, THRESHOLD_MOST, THRESHOLD_STEP = 0.4, 0.9, 0.05
 FALSE_ALARMS_PER_HOUR, RAW_FALSE_ALARMS_PER_HOUR = 1.0, 3.0
 
 COUNTEREXAMPLE_WEIGHT = 50
-"""How often each window of a counter-example counts; what is kept twice takes no room in a packed file."""
+"""How often each window of a counter-example counts; duplicates take no room in a compressed file."""
 
 SCORE_THAT_COUNTS = 0.2
-"""A word whose score stays below this in a counter-example is not meant by it."""
+"""A counter-example does not concern words whose score stays below this in it."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Learned:
 
     Attributes:
         content: the .tflite file.
-        threshold: what the word's averaged score has to be above.
+        threshold: the threshold of the word's averaged score.
         speech_threshold: the same in running speech.
-        expectation: by leave-one-out.
+        expectation: estimated by leave-one-out.
     """
 
     content: bytes
@@ -57,13 +57,13 @@ class Student:
     """Adds words to a model.
 
     Args:
-        model: a bundled model's name, or a file: one with negatives beside it, or one learned of such a model.
+        model: a bundled model's name, or a file with negatives beside it, or a file learned from such a model.
 
     Attributes:
-        own: the words that it learned on the spot.
+        own: the words that it has learned.
 
     Raises:
-        ModelError: the model is refused, or cannot learn.
+        ModelError: the model is rejected, or cannot learn.
     """
 
     def __init__(self, model: str) -> None:
@@ -89,9 +89,9 @@ class Student:
 
         Args:
             takes: float32 in -1..1, shape (n,) each.
-            counterexamples: clips that should not be heard as the word.
+            counterexamples: clips that must not be detected as the word.
             name: of the new model.
-            only_new: leave out the words that the model knows.
+            only_new: leave out the model's other words.
         """
         self.check_word(word)
         taken = [take_of(self.model, take, number) for number, take in enumerate(takes)]
@@ -115,8 +115,8 @@ class Student:
         return Learned(content, threshold, in_speech, expectation)
 
     def check_word(self, word: str) -> None:
-        """UsageError for a word that cannot be learned: a name that is none, or one that the model came with."""
-        if not word.isprintable() or set(word) & set(",/"):  # what is not UTF-8 cannot be printed either
+        """UsageError for a word that cannot be learned: an invalid name, or one of the original model's words."""
+        if not word.isprintable() or set(word) & set(",/"):  # text that is not UTF-8 cannot be printed either
             raise UsageError("WORD", f"{word!r} cannot be a word", "It has no comma, slash or control character in it.")
         if not word or word != word.strip() or word.startswith(("_", "-")) or len(word.encode()) > WORD_BYTES_MAX:
             raise UsageError(
@@ -139,10 +139,10 @@ class Student:
         return self._written(rows, words, {}, {}, name)
 
     def correct(self, clips: Sequence[Signal], name: str) -> tuple[bytes, dict[str, tuple[float, float]]]:
-        """A model that hears none of its own words in ``clips``.
+        """A model that detects none of its learned words in ``clips``.
 
         Returns:
-            The file, and of each word that was changed its highest score in the clips before and after.
+            The file, and for each changed word its highest score in the clips before and after.
         """
         heard = self._windows_of(clips)
         rows: dict[str, Doubles] = {label: self._row(label) for label in self.model.labels}
@@ -164,7 +164,7 @@ class Student:
         return np.concatenate([np.zeros((0, self._features)), *parts])
 
     def lesson(self, word: str, kept: Sequence[str]) -> Lesson:
-        """What ``word`` is to be told from, in a model that keeps these labels."""
+        """The negatives for ``word``, in a model that keeps these labels."""
         places = [self.model.labels.index(label) for label in kept]
         layer = LastLayer(self.layer.weights[places], self.layer.bias[places], self.layer.highest)
         others = [value.word for label, value in self._memory.words.items() if label in kept]
@@ -198,7 +198,7 @@ class Student:
     def _metadata(
         self, labels: Sequence[str], thresholds: Mapping[str, float], facts: Mapping[str, Any], name: str
     ) -> dict[str, Any]:
-        """The model's own, for these labels."""
+        """The model's own examples, for these labels."""
         old = self.model.metadata
         recognize, training = dict(old.get("recognize", {})), dict(old.get("training") or {})
         recognize["thresholds"] = _of(labels, recognize.get("thresholds")) | dict(thresholds)
@@ -208,7 +208,7 @@ class Student:
 
 
 def _of(labels: Sequence[str], values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Those values that are of one of the labels."""
+    """The values that belong to one of the labels."""
     return {label: value for label, value in (values or {}).items() if label in labels}
 
 
@@ -217,13 +217,13 @@ def _with_counterexamples(examples: Examples, wrong: Doubles) -> Examples:
 
 
 def surer_in_speech(recognize: Mapping[str, Any]) -> float:
-    """What a word's score has to be above, too, in running speech, by a model's settings; 0 where they do not say."""
+    """The additional threshold in running speech, from a model's settings; 0 if they have none."""
     return float(recognize.get("speech_threshold", 0.0)) if recognize.get("mode") == "repeat" else 0.0
 
 
 def choose_threshold(expectation: Expectation, recognize: Mapping[str, Any]) -> float:
-    """The lowest threshold that keeps to FALSE_ALARMS_PER_HOUR in the bank's running speech, by the model's own rule
-    for it, and to RAW_FALSE_ALARMS_PER_HOUR without.
+    """The lowest threshold that gives at most FALSE_ALARMS_PER_HOUR in the bank's running speech with the model's own
+    rule for it, and RAW_FALSE_ALARMS_PER_HOUR without.
     """
     surer = surer_in_speech(recognize)
     steps = round((THRESHOLD_MOST - THRESHOLD_LEAST) / THRESHOLD_STEP)
@@ -237,7 +237,7 @@ def choose_threshold(expectation: Expectation, recognize: Mapping[str, Any]) -> 
 
 
 def _base_of(memory: Memory, source: str) -> Model:
-    """The model that a learned one was made from: the same file, wherever it lies now."""
+    """The model from which a learned one was made, wherever that file is now."""
     for path in (*bundled().values(), Path(memory.base)):
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == memory.base_sha256:
             return models.load(path)

@@ -1,4 +1,4 @@
-"""Write a model only when it runs: beside its place, tried, and renamed."""
+"""Write a model only if it runs: under a temporary name, tried, then renamed."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from kwsd.errors import OutputError
 
 
 def write_tried(path: Path, content: bytes) -> None:
-    """Write a .tflite file that `kwsd.model.load` takes; whoever reads ``path`` sees the old one or the new one.
+    """Write a .tflite file that `kwsd.model.load` takes; readers of ``path`` see either the old one or the new one.
 
     Raises:
         ModelError: the model does not run; nothing was changed.
@@ -24,5 +24,5 @@ def write_tried(path: Path, content: bytes) -> None:
         why = f"cannot be written: {error.strerror or error}"
         raise OutputError(str(path), why, "Make room, or name another --output.") from error
     finally:
-        with contextlib.suppress(OSError):  # renamed, or never made
+        with contextlib.suppress(OSError):  # renamed, or never created
             trial.unlink()

@@ -1,8 +1,8 @@
-"""Windows of a take, as a stream would show them to the model: with the whole word, and with what is not the word.
+"""Windows of a take, as the model would see them in a stream: with the whole word, and with other sounds.
 
-Takes of one person are few and alike, so each window is spoken faster or slower, lies elsewhere in the clip, is heard
-in another room by another microphone, and with other noise. What is not the word is made of the same voice, lest the
-voice be learned in place of the word: pieces of the word, its halves exchanged, and the word backwards.
+Takes of one person are few and alike, so windows vary in speed, position in the clip, room, microphone and noise. The
+other sounds are made from the same voice, or the voice would be learned instead of the word: pieces of the word, its
+halves exchanged, and the word backwards.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Draw = np.random.Generator
 
 SPEED_SHARE = 0.12
 CUT_SHARE = 0.15
-"""How much of the word may lie outside of a window that counts as the word."""
+"""How much of the word may be outside a window that counts as the word."""
 
 NOISE_SHARE, SNR_DB = 0.6, (3.0, 30.0)
 ROOM_SHARE, ROOM_RT60_S, ROOM_BELOW_DB = 0.3, (0.1, 0.5), (3.0, 12.0)
@@ -41,7 +41,7 @@ def other_windows(take: Signal, clip_samples: int, count: int, draw: Draw) -> li
 
 
 def stream(take: Signal, clip_samples: int, draw: Draw) -> Signal:
-    """A take in the middle of faint noise, so that every window of a stream that touches its word is in it."""
+    """A take within faint noise, long enough for every window of a stream that touches its word."""
     word = _word(take)
     signal = np.zeros(2 * clip_samples + len(word), np.float32)
     signal[clip_samples : clip_samples + len(word)] = word
@@ -82,7 +82,7 @@ def _halves_exchanged(word: Signal, count: int, draw: Draw) -> Signal:
 
 
 def placed(word: Signal, start: int, count: int) -> Signal:
-    """``count`` samples of silence with the word from ``start`` on; what lies outside is cut off."""
+    """``count`` samples of silence with the word from ``start`` on, cut off at the end."""
     window = np.zeros(count, np.float32)
     begin, end = max(0, start), min(count, start + len(word))
     if begin < end:
@@ -91,7 +91,7 @@ def placed(word: Signal, start: int, count: int) -> Signal:
 
 
 def stretched(signal: Signal, factor: float) -> Signal:
-    """Spoken ``factor`` times as fast, and pitched as much higher."""
+    """``factor`` times as fast, and as much higher in pitch."""
     places = np.arange(int(len(signal) / factor)) * factor
     return np.asarray(np.interp(places, np.arange(len(signal)), signal), np.float32)
 
@@ -108,13 +108,13 @@ def _heard(window: Signal, power: float, draw: Draw) -> Signal:
 
 
 def _with_faint_noise(signal: Signal, draw: Draw) -> Signal:
-    """A microphone's own noise: digital silence is heard nowhere."""
+    """A microphone's own noise: real recordings have no digital silence."""
     noisy: Signal = signal + draw.normal(0, FAINT, len(signal)).astype(np.float32)
     return noisy.clip(-1, 1)
 
 
 def in_room(signal: Signal, draw: Draw) -> Signal:
-    """With an echo that dies away, noise under an exponential: RT60 and level are drawn."""
+    """With reverberation, as exponentially decaying noise: RT60 and level are drawn."""
     rate_hz = 50 * FRAME_SAMPLES
     count = int(draw.uniform(*ROOM_RT60_S) * rate_hz)
     echo = draw.normal(0, 1, count) * 10 ** (-3 * np.arange(count) / count)
@@ -126,7 +126,7 @@ def in_room(signal: Signal, draw: Draw) -> Signal:
 
 
 def by_microphone(signal: Signal, draw: Draw) -> Signal:
-    """Through a microphone that favours some frequencies: gains at equally spaced ones are drawn."""
+    """With a microphone's frequency response: gains at equally spaced frequencies are drawn."""
     spectrum = np.fft.rfft(signal)
     points_db = draw.uniform(-MICROPHONE_DB, MICROPHONE_DB, MICROPHONE_POINTS)
     gains_db = np.interp(np.linspace(0, 1, len(spectrum)), np.linspace(0, 1, MICROPHONE_POINTS), points_db)
@@ -134,7 +134,7 @@ def by_microphone(signal: Signal, draw: Draw) -> Signal:
 
 
 def coloured_noise(count: int, draw: Draw) -> Signal:
-    """Noise between white and brown, of power 1."""
+    """Noise between white and brown, with power 1."""
     spectrum = np.fft.rfft(draw.normal(0, 1, count))
     spectrum *= np.maximum(np.arange(len(spectrum)), 20.0) ** -draw.uniform(0, 1)
     noise = np.fft.irfft(spectrum, count)

@@ -1,4 +1,4 @@
-"""Scores of the overlapping clips of a long stretch of rows: what neighbours have in common is done once."""
+"""Scores of the overlapping clips of a long series of rows: work that neighbours share is done once."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,9 @@ from kwsd.model.tensors import Floats, quantiser, scorer
 class ClipsOfRows:
     """Runs a network on each clip of some rows. The scores equal those of `kwsd.model.Model.scores` to the last bit.
 
-    A clip at a time: a graph made over for batches of clips runs 3 % faster at most (docs/performance.md), since these
-    networks keep a core busy with one. What is gained here lies around the network: rows are quantised once and not
-    once a clip, scores are read all at once, and a clip that equals the one before, as in digital silence, has its
-    scores.
+    One clip at a time: a graph for batches of clips is at most 3 % faster (docs/performance.md), since a single clip
+    keeps a core busy. The savings are around the network: rows are quantised once instead of once per clip, scores are
+    read all at once, and a clip that equals the one before, as in digital silence, reuses its scores.
 
     Args:
         source: the model, for errors.
@@ -38,7 +37,7 @@ class ClipsOfRows:
         """The scores of every whole clip, shape (clips, labels), float32.
 
         Args:
-            rows: the front end's, shape (n, width) or (n,), n at least ``clip_rows``.
+            rows: of the front end, shape (n, width) or (n,), n at least ``clip_rows``.
             clip_rows: rows of a clip.
             hop_rows: rows from the start of one clip to the start of the next.
 
@@ -71,7 +70,7 @@ class ClipsOfRows:
 
 
 def _repeated(rows: NDArray[Any], clip_rows: int, hop_rows: int) -> NDArray[np.bool_]:
-    """Which clips equal the one before, shape (clips,)."""
+    """Which clips equal the previous one, shape (clips,)."""
     clips = 1 + (len(rows) - clip_rows) // hop_rows
     rows = rows.reshape(len(rows), -1)
     differs = np.zeros(len(rows), np.int64)

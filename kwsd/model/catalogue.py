@@ -8,12 +8,12 @@ from kwsd.model.tflite.graph import FILE_BYTES_MAX
 
 _PACKAGE = Path(__file__).parent.parent
 FOLDERS = (_PACKAGE / "data" / "models", _PACKAGE.parent / "models")
-"""In a wheel the models lie in the package, in a source tree beside it."""
+"""In a wheel the models are in the package, in a source tree beside it."""
 
 FLOAT32 = "-float32"
 
 SUMS = "SHA256SUMS"
-"""Beside the bundled models: their hashes, as sha256sum writes and checks them."""
+"""The hashes of the bundled models, in the format of sha256sum."""
 
 
 def bundled() -> dict[str, Path]:
@@ -36,7 +36,7 @@ def is_bundled(path: Path, sha256: str) -> bool:
 
 
 def find(model: str, backend: str) -> Path:
-    """The file of a bundled model or the file named ``model``; ModelError where there is neither.
+    """The file of a bundled model, or the file named ``model``; ModelError if there is neither.
 
     On tflite-runtime a bare name means the float32 file, since int8 is many times slower there.
     """
@@ -55,9 +55,9 @@ def find(model: str, backend: str) -> Path:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a model file, of at most one more than are allowed; ModelError where it cannot be read."""
+    """The bytes of a model file, at most one more than allowed; ModelError if it cannot be read."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device never ends
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe may block, a device may never end
             raise ModelError(str(path), "this is not a regular file")
         with path.open("rb") as file:
             return file.read(FILE_BYTES_MAX + 1)

@@ -1,4 +1,4 @@
-"""Where a model's description comes from: from itself, from a file beside it, or from what the caller gives."""
+"""Sources of a model's description: the model itself, a file beside it, or the caller."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,12 +24,12 @@ def describe(
 
     Args:
         embedded: the .tflite file's metadata entries.
-        labels: a file with one label a line, or the labels; for a model that carries no metadata.
-        frontend: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms``, ``scores`` (and what else metadata
-            may hold), or that mapping; in place of the sidecar ``MODEL.kwsd.yaml``.
+        labels: a file with one label per line, or the labels; for a model without metadata.
+        frontend: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms``, ``scores`` (and any other
+            metadata), or that mapping; instead of the sidecar ``MODEL.kwsd.yaml``.
 
     Raises:
-        ModelError: the metadata is refused, or missing, or there and given as well.
+        ModelError: the metadata is rejected or missing, or the model has metadata and it is given too.
         ConfigError: the front end's YAML cannot be read.
     """
     source = str(path)
@@ -52,7 +52,7 @@ def describe(
 
 
 def _sidecar(path: Path) -> Path | None:
-    """``MODEL.kwsd.yaml`` beside the model, with or without its ``.tflite``; None where there is none."""
+    """``MODEL.kwsd.yaml`` beside the model, with or without its ``.tflite``; None if there is none."""
     for candidate in (path.with_name(path.name + ".kwsd.yaml"), path.with_name(path.stem + ".kwsd.yaml")):
         if candidate.exists():
             return candidate
@@ -60,7 +60,7 @@ def _sidecar(path: Path) -> Path | None:
 
 
 def _read_labels(path: Path) -> list[str]:
-    """One label a line, white space around it left away, as TensorFlow's conv_labels.txt."""
+    """One label per line, stripped of white space, as in TensorFlow's conv_labels.txt."""
     source = str(path)
     try:
         if not path.is_file() and path.exists():
@@ -70,7 +70,7 @@ def _read_labels(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ModelError(source, f"the labels cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # no UTF-8, or a NUL in the path
+    except ValueError as error:  # not UTF-8, or a NUL in the path
         raise ModelError(source, f"the labels cannot be read: {error}") from error
     labels = [line.strip() for line in text.rstrip().splitlines()]
     if not labels or not all(labels):

@@ -1,4 +1,4 @@
-"""The metadata that a model carries: what each key may be. docs/model-format.md shows it; the two go together.
+"""A model's metadata: the keys and their values, as in docs/model-format.md, which must agree.
 
 The keys of front ends are in `kwsd.frontend.keys`, those of the recogniser in `kwsd.config`.
 """
@@ -64,7 +64,7 @@ TOP: Mapping[str, Kind] = {
 OPTIONAL = ("version", "embedding", "recognize", "training", "licence")
 
 RECOGNIZE: Mapping[str, Kind] = {
-    **{key.name: key.kind for key in KEYS if key.name != "on_demand"},  # which words those are is the user's to say
+    **{key.name: key.kind for key in KEYS if key.name != "on_demand"},  # these words are up to the user
     "thresholds": _Mapping(),
 }
 
@@ -89,7 +89,7 @@ def parse(document: Buffer, source: str) -> dict[str, Any]:
 
 
 def validate(metadata: Any, source: str) -> dict[str, Any]:
-    """``metadata`` as a new dict, if it is complete and nothing in it is unknown; else ModelError about ``source``."""
+    """``metadata`` as a new dict, if it is complete and has no unknown keys; else ModelError about ``source``."""
     if not isinstance(metadata, Mapping):
         raise ModelError(source, "its metadata is not a mapping")
     if metadata.get("format", FORMAT) != FORMAT:

@@ -1,7 +1,7 @@
 """Models: a .tflite file and its description in, scores out.
 
-What is read from a file is checked before a runtime sees it (graph.py, metadata.py); then it is loaded and invoked
-once on silence. So a Model that exists has run.
+A file is checked before a runtime sees it (graph.py, metadata.py); then it is loaded and invoked once on silence. So
+every Model has run once.
 """
 
 import math
@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 
 
 def bundled_names() -> tuple[str, ...]:
-    """Names of the models that come with kwsd, sorted; each may stand wherever a model is wanted."""
+    """Names of the models bundled with kwsd, sorted; each is accepted wherever a model is."""
     return tuple(bundled())
 
 
@@ -45,16 +45,16 @@ def load(
 
     Args:
         path_or_name: a bundled model's name, or a .tflite file.
-        labels: for a model without metadata: a file with one label a line, or the labels.
+        labels: for a model without metadata: a file with one label per line, or the labels.
         frontend: for a model without metadata: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms`` and
             ``scores``, or that mapping. Without it the file ``MODEL.kwsd.yaml`` beside the model is read.
         backend: ``litert`` or ``tflite-runtime``; by default ``$KWSD_BACKEND``, else the first that works.
-        keep: a model loaded before, which is returned where file, description and backend are still the same.
+        keep: a model loaded earlier, which is returned if file, description and backend are still the same.
 
     Raises:
-        ModelError: the file or its description is refused; the message says which and why.
+        ModelError: the file or its description is rejected; the message says which and why.
         ConfigError: the YAML file cannot be read, or the backend has an unknown name.
-        UnavailableError: no runtime works here.
+        UnavailableError: no runtime works on this machine.
     """
     backend = runtime.choose(backend)
     path = find(str(path_or_name), backend)
@@ -75,12 +75,12 @@ class Model:
     Attributes:
         name, labels, sample_rate_hz, clip_ms: as in the metadata.
         clip_samples: samples of one clip.
-        frontend: what ``kwsd.frontend.create`` takes, ``sample_rate_hz`` included.
-        recognize: the recogniser's settings that the model brings; may be empty.
-        metadata: all of the metadata, complete.
+        frontend: the argument of ``kwsd.frontend.create``, including ``sample_rate_hz``.
+        recognize: the model's settings of the recogniser; may be empty.
+        metadata: the complete metadata.
         backend: the runtime, ``litert`` or ``tflite-runtime``.
         path, sha256: the file, and the hash of its content in hexadecimal.
-        graph: what the file holds.
+        graph: the content of the file.
     """
 
     def __init__(self, path: Path, data: bytes, graph: Graph, metadata: dict[str, Any], backend: str) -> None:
@@ -99,7 +99,7 @@ class Model:
             raise self._refuse(f"its clip of {self.clip_ms} ms is shorter than a window of its front end")
         silence = self.features(np.zeros(self.clip_samples, np.float32))
         shape = self._input_shape(silence.shape)
-        # Either runtime crashes on some broken files, hangs on loops, and takes whatever memory an operator asks for.
+        # Both runtimes crash on some broken files, hang on loops, and allocate whatever memory an operator requests.
         risky = not is_bundled(path, self.sha256)
         self._interpreter = runtime.start(backend, data, shape, self.sample_rate_hz, str(path), risky=risky)
         clip, *rate = self._interpreter.get_input_details()
@@ -113,12 +113,12 @@ class Model:
         self._read_embedding = self._embedding_reader()
 
     def is_of(self, path: Path, data: bytes, metadata: Mapping[str, Any], backend: str) -> bool:
-        """Whether this is the model that these would make."""
+        """Whether these would give the same model."""
         mine, other = (self.path, self.metadata, self.backend), (path, metadata, backend)
         return mine == other and self.sha256 == _sha256(data)
 
     def features(self, clip: Floats) -> Floats:
-        """What ``scores`` takes, from the samples of one clip in -1..1, shape (clip_samples,)."""
+        """The argument of ``scores``, from the samples of one clip in -1..1, shape (clip_samples,)."""
         return self._frontend.compute(clip)
 
     def scores(self, features: Floats) -> Floats:
@@ -139,7 +139,7 @@ class Model:
         return scores
 
     def clips_of_rows(self) -> ClipsOfRows:
-        """What gives the `scores` of many clips that lie in the same rows."""
+        """Returns an object for the `scores` of many clips in the same rows."""
         clip, output = self._interpreter.get_input_details()[0], self._output()
         return ClipsOfRows(str(self.path), self._interpreter, clip, output, logits=self.metadata["scores"] == "logits")
 
@@ -159,7 +159,7 @@ class Model:
         return self._read_embedding()
 
     def invoke_us(self, runs: int = 50) -> float:
-        """Median time of one run of the network alone, in microseconds, on the clip it has seen last."""
+        """Median time of one run of the network alone, in microseconds, on the last clip."""
         times = []
         for _ in range(runs):
             begun_ns = time.perf_counter_ns()
@@ -168,12 +168,12 @@ class Model:
         return float(np.median(times)) / 1000
 
     def details(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Inputs and outputs as they run: name, shape, type, and scale and zero_point where they are quantised."""
+        """Inputs and outputs at run time: name, shape, type, and scale and zero_point if quantised."""
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         return [_detail(detail) for detail in inputs], [_detail(detail) for detail in outputs]
 
     def shapes(self) -> dict[int, tuple[int, ...]]:
-        """Shapes of the graph's tensors by index, as they are once the clip's size is known."""
+        """Shapes of the graph's tensors by index, once the clip's size is known."""
         details = self._interpreter.get_tensor_details()
         return {detail["index"]: tuple(detail["shape"].tolist()) for detail in details}
 
@@ -204,7 +204,7 @@ class Model:
         return shape
 
     def _output(self) -> dict[str, Any]:
-        """The interpreter's output, if it can be scores of the labels."""
+        """The interpreter's output, if it can be the scores of the labels."""
         outputs = self._interpreter.get_output_details()
         embedding = self.metadata.get("embedding")
         detail: dict[str, Any] = next(output for output in outputs if output["name"] != embedding)
@@ -222,7 +222,7 @@ class Model:
         return None
 
     def _try(self, clip: Floats) -> None:
-        """One clip: the runtime must not fail, and the scores must be scores."""
+        """Runs one clip: the runtime must not fail, and the scores must be valid."""
         try:
             with runtime.quiet_stderr():
                 scores = self.scores(clip)

@@ -1,6 +1,6 @@
 """The two TensorFlow Lite runtimes behind one small interface: ai-edge-litert first, tflite-runtime second.
 
-Both have the same ``Interpreter``; they differ in what they crash on and in what they print.
+Both have the same ``Interpreter``; they differ in the files on which they crash, and in their output.
 """
 
 import base64
@@ -23,9 +23,9 @@ BACKENDS = {"litert": "ai_edge_litert", "tflite-runtime": "tflite_runtime"}
 TRIAL_S = 30
 TRIAL_SCRIPT = Path(__file__).with_name("trial.py")
 REFUSALS = (ValueError, RuntimeError, SystemError, MemoryError)
-"""What the runtimes raise about a model."""
+"""The exceptions that the runtimes raise about a model."""
 
-# A model of one tensor and no operators, to find out whether a runtime works at all.
+# A model with one tensor and no operators, to test whether a runtime works at all.
 _EMPTY_MODEL = base64.b64decode(
     "GAAAAFRGTDMAAA4AFAAQAAwACAAAAAQADgAAABAAAAAcAAAAhAAAAAMAAAABAAAACAAAAAQABAAEAAAAAQAAABAAAAAMABQAEAAMAAgABAAMAAAA"
     "EAAAABAAAAAUAAAAGAAAAAAAAAABAAAAAAAAAAEAAAAAAAAAAQAAABAAAAAMAAwACAAAAAAABAAMAAAACAAAAAwAAAABAAAAeAAAAAEAAAABAAAA"
@@ -40,7 +40,7 @@ def choose(wanted: str | None = None) -> str:
 
     Raises:
         ConfigError: no runtime has that name.
-        UnavailableError: it, or each of them, is not installed or does not work here.
+        UnavailableError: it, or each of them, is not installed or does not work.
     """
     wanted = wanted or os.environ.get("KWSD_BACKEND") or None
     if wanted is not None and wanted not in BACKENDS:
@@ -59,9 +59,9 @@ def start(backend: str, model: bytes, shape: Sequence[int], rate_hz: int, source
 
     Args:
         shape: of the first input.
-        rate_hz: for a trial, where the graph takes the sample rate as its second input.
+        rate_hz: for a trial, if the graph takes the sample rate as its second input.
         source: the model, for ModelError.
-        risky: whether the runtime may crash on it, so that it is first tried in a child.
+        risky: whether the runtime may crash on it, so that it is tried in a child process first.
     """
     if risky:
         _try_in_child(backend, model, shape, rate_hz, source)
@@ -83,9 +83,9 @@ def refused(source: str, backend: str, reason: object) -> ModelError:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keeps what a runtime prints (by file descriptor) from standard error; whatever else was printed still gets there.
+    """Keeps a runtime's own output (by file descriptor) from standard error; other output still gets there.
 
-    Its errors, too, are dropped where an exception tells them.
+    Its error messages are dropped too if an exception has them.
     """
     try:
         stderr = os.dup(2)
@@ -116,7 +116,7 @@ def _interpreter_class(backend: str) -> Any:
 
 @functools.cache
 def fault(backend: str) -> str | None:
-    """Why a runtime does not work here; None if it does. An import does not show whether numpy fits."""
+    """Why a runtime does not work; None if it does. Importing it does not show whether numpy is compatible."""
     try:
         with quiet_stderr():
             _interpreter_class(backend)(model_content=_EMPTY_MODEL, num_threads=1)

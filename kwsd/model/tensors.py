@@ -1,4 +1,4 @@
-"""Numbers into an interpreter, scores out of it, whatever the tensors' types. Few numpy calls: it runs each stride."""
+"""Numbers into an interpreter, scores out of it, for all tensor types. Few numpy calls, since it runs each stride."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +14,10 @@ INTEGERS = ("int8", "uint8", "int16")
 
 
 def fit(tensor: Tensor, clip_shape: Sequence[int]) -> tuple[int, ...] | None:
-    """The shape in which ``tensor`` takes a clip, its open sizes filled in; None where the clip does not fit.
+    """The shape in which ``tensor`` takes a clip, its open sizes filled in; None if the clip does not fit.
 
-    A clip of rows (frames, width) goes into any closed shape of as many elements. Open sizes, and sizes of 1 where the
-    file says no more than that, become (..., frames, width), (..., frames, width, 1), or flat.
+    A clip of rows (frames, width) fits any fixed shape with as many elements. Open sizes, and sizes of 1 that may stand
+    for open ones, become (..., frames, width), (..., frames, width, 1), or flat.
     """
     count = math.prod(clip_shape)
     closed = all(size >= 0 for size in tensor.shape)
@@ -34,7 +34,7 @@ def fit(tensor: Tensor, clip_shape: Sequence[int]) -> tuple[int, ...] | None:
 
 
 def feeder(interpreter: Any, detail: Mapping[str, Any]) -> Callable[[Floats], None]:
-    """A function that puts float32 numbers, of any shape with the right number of elements, into an input."""
+    """A function that writes float32 numbers, of any shape with the right number of elements, into an input."""
     index, shape, kind = detail["index"], tuple(detail["shape"].tolist()), np.dtype(detail["dtype"])
     set_tensor = interpreter.set_tensor
     if kind == np.float32:
@@ -58,7 +58,7 @@ def feeder(interpreter: Any, detail: Mapping[str, Any]) -> Callable[[Floats], No
 
 
 def quantiser(detail: Mapping[str, Any]) -> Callable[[Floats], NDArray[Any]]:
-    """A function from float32 numbers, of any shape, to what `feeder` would put into the input in their place."""
+    """A function from float32 numbers, of any shape, to what `feeder` would write into the input for them."""
     kind = np.dtype(detail["dtype"])
     if kind == np.float32:
         return lambda values: values
@@ -74,7 +74,7 @@ def quantiser(detail: Mapping[str, Any]) -> Callable[[Floats], NDArray[Any]]:
 
 
 def reader(interpreter: Any, detail: Mapping[str, Any], *, logits: bool) -> Callable[[], Floats]:
-    """A function that gives the scores, shape (labels,), float32, as probabilities."""
+    """A function that returns the scores, shape (labels,), float32, as probabilities."""
     index, get_tensor, scores_of = detail["index"], interpreter.get_tensor, scorer(detail, logits=logits)
     return lambda: scores_of(get_tensor(index).reshape(-1))
 
@@ -82,7 +82,7 @@ def reader(interpreter: Any, detail: Mapping[str, Any], *, logits: bool) -> Call
 def scorer(detail: Mapping[str, Any], *, logits: bool) -> Callable[[NDArray[Any]], Floats]:
     """A function from an output's numbers, shape (labels,), to scores as probabilities, float32.
 
-    Without ``logits`` it takes several clips' numbers as well, shape (clips, labels).
+    Without ``logits`` it also takes the numbers of several clips, shape (clips, labels).
     """
     kind = np.dtype(detail["dtype"])
     scale, zero_point = (np.float32(each) for each in detail["quantization"])

@@ -1,7 +1,8 @@
-"""Load and invoke a model once, in a process of its own, where the runtime may crash.
+"""Load and invoke a model once, in its own process, in case the runtime crashes.
 
-Run as a script: the model comes on standard input, the only argument is JSON: ``{"package": the runtime, "shape": of
-the first input, "rate_hz": sample rate}``. Code 0: it runs; 1: the reason is on standard output; a signal: it crashed.
+Run as a script: the model is read from standard input, the only argument is JSON: ``{"package": the runtime, "shape":
+of the first input, "rate_hz": sample rate}``. Exit code 0: it runs; 1: the reason is on standard output; a signal: it
+crashed.
 """
 
 import json
@@ -10,7 +11,7 @@ import sys
 from typing import Any
 
 MEMORY_BYTES = 4 * 2**30
-"""Of addresses; a runtime and numpy need 1 to 2 GiB of these before a model, and a model of kwsd some MiB."""
+"""Limit of address space; a runtime and numpy need 1 to 2 GiB before loading a model, and a model of kwsd some MiB."""
 
 CPU_S = 20
 

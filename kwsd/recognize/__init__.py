@@ -1,4 +1,4 @@
-"""From a stream of scores to words. The parts are imported when they are asked for: settings need no numpy."""
+"""From a stream of scores to words. The parts are imported when first used: settings need no numpy."""
 
 from typing import TYPE_CHECKING, Any
 

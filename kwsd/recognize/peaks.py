@@ -1,6 +1,6 @@
-"""What was nearly heard: each rise and fall of a word's averaged score, and what became of it.
+"""Near misses: each rise and fall of a word's averaged score, and its outcome.
 
-People ask why nothing fired, or why something did. A peak answers: "stop reached 0.58, the threshold is 0.6".
+A peak explains why something fired or not: "stop reached 0.58, the threshold is 0.6".
 """
 
 from collections.abc import Callable, Sequence
@@ -32,8 +32,8 @@ class Peak(NamedTuple):
 
     Attributes:
         score: its highest value, 0..1.
-        threshold: what it had to be above then.
-        verdict: the furthest that it got.
+        threshold: the threshold at that time.
+        verdict: the best outcome on the way.
         audio_ms: when it was highest.
     """
 
@@ -45,11 +45,11 @@ class Peak(NamedTuple):
 
 
 class PeakTracker:
-    """Follows the averages of a recogniser and tells each peak when it is over.
+    """Follows the averages of a recogniser and reports each peak when it is over.
 
     Args:
         labels: the model's, in the order of its scores; ``_silence_`` and ``_unknown_`` have no peaks.
-        tell: takes each Peak.
+        tell: called with each Peak.
     """
 
     def __init__(self, labels: Sequence[str], tell: Callable[[Peak], None]) -> None:
@@ -58,11 +58,11 @@ class PeakTracker:
         self._open: dict[str, tuple[int, Peak]] = {}  # each with the time of its rise
 
     def take(self, recognizer: RecognizeCommands, label: str, score: float, time_ms: int) -> None:
-        """Takes note of what `RecognizeCommands.process` has just returned for the clip that ends at ``time_ms``."""
+        """Records what `RecognizeCommands.process` has just returned for the clip that ends at ``time_ms``."""
         if recognizer.averages is None or recognizer.verdict is None:
             return
         if not self._open and label in (SILENCE, UNKNOWN) and score > 1 - RISE:
-            return  # no word can be above RISE: this costs nothing nearly always
+            return  # no word can be above RISE: nearly always true, and cheap
         averages = recognizer.averages.tolist()
         for index, word in self._words:
             average = averages[index]
@@ -71,7 +71,7 @@ class PeakTracker:
                 self._follow(word, average, verdict, recognizer, time_ms)
 
     def end(self) -> None:
-        """Tells the peaks that are not over: the stream is, or has a gap."""
+        """Reports the peaks that are not over, because the stream ends or has a gap."""
         for _, peak in self._open.values():
             self._tell(peak)
         self._open.clear()

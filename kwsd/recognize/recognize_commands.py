@@ -1,9 +1,9 @@
-"""From a stream of scores to words: each word once, when the network has been sure of it for a while.
+"""From a stream of scores to words: each word is reported once, when its score has been high for a while.
 
 A port of RecognizeCommands of TensorFlow's speech_commands example (tensorflow/examples/speech_commands/
-recognize_commands.cc), of its two best known offspring, and two rules of kwsd's own. All average the scores of the last
-``average_window_ms``, and look at the label with the largest average (the first of equals). It fires when its average
-is above the threshold and
+recognize_commands.cc), of its two best known descendants, and two rules of kwsd's own. All average the scores of the
+last ``average_window_ms``, and consider the label with the largest average (the first of equals). It fires if its
+average is above the threshold and
 
     tensorflow  it is not the label that fired last, and more than ``suppression_ms`` have passed since that one
     rearm       as in tensorflow; or it is the word that fired last, its score has fallen in the meantime and is up
@@ -14,32 +14,32 @@ is above the threshold and
                 than 30 ms after the last are ignored, a short span of results holds nothing back
                 (TFLite's Android app of 2022, RecognizeCommands.java)
     micro       it is not the label that fired last, or more than ``suppression_ms`` have passed; at most 50 results
-                are kept, and one that comes when they are all fresh is lost (tflite-micro's micro_speech of 2023,
+                are kept, and one that comes when all of them are recent is lost (tflite-micro's micro_speech of 2023,
                 recognize_commands.cc). The original counts in integers from 0 to 255, because its network does; here
                 the scores are floats, and averages are not rounded down
 
 After ``_silence_`` has fired, nothing is suppressed. ``_silence_`` and ``_unknown_`` fire like words, and the caller
-has to pass over them.
+must ignore them.
 
-**rearm.** In mode ``tensorflow`` a word can fire twice in a row only when another label, as a rule ``_silence_``, wins
-in between. A clip of one second still holds most of the first "stop" when the second begins, so for words said 1.2 s
-apart silence seldom gets that far, and the second one is lost. So ``rearm`` watches the score of the word that fired
-last, as a Schmitt trigger does, by its mean over the newest ``1/REARM_WINDOW_DIVISOR`` of the averaging window: when
+**rearm.** In mode ``tensorflow`` a word can fire twice in a row only if another label, usually ``_silence_``, wins in
+between. A clip of one second still holds most of the first "stop" when the second begins, so for words said 1.2 s
+apart silence rarely wins, and the second one is lost. So ``rearm`` watches the score of the word that fired
+last, like a Schmitt trigger, by its mean over the newest ``1/REARM_WINDOW_DIVISOR`` of the averaging window: when
 that falls below ``REARM_RATIO`` of the word's threshold, the word may fire again, once this mean and the average are
-both above the threshold. The short mean is there because a dip between two words (about 1200 ms less the time for
+both above the threshold. The short mean is needed because a dip between two words (about 1200 ms less the time for
 which one word fills the clip, often not much more than 200 ms) hardly shows in an average over 500 ms; a quarter of
-the window is still three or four strides, more than the wobble of a held word. Half the threshold is far below what a
-held word falls to, and far above what remains of it in a dip. ``_silence_`` and ``_unknown_`` never fire twice in a
-row: that would only suppress the word behind them. Where no word follows itself, the rule adds nothing.
+the window is still three or four strides, more than the fluctuation of a held word. Half the threshold is far below
+the score of a held word, and far above what remains of it in a dip. ``_silence_`` and ``_unknown_`` never fire twice
+in a row: that would only suppress the word after them. If no word follows itself, the rule changes nothing.
 
-**repeat.** Words that follow each other closely leave no dip: before the first has left the clip, the second is whole
-in it. But a word that was in the clip when it fired is out of it a clip's length later, so what is up then was said
-again, or is held for longer than a clip, as words seldom are.
+**repeat.** Words in close succession leave no dip: the second is completely in the clip before the first has left it.
+But a word that was in the clip when it fired has left it a clip's length later, so a score that is still high then
+means that the word was said again, or is held for longer than a clip, as words rarely are.
 
 **Running speech.** People say a command after a pause; what sounds like one in the middle of a sentence is a syllable
-of it, or was not meant. So in mode ``repeat`` a word needs an average above ``speech_threshold`` as well where
-``_unknown_`` had a mean above ``SPEECH_SHARE`` in the clips that ended one to ``1 + SPEECH_CLIPS`` lengths of a clip
-ago: these hold what was heard before the clip that holds the word.
+of another word, or not meant as a command. So in mode ``repeat`` a word also needs an average above
+``speech_threshold`` if ``_unknown_`` had a mean above ``SPEECH_SHARE`` in the clips that ended one to ``1 +
+SPEECH_CLIPS`` clip lengths ago: these hold what came before the clip with the word.
 """
 
 import math
@@ -70,12 +70,12 @@ NEVER_MS = -(2**63)
 
 
 def is_running_speech(unknown_scores: Sequence[float]) -> bool:
-    """Whether these scores of ``_unknown_``, of clips in a row, tell of somebody who talks; none do not."""
+    """Whether these scores of ``_unknown_``, of successive clips, indicate running speech; false without scores."""
     return bool(unknown_scores) and math.fsum(unknown_scores) / len(unknown_scores) > SPEECH_SHARE
 
 
 class Verdict(Enum):
-    """What became of the label that was looked at, in one call of `RecognizeCommands.process`."""
+    """The outcome for the label considered in one call of `RecognizeCommands.process`."""
 
     FIRED = "fired"
     BELOW_THRESHOLD = "below_threshold"
@@ -86,10 +86,10 @@ class Verdict(Enum):
 
 
 class Result(NamedTuple):
-    """What `RecognizeCommands.process` makes of the scores so far.
+    """The result of `RecognizeCommands.process` for the scores so far.
 
     Attributes:
-        label: the label with the largest average (an armed word above its threshold goes before ``_silence_`` and
+        label: the label with the largest average (an armed word above its threshold wins over ``_silence_`` and
             ``_unknown_``); the label that fired last while there are too few results.
         score: its average, or 0.0 while there are too few results.
         is_new: whether the label fires now.
@@ -101,30 +101,30 @@ class Result(NamedTuple):
 
 
 class RecognizeCommands:
-    """Averages scores over time and tells when a new word was heard; the rules are in the module's docstring.
+    """Averages scores over time and reports new words; the rules are in the module's docstring.
 
     Averages are float32, equal to the original's to the last bit: each score is divided by the number of results and
     added, oldest first. (A running sum would be cheaper and drift.)
 
     Args:
         labels: names of the scores.
-        average_window_ms: results older than this are forgotten; at least 0.
-        detection_threshold: an average has to be above it to fire.
-        suppression_ms: for so long after a word no other fires.
-        minimum_count: with fewer results in the window nothing fires.
+        average_window_ms: results older than this are discarded; at least 0.
+        detection_threshold: an average must be above it to fire.
+        suppression_ms: after a word, no other fires for this long.
+        minimum_count: with fewer results in the window, nothing fires.
         mode: one of `kwsd.recognize.settings.MODES`.
         thresholds: words with a threshold of their own, in every mode.
-        clip_ms: how much audio a result tells of; only mode ``repeat`` asks.
-        speech_threshold: what a word's average has to be above, too, in running speech; only mode ``repeat`` asks.
+        clip_ms: how much audio a result covers; used only in mode ``repeat``.
+        speech_threshold: additional threshold of a word in running speech; used only in mode ``repeat``.
         on_demand: words that fire only while they are armed (`arm`).
-        armed_threshold: the threshold of an armed word, unless it is armed with one of its own.
+        armed_threshold: the threshold of an armed word, unless it was armed with its own.
 
     Attributes:
-        averages: float32, shape (labels,), of the last call; None when there were too few results.
-        verdict: what became of the label of the last result; None when there were too few results.
+        averages: float32, shape (labels,), of the last call; None if there were too few results.
+        verdict: the outcome for the label of the last result; None if there were too few results.
 
     Raises:
-        ValueError: no such mode, a threshold for a word that is not in ``labels``, a negative window.
+        ValueError: an unknown mode, a threshold for a word that is not in ``labels``, a negative window.
     """
 
     averages: NDArray[np.float32] | None
@@ -171,7 +171,7 @@ class RecognizeCommands:
 
     @classmethod
     def of(cls, labels: Sequence[str], settings: CompleteRecognizeSettings, clip_ms: float) -> "RecognizeCommands":
-        """The one that settings describe, for clips of this length."""
+        """The recogniser with these settings, for clips of this length."""
         return cls(
             labels,
             average_window_ms=settings.average_window_ms,
@@ -187,7 +187,7 @@ class RecognizeCommands:
         )
 
     def arm(self, thresholds: Mapping[str, float | None]) -> None:
-        """Makes these the armed words, and no others; whatever else was armed no longer is.
+        """Makes exactly these the armed words, in place of any armed before.
 
         An armed word fires above its threshold here (None: ``armed_threshold``), also where ``_silence_`` or
         ``_unknown_`` have a larger average, and running speech does not hold it back.
@@ -203,24 +203,24 @@ class RecognizeCommands:
         }
 
     def threshold(self, label: str) -> float:
-        """What the average of this label has to be above just now."""
+        """The current threshold of this label."""
         return self._threshold(self.labels.index(label))
 
     def reset(self) -> None:
-        """Forgets all results and what has fired."""
+        """Discards all results and what has fired."""
         self._results.clear()
         self.averages = None
         self.verdict: Verdict | None = None
         self._held_label = SILENCE
         self._held_score = 0.0
         self._held_ms = NEVER_MS
-        # Index of the word that fired last, until its score has been seen to fall.
+        # Index of the word that fired last, until its score has fallen.
         self._falling: int | None = None
         # Times and scores of `_unknown_`, by which running speech is known.
         self._unknown_scores: deque[tuple[int, float]] = deque()
 
     def take_over(self, other: "RecognizeCommands") -> None:
-        """Goes on, with its own settings, where ``other`` for the same labels has come to; that one is spent then."""
+        """Continues, with its own settings, from the state of ``other`` for the same labels, which is then spent."""
         self._results, self.averages = other._results, other.averages
         self._held_label, self._held_score, self._held_ms = other._held_label, other._held_score, other._held_ms
         self._falling, self.verdict = other._falling, other.verdict
@@ -230,12 +230,12 @@ class RecognizeCommands:
         """Takes the scores of one clip.
 
         Args:
-            scores: as many numbers as there are labels.
-            time_ms: when they were made, on any clock; may be negative, and may go back inside the window.
+            scores: one number for each label.
+            time_ms: their time, on any clock; may be negative, and may go back within the window.
 
         Raises:
             ValueError: the number of scores is not that of the labels, or ``time_ms`` is before the oldest result in
-                the window. Nothing has changed then, and the next call may follow.
+                the window. The state is then unchanged, and calls may continue.
         """
         latest = np.asarray(scores, np.float32)
         time_ms = int(time_ms)
@@ -281,7 +281,7 @@ class RecognizeCommands:
 
     @property
     def idle_results(self) -> int:
-        """How many further results, of scores in 0..1, cannot make a word fire if they come as often as the last ones.
+        """How many further results, with scores in 0..1 and at the same rate, cannot make a word fire.
 
         Each of the n results in the window moves an average by at most 1/n.
         """
@@ -296,7 +296,7 @@ class RecognizeCommands:
         return int(min(margin, 1.0) * len(self._results.times_ms) - 0.01) if margin > 0 else 0
 
     def _candidate(self, averages: NDArray[np.float32]) -> int:
-        """The label to look at: that with the largest average, or an armed word that is above its threshold."""
+        """The label to consider: that with the largest average, or an armed word that is above its threshold."""
         best = int(averages.argmax())
         if self._armed and self.labels[best] in (SILENCE, UNKNOWN):
             score, armed = max((averages.item(index) - threshold, index) for index, threshold in self._armed.items())
@@ -308,8 +308,8 @@ class RecognizeCommands:
         return self._armed.get(index, self._thresholds[index])
 
     def _judge(self, index: int, score: float, time_ms: int) -> Verdict:
-        """What becomes of the label with the largest average."""
-        if not score > self._threshold(index):  # which holds for what is not a number, too
+        """The outcome for the label with the largest average."""
+        if not score > self._threshold(index):  # which includes values that are not numbers
             return Verdict.BELOW_THRESHOLD
         is_armed = index in self._armed
         if index in self._on_demand and not is_armed:
@@ -332,7 +332,7 @@ class RecognizeCommands:
         return is_rested and (is_other or self._is_said_again(index, time_ms))
 
     def _is_said_again(self, index: int, time_ms: int) -> bool:
-        """Whether the word that fired last was gone and is back, or outlives its clip (modes ``rearm``, ``repeat``)."""
+        """Whether the word that fired last fell and rose again, or outlasts its clip (modes ``rearm``, ``repeat``)."""
         if self.mode not in REARMING_MODES or self.labels[index] in (SILENCE, UNKNOWN):
             return False
         outlives_clip = self.mode == "repeat" and time_ms - self._held_ms > self._clip_ms
@@ -341,7 +341,7 @@ class RecognizeCommands:
         return self._recent_mean(index, time_ms) > self._threshold(index)
 
     def _is_in_speech(self, time_ms: int) -> bool:
-        """Whether speech of no interest came before what is in the clip now (mode ``repeat``)."""
+        """Whether other speech came before the current clip (mode ``repeat``)."""
         before = [score for then_ms, score in self._unknown_scores if then_ms <= time_ms - self._clip_ms]
         return is_running_speech(before)
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 class ScoreWindow:
-    """Scores in a window of time, oldest first, side by side in memory so that one call adds them up.
+    """Scores in a window of time, oldest first, contiguous in memory so that one call adds them up.
 
-    Rows are written one behind the other; at the end of the memory those still wanted move to its start.
+    Rows are written one after another; at the end of the memory, those still needed move to its start.
     """
 
     def __init__(self, width: int) -> None:
@@ -35,7 +35,7 @@ class ScoreWindow:
         self.times_ms.append(time_ms)
 
     def forget_before(self, time_ms: int) -> None:
-        """Drops results from the front while they are older; one that came late may hide older ones behind it."""
+        """Drops results from the front while they are older; one that came late may hide older ones after it."""
         while self.times_ms and self.times_ms[0] < time_ms:
             self.times_ms.popleft()
             self._start += 1

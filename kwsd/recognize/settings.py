@@ -8,15 +8,15 @@ from kwsd.validation.keys import key, keys_of
 from kwsd.validation.kinds import SCORE, Choice, Number, Thresholds, Whole, Words
 
 MODES = ("tensorflow", "rearm", "repeat", "android", "micro")
-"""The rules by which averaged scores become words; `kwsd.recognize` describes them."""
+"""The rules that turn averaged scores into words; `kwsd.recognize` describes them."""
 
 CLIP_STRIDE_MIN_MS = 30
-"""The tutorial's stride. Scoring more often costs time and hears nothing more."""
+"""The tutorial's stride. Scoring more often costs time and detects nothing more."""
 
 
 @dataclass(frozen=True)
 class RecognizeSettings:
-    """One layer of settings (flags, configuration, a model's metadata); None is "not said here"."""
+    """One layer of settings (flags, configuration, a model's metadata); None means not set."""
 
     mode: str | None = None
     clip_stride_ms: float | None = None
@@ -33,7 +33,7 @@ class RecognizeSettings:
 
 @dataclass(frozen=True)
 class CompleteRecognizeSettings(RecognizeSettings):
-    """The section ``recognize`` with nothing left open; its defaults are those of kwsd."""
+    """The complete section ``recognize``; its defaults are those of kwsd."""
 
     mode: str = key(Choice(MODES), "rearm", "The rules that turn scores into words.")
     clip_stride_ms: float = key(
@@ -60,19 +60,19 @@ KEYS = keys_of("recognize", CompleteRecognizeSettings)
 
 
 def default_clip_stride_ms(row_stride_ms: float | None) -> float:
-    """The smallest multiple of the row stride that is at least 30 ms; 30 where there are no rows (waveform models)."""
+    """The smallest multiple of the row stride that is at least 30 ms; 30 if there are no rows (waveform models)."""
     if row_stride_ms is None:
         return CLIP_STRIDE_MIN_MS
     return -(-CLIP_STRIDE_MIN_MS // row_stride_ms) * row_stride_ms
 
 
 def layer_recognize(*layers: RecognizeSettings, row_stride_ms: float | None) -> CompleteRecognizeSettings:
-    """Lays the layers over kwsd's defaults.
+    """Combines the layers with kwsd's defaults.
 
-    Thresholds of single words merge word by word. A layer that says ``detection_threshold`` moves the ``thresholds`` of
-    farther layers by as much as it differs from theirs (cut at 0 and 1), so that a stricter setting is stricter for
-    every word and a word that needs more goes on to need more. ``speech_threshold`` stays: in running speech a word
-    needs the larger of the two, and moved along it would soon reach 1, where nothing is heard.
+    Thresholds of single words merge word by word. A layer that sets ``detection_threshold`` moves the ``thresholds`` of
+    farther layers by its difference from theirs (clamped to 0 and 1), so that a stricter setting is stricter for every
+    word and a word that needs more still needs more. ``speech_threshold`` does not move: in running speech a word needs
+    the larger of the two, and moved along it would soon reach 1, where nothing fires.
 
     Args:
         layers: nearest first.
@@ -87,7 +87,7 @@ def layer_recognize(*layers: RecognizeSettings, row_stride_ms: float | None) -> 
         if layer.detection_threshold is not None:
             step = layer.detection_threshold - said["detection_threshold"]
             thresholds = {word: _moved(threshold, step) for word, threshold in thresholds.items()}
-        thresholds.update(layer.thresholds or {})  # None from a caller is "not said" too
+        thresholds.update(layer.thresholds or {})  # None from a caller means not set too
         said.update({f.name: value for f in fields(layer) if (value := getattr(layer, f.name)) is not None})
     said["thresholds"] = thresholds
     complete = CompleteRecognizeSettings(**said)

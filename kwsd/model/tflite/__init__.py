@@ -1,1 +1,1 @@
-"""A reader of TFLite files that trusts nothing in them; knows nothing of kwsd but its errors."""
+"""A reader of untrusted TFLite files; it depends on nothing of kwsd but its errors."""

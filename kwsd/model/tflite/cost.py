@@ -1,4 +1,4 @@
-"""What a network costs: trained numbers and multiply-adds, read from the file."""
+"""The cost of a network: parameters and multiply-adds, from its file."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,10 +10,10 @@ FLOATS = {"float32", "float16", "bfloat16", "float64"}
 
 
 def parameters(graph: Graph) -> int:
-    """Trained numbers: elements of the constants that operators take and that are floats or quantised integers.
+    """Parameters: elements of the operators' constants that are floats or quantised integers.
 
-    Biases count, also the int32 ones of int8 models; shapes, axes and scalars (rank 0) do not; a constant that serves
-    twice counts once. Batch normalisation that was folded into weights is gone, as it is from the file.
+    Biases count, including the int32 ones of int8 models; shapes, axes and scalars (rank 0) do not; a constant that is
+    used twice counts once. Batch normalisation that was folded into weights does not count.
     """
     taken = {index for operator in graph.operators for index in operator.inputs if index >= 0}
     sizes = {}
@@ -25,7 +25,7 @@ def parameters(graph: Graph) -> int:
 
 
 def multiply_adds(graph: Graph) -> int:
-    """Multiply-adds for one clip, of the operators that do nearly all of them: convolutions, dense layers, products.
+    """Multiply-adds for one clip, of the operators that have nearly all of them: convolutions, dense layers, products.
 
     An open size counts as 1; custom operators (a front end in the graph) and element-wise ones count as nothing.
     """

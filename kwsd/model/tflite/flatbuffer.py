@@ -15,11 +15,11 @@ import numpy as np
 
 TABLES_MAX = 100_000
 VTABLE_BYTES_MAX = 1024
-"""Room for 510 fields; a table of TFLite's schema has a dozen."""
+"""Room for 510 fields; tables of TFLite's schema have a dozen."""
 
 
 class MalformedError(Exception):
-    """The bytes are no flatbuffer of the expected schema; the message says why."""
+    """The bytes are not a flatbuffer of the expected schema; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """A table of the kind that the u8 field ``type_field`` says; of other kinds only the frame is checked."""
+    """A table whose kind is in the u8 field ``type_field``; of other kinds only the frame is checked."""
 
     type_field: int
     names: Mapping[int, str]
@@ -70,10 +70,10 @@ UNKNOWN: Mapping[int, tuple[str, Field]] = {}
 
 
 class Reader:
-    """Reads ``data`` by ``schema``.
+    """Reads ``data`` according to ``schema``.
 
     Attributes:
-        end: position after the last byte that anything read so far reaches to.
+        end: position after the last byte of everything read so far.
     """
 
     def __init__(self, data: bytes, schema: Schema) -> None:
@@ -98,7 +98,7 @@ class Reader:
         return struct.unpack_from(code, self._data, at)[0]
 
     def _target(self, at: int) -> int:
-        """Where the offset at ``at`` leads to."""
+        """The target of the offset at ``at``."""
         offset = self._number("<I", at)
         if offset == 0:
             raise MalformedError(f"the offset at byte {at} leads nowhere")
@@ -109,7 +109,7 @@ class Reader:
         count = self._number("<I", at)
         self._claim(at + 4, count * item_bytes)
         self._read_bytes += 4 + count * item_bytes
-        if self._read_bytes > 2 * len(self._data):  # many offsets may lead to one vector, which would be read as often
+        if self._read_bytes > 2 * len(self._data):  # many offsets may lead to one vector, read again each time
             raise MalformedError("its vectors and strings overlap: they hold more than the file")
         return at + 4, count
 

@@ -1,4 +1,4 @@
-"""What a .tflite file holds, checked before any runtime sees it: runtimes crash, or loop for ever, on broken files."""
+"""The content of a .tflite file, checked before any runtime sees it: runtimes crash or loop forever on broken files."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ class Tensor:
     """One tensor of the graph.
 
     Attributes:
-        shape: sizes as the file says them, an open one being -1.
+        shape: sizes as in the file; an open one is -1.
         type: numpy's name, or ``string``, ``int4`` and the like.
-        scales, zero_points: quantisation, one of each, one a channel, or none.
-        buffer: index of the file's buffer that holds a constant's data; None for what is computed.
+        scales, zero_points: quantisation: one of each, one per channel, or none.
+        buffer: index of the file's buffer that holds a constant's data; None for computed tensors.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Tensor:
 
     @property
     def elements(self) -> int:
-        """Number of elements, an open size counting as 1."""
+        """Number of elements; an open size counts as 1."""
         return math.prod(max(1, size) if size < 0 else size for size in self.shape)
 
 
@@ -54,7 +54,7 @@ class Graph:
     """The first subgraph (the one that runs), and the file's metadata by name.
 
     Attributes:
-        subgraphs: number of all; more than one means loops, branches or calls.
+        subgraphs: their number; more than one means loops, branches or calls.
     """
 
     tensors: tuple[Tensor, ...]
@@ -101,7 +101,7 @@ def read(data: bytes) -> Graph:
 
 
 def _buffer(buffer: Mapping[str, Any], file_bytes: int) -> int:
-    """Size of a buffer in bytes; data outside the flatbuffer (offset and size, since 2023) lies in the file too."""
+    """Size of a buffer in bytes; data outside the flatbuffer (offset and size, since 2023) must be in the file too."""
     if buffer["offset"] > 1:
         if buffer["offset"] + buffer["size"] > file_bytes:
             raise MalformedError("a buffer reaches past the file's end: truncated or damaged")
@@ -110,10 +110,10 @@ def _buffer(buffer: Mapping[str, Any], file_bytes: int) -> int:
 
 
 def _check_end(data: bytes, end: int) -> None:
-    """Nothing may follow the last object but padding, or a ZIP archive (TFLite Metadata's associated files).
+    """Only padding, or a ZIP archive (TFLite Metadata's associated files), may follow the last object.
 
-    A builder fills the file from its end, so what is there belongs to an object; its size is a multiple of the largest
-    alignment used, 4 to 16. So a file that lost only padding is found, too.
+    A builder fills the file from its end, so its last bytes belong to an object; its size is a multiple of the largest
+    alignment used, 4 to 16. So even a file that lost only padding is detected.
     """
     rest = data[end:]
     if rest.lstrip(b"\0")[:4] == b"PK\3\4":
@@ -124,7 +124,7 @@ def _check_end(data: bytes, end: int) -> None:
 
 
 def _check_references(model: Mapping[str, Any]) -> None:
-    """Every index (of a buffer, a tensor, an operator code, a graph) names something that exists."""
+    """Checks that every index (of a buffer, a tensor, an operator code, a graph) refers to something that exists."""
     buffers, codes, subgraphs = len(model["buffers"]), len(model["operator_codes"]), model["subgraphs"]
     for entry in model["metadata"]:
         _check_range([entry["buffer"]], 0, buffers, "metadata's buffer")
@@ -148,7 +148,7 @@ def _check_references(model: Mapping[str, Any]) -> None:
 
 
 def _check_order(subgraph: Mapping[str, Any], tensors: list[Tensor]) -> None:
-    """Operators run in the file's order: each takes what is there by then, and nothing is computed twice."""
+    """Checks the order of operators: each takes tensors that exist by then, and nothing is computed twice."""
     known = set(subgraph["inputs"].tolist())
     for i, (tensor, facts) in enumerate(zip(tensors, subgraph["tensors"], strict=True)):
         if tensor.buffer is not None or facts["is_variable"] or tensor.elements == 0:
@@ -200,7 +200,7 @@ def _tensor(tensor: Mapping[str, Any], where: str, buffers: list[int]) -> Tensor
 
 def _operator(operator: Mapping[str, Any], codes: list[dict[str, Any]]) -> Operator:
     code = codes[operator["opcode_index"]]
-    # old files have the number in a field of 8 bits, new ones 127 there and the number in the new field
+    # old files have the number in an 8-bit field, new ones have 127 there and the number in the new field
     number = max(code["deprecated_builtin_code"], code["builtin_code"])
     if code["deprecated_builtin_code"] == PLACEHOLDER_FOR_GREATER_OP_CODES:
         number = code["builtin_code"]

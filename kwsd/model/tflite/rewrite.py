@@ -1,11 +1,11 @@
-"""Change a .tflite file without knowing all of its schema: whatever is not changed keeps its bytes.
+"""Change a .tflite file without knowing all of its schema: unchanged parts keep their bytes.
 
-An unsigned offset of a flatbuffer only leads forward. So what is new and leads to old tables (the root table, the lists
-of buffers and of metadata) goes in front of the old bytes, and what is new and leads nowhere goes behind them::
+Unsigned offsets of a flatbuffer only point forward. So new objects that refer to old tables (the root table, the lists
+of buffers and of metadata) go in front of the old bytes, and new objects without references go behind them::
 
     root, lists of buffers and metadata | old bytes, some offsets changed | shapes, scales, data
 
-What was replaced stays in the old bytes, where nothing leads to it.
+Replaced objects stay in the old bytes, where nothing refers to them.
 """
 
 import struct
@@ -16,7 +16,7 @@ from kwsd.model.tflite.flatbuffer import MalformedError
 from kwsd.model.tflite.schema import IDENTIFIER, SCHEMA
 
 ALIGNMENT = 16
-"""Of a buffer's data, and hence of the old bytes, as schema.fbs demands."""
+"""Alignment of a buffer's data, and hence of the old bytes, as required by schema.fbs."""
 
 _ROOT_ROOM, _TABLE_ROOM = 128, 32
 
@@ -29,11 +29,11 @@ _QUANTIZATION_VTABLE = struct.pack("<9H", 18, 16, 0, 0, 4, 8, 0, 0, 12)
 
 @dataclass(frozen=True, slots=True)
 class TensorChange:
-    """What a tensor of the first graph gets.
+    """New properties of a tensor of the first graph.
 
     Attributes:
         shape: its new sizes.
-        scales, zero_points: its new quantisation, one of each or one for each size along ``axis``; none to leave it.
+        scales, zero_points: its new quantisation, one of each, or one per size along ``axis``; none to leave it.
     """
 
     shape: Sequence[int]
@@ -58,7 +58,7 @@ def rewrite(
         entries: name of a metadata entry -> its content; other entries stay.
 
     Raises:
-        MalformedError: the file has no metadata, or keeps data outside of the flatbuffer.
+        MalformedError: the file has no metadata, or has data outside the flatbuffer.
     """
     return _Rewriter(data, len(buffers) + len(entries), len(entries)).written(buffers, tensors, entries)
 
@@ -68,7 +68,7 @@ class _Rewriter:
 
     Args:
         data: the old file.
-        new_buffers, new_entries: how many there will be at most.
+        new_buffers, new_entries: their maximum numbers.
     """
 
     def __init__(self, data: bytes, new_buffers: int, new_entries: int) -> None:
@@ -80,7 +80,7 @@ class _Rewriter:
         room = _ROOT_ROOM + 4 * (len(old_buffers) + len(old_entries)) + _TABLE_ROOM * (new_buffers + new_entries)
         self._front = -(-room // ALIGNMENT) * ALIGNMENT
         self._out = bytearray(self._front) + data
-        self._end = 8  # of what is written in front
+        self._end = 8  # of the part in front
         self._root = root + self._front
         self._old_buffers = [table + self._front for table in old_buffers]
         self._old_entries = [table + self._front for table in old_entries]
@@ -115,7 +115,7 @@ class _Rewriter:
         return 0 if slot is None else _number(self._out, slot)
 
     def _new_root(self) -> int:
-        """The root table again, every offset of which leads where the old one led."""
+        """A copy of the root table whose offsets refer to the same targets."""
         out, old = self._out, self._root
         vtable = old - _signed(out, old)
         vtable_bytes, table_bytes = struct.unpack_from("<2H", out, vtable)
@@ -193,7 +193,7 @@ class _Rewriter:
         return table
 
     def _vector(self, code: str, values: Sequence[float] | bytes, after: bytes = b"") -> int:
-        """A vector whose first item lies at a multiple of ALIGNMENT."""
+        """A vector whose first item is at a multiple of ALIGNMENT."""
         self._align(ALIGNMENT, before=4)
         place = len(self._out)
         content = values if isinstance(values, bytes) else struct.pack(f"<{len(values)}{code}", *values)
@@ -224,7 +224,7 @@ def _follow(data: Content, slot: int) -> int:
 
 
 def _slot(data: Content, table: int, field: int) -> int | None:
-    """Where a table keeps a field; None where it does not have it."""
+    """Where a field of a table is; None if it does not have it."""
     vtable = table - _signed(data, table)
     if 4 + 2 * field + 2 > struct.unpack_from("<H", data, vtable)[0]:
         return None
@@ -233,7 +233,7 @@ def _slot(data: Content, table: int, field: int) -> int | None:
 
 
 def _tables(data: Content, table: int, field: int) -> list[int]:
-    """The tables that a field lists."""
+    """The tables listed by a field."""
     slot = _slot(data, table, field)
     if slot is None:
         return []
