@@ -1,4 +1,4 @@
-"""What the daemon remembers of peaks, so that thresholds can be judged later: counts, no audio."""
+"""Counts of peaks that the daemon keeps, so that thresholds can be judged later; no audio."""
 
 import math
 import threading
@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 HOURS_MAX = 30 * 24
 STEP = 0.05
 NEAR = 0.15
-"""So far below its threshold a peak is a near miss."""
+"""How far below its threshold a peak is still a near miss."""
 
 MOVABLE = ("fired", "below_threshold")
 """Outcomes that another threshold would change."""
 
 
 class Kind(NamedTuple):
-    """What is counted together: ``step`` is the score's, so that step 11 holds scores from 0.55 to 0.6."""
+    """The key of a count: ``step`` is that of the score; step 11 is scores from 0.55 to 0.6."""
 
     listener: str
     label: str
@@ -44,7 +44,7 @@ class PeakCounts:
             self._forget(hour)
 
     def listened(self, audio_s: Mapping[str, float], unix_s: float) -> None:
-        """Takes note of how much audio each listener has heard since its start; called now and then."""
+        """Records how much audio each listener has processed since its start; called now and then."""
         hour = int(unix_s // 3600)
         with self._lock:
             for name, heard_s in audio_s.items():
@@ -120,7 +120,7 @@ def _lowest(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def step_of(score: float) -> int:
-    """The step that a score is counted in."""
+    """The step in which a score is counted."""
     return min(int(score / STEP + 1e-6), round(1 / STEP) - 1)
 
 
@@ -140,7 +140,7 @@ def poisson_interval(count: int, share: float = 0.95) -> tuple[float, float]:
 
 
 def rate_in_words(count: int, hours: float) -> str:
-    """``0.5 [0.013..2.8]``: so many an hour, with the 95 % interval."""
+    """``0.5 [0.013..2.8]``: events per hour, with the 95 % interval."""
     low, high = poisson_interval(count)
     return f"{_short(count / hours)} [{_short(low / hours)}..{_short(high / hours)}]"
 
@@ -157,7 +157,7 @@ def _at_most(count: int, mean: float) -> float:
 
 
 def _mean_at(chance: Any, wanted: float, *, rising: bool) -> float:
-    """The mean at which a chance that rises or falls with it has the value that is wanted, by bisection."""
+    """The mean at which a monotonic probability has the wanted value, by bisection."""
     low, high = 0.0, 10.0
     while (chance(high) < wanted) == rising:
         high *= 2

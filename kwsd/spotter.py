@@ -1,4 +1,4 @@
-"""The whole pipeline between a source of samples and its words, as a pure object: no thread, no clock, no I/O."""
+"""The whole pipeline from samples to words, as a pure object: no thread, no clock, no I/O."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Spotter:
-    """Hears a model's words in a stream of samples, the same ones however the stream is cut into blocks.
+    """Detects a model's words in a stream of samples, regardless of how the stream is cut into blocks.
 
         import kwsd
 
@@ -29,19 +29,19 @@ class Spotter:
             print(detection.label, detection.audio_ms)
 
     Args:
-        model: what `kwsd.model.load` gives. It is scored on every clip of the stream that ends a multiple of
+        model: a model from `kwsd.model.load`. It is scored on every clip of the stream that ends a multiple of
             ``clip_stride_ms`` after the first one.
-        recognize: the fields of `kwsd.recognize.settings.RecognizeSettings`. What is left out comes from the model,
-            then from the defaults; ``max_clip_stride_ms`` is for those who widen the stride.
-        shared: where several Spotters hear one stream and their front ends agree, its rows.
+        recognize: the fields of `kwsd.recognize.settings.RecognizeSettings`. Those left out come from the model, else
+            from the defaults; ``max_clip_stride_ms`` is for callers that widen the stride.
+        shared: the rows of a stream that several Spotters with the same front end share.
 
     Attributes:
         labels: the model's, in the order of scores.
         strides: how many clips were scored.
 
     Raises:
-        ConfigError: a setting that does not fit the model: an unknown mode, a threshold for none of its words, a
-            stride that is not a multiple of the row stride.
+        ConfigError: a setting that does not fit the model: an unknown mode, a threshold for an unknown word, a stride
+            that is not a multiple of the row stride.
     """
 
     def __init__(self, model: "Model", *, shared: SharedRows | None = None, **recognize: Any) -> None:
@@ -58,17 +58,17 @@ class Spotter:
         self._peaks: PeakTracker | None = None
 
     def push(self, samples: NDArray[np.float32] | NDArray[np.int16]) -> list[Detection]:
-        """Hears the next samples, at the model's rate.
+        """Processes the next samples, at the model's rate.
 
         Args:
             samples: shape (n,), any n; float32 in -1..1, or int16.
 
         Returns:
-            The words that are new, in order; never ``_silence_`` or ``_unknown_``.
+            The new words, in order; never ``_silence_`` or ``_unknown_``.
 
         Raises:
             TypeError: samples of another type.
-            ValueError: samples of another shape, or some that are not finite.
+            ValueError: samples of another shape, or not all of them finite.
             KwsdError: the model's scores are not finite.
         """
         signal = _as_float32(samples)
@@ -90,7 +90,7 @@ class Spotter:
         return detections
 
     def reset(self, lost_samples: int = 0) -> None:
-        """Starts afresh after a gap: nothing heard before it is joined to what comes.
+        """Starts afresh after a gap: nothing before it is joined to what follows.
 
         Args:
             lost_samples: how many are missing; they count in ``audio_ms``.
@@ -105,28 +105,28 @@ class Spotter:
         self._recognizer.reset()
 
     def arm(self, thresholds: Mapping[str, float | None]) -> None:
-        """Makes these the armed words and no others, as `kwsd.recognize.RecognizeCommands.arm` says."""
+        """Makes exactly these the armed words; see `kwsd.recognize.RecognizeCommands.arm`."""
         self._armed = dict(thresholds)
         self._recognizer.arm(thresholds)
 
     def tell_peaks(self, tell: Callable[[Peak], None]) -> None:
-        """Has ``tell`` called, in the middle of a `push`, with each `kwsd.recognize.peaks.Peak` that is over."""
+        """Calls ``tell`` with each `kwsd.recognize.peaks.Peak` that is over, during a `push`."""
         self._peaks = PeakTracker(self.labels, tell)
 
     def threshold(self, label: str) -> float:
-        """What the averaged score of a label has to be above just now, 0..1."""
+        """The current threshold of a label's averaged score, 0..1."""
         return self._recognizer.threshold(label)
 
     def end(self) -> None:
-        """Tells the peaks that are not over, since no sample will follow."""
+        """Reports the peaks that are not over, since no more samples will follow."""
         if self._peaks is not None:
             self._peaks.end()
 
     def configure(self, **recognize: Any) -> None:
-        """Takes other settings, as on creation, without losing a sample or what has been heard.
+        """Applies other settings, as on creation, without losing samples or state.
 
         Raises:
-            ConfigError: as on creation; the old settings stay then.
+            ConfigError: as on creation; the old settings then stay.
         """
         settings = self._layered(recognize)
         recognizer = self._create_recognizer(settings)
@@ -137,7 +137,7 @@ class Spotter:
 
     @property
     def clip_stride_ms(self) -> float:
-        """From one scored clip to the next; may be set at any time, to a multiple of the front end's row stride."""
+        """Time from one scored clip to the next; may be set at any time, to a multiple of the model's row stride."""
         return self._window.clip_stride_ms
 
     @clip_stride_ms.setter
@@ -151,13 +151,13 @@ class Spotter:
 
     @property
     def idle_strides(self) -> int:
-        """For so many strides nothing that comes can make a word fire."""
+        """For how many strides no new audio can make a word fire."""
         return self._recognizer.idle_results
 
     def newest_rows(self, strides: int) -> NDArray[np.float32] | None:
-        """The feature rows of the last clip that came with the last so many strides, shape (rows, width).
+        """The feature rows of the last clip that the last ``strides`` strides added, shape (rows, width).
 
-        None where there is no clip yet, or the model takes samples. To be asked before more samples are pushed.
+        None if there is no clip yet, or the model takes samples. Call it before pushing more samples.
         """
         row_stride_ms = self.model.frontend.get("stride_ms")
         if self._features is None or row_stride_ms is None:
@@ -167,7 +167,7 @@ class Spotter:
 
     @property
     def position_ms(self) -> int:
-        """How much audio went by, lost samples counted in."""
+        """How much audio has passed, lost samples included."""
         return self._to_ms(self._position)
 
     def _to_ms(self, samples: int) -> int:
@@ -192,6 +192,6 @@ def _as_float32(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.
         raise ValueError(f"samples have shape {samples.shape}, but have to be one channel, shape (n,)")
     if samples.dtype == np.int16:
         return samples * np.float32(1 / 32768)
-    if not math.isfinite(np.add.reduce(samples)):  # which costs less than to look at each
+    if not math.isfinite(np.add.reduce(samples)):  # which is cheaper than checking each
         raise ValueError("samples are not finite numbers, but have to be in -1..1")
     return samples  # type: ignore[return-value]

@@ -1,8 +1,8 @@
-"""Lines on standard error that never make anybody wait.
+"""Lines on standard error, written without ever blocking.
 
-It may be a pipe that nobody reads or a terminal that somebody has stopped: a write would then block the thread that
-has something to say, be it the one that hears or the one that feeds the watchdog. So a line is written only where there
-is room for it; others are counted, and told when there is room again.
+Standard error may be a pipe that is not read or a stopped terminal: a write would then block its thread, which may be
+the one that listens or the one that feeds the watchdog. So a line is written only if there is room for it; others are
+counted, and their number is reported when there is room again.
 """
 
 import io
@@ -12,18 +12,18 @@ import sys
 import threading
 
 LINE_BYTES = select.PIPE_BUF
-"""Where poll says that a pipe can be written to, it takes so many bytes at once."""
+"""A pipe that is writable by poll takes this many bytes at once."""
 
 _lock = threading.Lock()
 _untold = 0
 
 
 def write(line: str) -> None:
-    """One line, cut to `LINE_BYTES`. Nothing is raised: a log that cannot be written must not take hearing down."""
+    """One line, cut to `LINE_BYTES`. Nothing is raised: a log that cannot be written must not stop kwsd."""
     global _untold
     try:
         descriptor = sys.stderr.fileno()
-    except (AttributeError, io.UnsupportedOperation, ValueError):  # None, a stand-in of a test, closed
+    except (AttributeError, io.UnsupportedOperation, ValueError):  # None, replaced by a test, or closed
         if sys.stderr is not None and not sys.stderr.closed:
             sys.stderr.write(f"{line}\n")
         return
@@ -43,6 +43,6 @@ def _put(descriptor: int, line: str) -> bool:
     data = line.encode(errors="replace")[: LINE_BYTES - 1] + b"\n"
     try:
         os.write(descriptor, data)
-    except OSError:  # nobody will ever read it, or its disk is full
+    except OSError:  # its reader is gone, or its disk is full
         return False
     return True

@@ -1,4 +1,4 @@
-"""What kwsd is doing, and the health snapshot: everything one asks when something seems wrong, in one object."""
+"""kwsd's states, and the health snapshot: everything needed to find out what is wrong, in one object."""
 
 import os
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """What kwsd is doing; docs/events.md says when."""
+    """kwsd's states; see docs/events.md."""
 
     STARTING = "starting"
     LISTENING = "listening"
@@ -32,8 +32,8 @@ class Snapshot:
     Attributes:
         since: when the state began, RFC 3339.
         sinks: each sink's counters by its name.
-        recordings: the folders in which what was heard is kept.
-        paused_until: RFC 3339; None while not paused, and where only `kwsd resume` ends it.
+        recordings: the folders in which audio is kept.
+        paused_until: RFC 3339; None if not paused, or if only `kwsd resume` ends the pause.
         armed: each armed word with ``until`` and ``threshold``.
         listeners: each listener's state, device, models, level and losses by its name.
     """
@@ -66,7 +66,7 @@ class Snapshot:
 
 _DIGITS = {"uptime_s": 1, "audio_s": 2, "cpu_s": 2, "rss_mb": 1}
 
-# Kept open: when things go wrong there may be no descriptor left to open it with.
+# Kept open, since there may be no descriptor left when things go wrong.
 _STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
 
 

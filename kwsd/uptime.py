@@ -1,4 +1,4 @@
-"""A clock for ages: nobody sets it, and it goes on while the machine sleeps."""
+"""A clock for ages: it is never set, and it continues while the machine sleeps."""
 
 import time
 
@@ -6,5 +6,5 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def uptime_s() -> float:
-    """Seconds since some moment before kwsd began; only differences mean anything."""
+    """Seconds since some time before kwsd began; only differences are meaningful."""
     return time.clock_gettime(_CLOCK)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and folders named after words."""
+"""Files that are written completely or not at all, and folders named after words."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ def folder_name(word: str) -> str:
 
 
 def check_folder(folder: Path, what: str, mend: str) -> None:
-    """Whether files can be made in a folder, or in the nearest one above that is there.
+    """Checks that files can be created in a folder, or in its nearest existing parent.
 
     Raises:
         OutputError: why not.
@@ -33,7 +33,7 @@ def check_folder(folder: Path, what: str, mend: str) -> None:
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write under a temporary name, then rename, so that no half file is ever seen. A missing folder is made.
+    """Write under a temporary name, then rename, so that a partial file is never seen. Creates a missing folder.
 
     Raises:
         OutputError: why not.
@@ -47,5 +47,5 @@ def write_whole(path: Path, content: bytes | str) -> None:
         mend = "Make room or name another file."
         raise OutputError(str(path), f"cannot be written: {error.strerror or error}", mend) from error
     finally:  # after Ctrl-C too
-        with contextlib.suppress(OSError):  # renamed, or never made
+        with contextlib.suppress(OSError):  # renamed, or never created
             temporary.unlink()

@@ -24,7 +24,7 @@ class ChildProcess:
     def __init__(self, command: Sequence[str], **how: Any) -> None:
         self._process = subprocess.Popen(command, process_group=0, **how)
         try:
-            # Kept open: when things go wrong there may be no descriptor left to open it with.
+            # Kept open, since there may be no descriptor left when things go wrong.
             self._stat = os.open(f"/proc/{self._process.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._end()

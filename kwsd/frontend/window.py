@@ -37,10 +37,10 @@ class ClipWindow:
         params: what `kwsd.frontend.create` takes.
         clip_samples: length of a clip.
         clip_stride_ms: from the start of one clip to the start of the next.
-        shared: the rows of a stream that windows with the same front end share; reset it before them.
+        shared: rows of a stream that windows with the same front end share; reset before them.
 
     Raises:
-        ConfigError: the front end is rejected; the clip is shorter than its window; the clip stride is not a multiple of
+        ConfigError: the front end is rejected, the clip is shorter than its window, the clip stride is no multiple of
             its row stride, or, for ``waveform``, below 10 ms.
     """
 

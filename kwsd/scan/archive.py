@@ -1,4 +1,4 @@
-"""One run of ``kwsd scan``: what was named is found, heard, written and told."""
+"""One run of ``kwsd scan``: recordings are found, processed, written and reported."""
 
 import contextlib
 import sys
@@ -26,16 +26,16 @@ from kwsd.scan.work import Hearing
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a scan is to leave behind; None and False for what is not wanted.
+    """The wanted outputs of a scan; None or False for those not wanted.
 
     Attributes:
         output: folder of results.
-        resume: leave out what has a result there.
-        labels: Audacity label tracks, beside the results, or on standard output.
-        cut: folder of words, cut out.
+        resume: skip recordings that have a result there.
+        labels: Audacity label tracks, beside the results or on standard output.
+        cut: folder for words to cut out.
         parquet: a file.
         stdout: lines on standard output.
-        strict: one recording that cannot be read is enough for exit code 66.
+        strict: exit with 66 if any recording cannot be read.
         quiet: no progress, and no table.
     """
 
@@ -50,15 +50,15 @@ class Wanted:
 
 
 def run(named: Sequence[str], hearing: Hearing, scorer: Scorer, wanted: Wanted, pool: Callable[[], Pool]) -> int:
-    """Scans; the exit code is 0, or 66 where nothing could be read.
+    """Scans; returns the exit code: 0, or 66 if nothing could be read.
 
     Args:
         named: files, folders, addresses.
         scorer: of the model that ``hearing`` names.
-        pool: makes it, once it is known that there is work.
+        pool: creates the pool, once it is known that there is work.
 
     Raises:
-        KwsdError: nothing can be heard or written at all.
+        KwsdError: nothing can be processed or written at all.
     """
     with contextlib.ExitStack() as stack:
         faults: list[InputError] = []
@@ -81,7 +81,7 @@ def _tell_fault(faults: list[InputError], error: InputError, counts: bool) -> No
 
 
 class _Archive:
-    """Everything that a run writes to."""
+    """All outputs of a run."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class _Archive:
         self._table = None if wanted.parquet is None else stack.enter_context(_closed_well(Table(wanted.parquet)))
 
     def todo(self) -> list[Recording]:
-        """The recordings that have to be heard; what is known of the others goes into the table of rows."""
+        """The recordings to process; known results of the others go into the table."""
         results, todo = self._results, []
         for each in self._recordings:
             if results is None or not results.is_done(each):

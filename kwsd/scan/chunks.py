@@ -1,4 +1,4 @@
-"""Where the clips of a recording lie, and which samples a run of them needs."""
+"""The positions of a recording's clips, and the samples that a series of them needs."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Grid:
     stride_samples: int
 
     def clips(self, samples: int) -> int:
-        """Clips of a recording of so many samples, those that end in its tail included."""
+        """Number of clips of a recording with this many samples, including those that end in its tail."""
         return 1 + samples // self.stride_samples
 
     def start(self, clip: int) -> int:
@@ -34,11 +34,11 @@ class Grid:
         return clip * self.stride_samples + self.clip_samples
 
     def span(self, clips: int) -> int:
-        """Samples that so many clips in a row reach over."""
+        """Number of samples in this many successive clips."""
         return (clips - 1) * self.stride_samples + self.clip_samples
 
     def chunks(self, blocks: Iterable[Samples], tail: Samples, clips_at_once: int) -> Iterator[Samples]:
-        """A whole recording and its tail, in pieces that hold ``clips_at_once`` clips each; the last may hold fewer.
+        """A whole recording and its tail, in pieces of ``clips_at_once`` clips each; the last may have fewer.
 
         Args:
             blocks: the recording, cut anywhere.
@@ -61,7 +61,7 @@ def _followed(blocks: Iterable[Samples], tail: Samples) -> Iterator[Samples]:
 
 
 class _Held:
-    """Samples that have come and are still needed. Where clips are further apart than they are long, some never are."""
+    """Samples that are still needed. If clips are further apart than they are long, some never are."""
 
     def __init__(self) -> None:
         self._blocks: list[Samples] = []

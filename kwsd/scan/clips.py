@@ -1,4 +1,4 @@
-"""What was found, cut out: a folder of words to listen to, to sort, and to train with."""
+"""Cuts out what was found, into a folder of words to listen to, to sort, and to train with."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -13,21 +13,21 @@ from kwsd.scan.results import whole
 from kwsd.scan.words import Word
 from kwsd.whole_file import folder_name
 
-NAME_BYTES = 80  # of a recording's, in those of its words
+NAME_BYTES = 80  # the share of a recording's words
 WORDS_AT_ONCE = 200  # cut by one job: 6 MB of samples
 
 
 def spans(words: Sequence[Word]) -> Iterator[tuple[Word, ...]]:
-    """The words in order of time, so many together as one job cuts."""
+    """The words in order of time, grouped into jobs."""
     ordered = sorted(words, key=lambda word: word.start_ms)
     for first in range(0, len(ordered), WORDS_AT_ONCE):
         yield tuple(ordered[first : first + WORDS_AT_ONCE])
 
 
 def path(folder: Path, recording: Recording, word: Word) -> Path:
-    """Where a word goes: ``stop/NAME-5f2c9a1e_nohash_52340.flac``.
+    """The path of a word: ``stop/NAME-5f2c9a1e_nohash_52340.flac``.
 
-    What stands before ``_nohash_`` is one speaker to `kwsd-train`: clips of one recording stay in one set.
+    `kwsd-train` takes the part before ``_nohash_`` for the speaker, so clips of one recording stay in one set.
     """
     stem = recording.address.rstrip("/").rpartition("/")[2].rpartition(".")[0] or "recording"
     safe = "".join(each if each.isalnum() or each in "-_." else "_" for each in stem).replace("_nohash_", "-")

@@ -1,4 +1,4 @@
-"""A pool of workers that a Dask scheduler knows, on as many machines as there are."""
+"""A pool of the workers of a Dask scheduler, on any number of machines."""
 
 import contextlib
 import logging
@@ -11,18 +11,18 @@ from kwsd.scan.pool import LOSSES_MAX, Job, Lost
 
 MEND = "pip install 'kwsd[scan]'"
 CONNECT_S = 10
-JOBS_EACH = 3  # a thread's, so that it need not wait for the network
-LOOK_S = 1.0  # for workers that came or went
+JOBS_EACH = 3  # jobs per thread, so that it need not wait for the network
+LOOK_S = 1.0  # between checks for workers that came or went
 
 log = logging.getLogger(__name__)
 
 
 class ClusterPool:
-    """A `Pool` of the workers of a Dask cluster, those that join later included.
+    """A `Pool` of the workers of a Dask cluster, including those that join later.
 
     Args:
         client: a ``distributed.Client``, closed with the pool.
-        cluster: what else is closed with it.
+        cluster: closed with it too.
     """
 
     def __init__(self, client: Any, cluster: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""What libsndfile does not read (a telephone's m4a, the sound of a film), through the ``ffmpeg`` program."""
+"""Formats that libsndfile does not read (a telephone's m4a, the sound of a film), through the ``ffmpeg`` program."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from kwsd.errors import InputError
 from kwsd.scan.chunks import Samples
 
 MEND = "sudo apt-get install ffmpeg"
-# Containers of sound. Not playlists (hls, concat, dash), which would have ffmpeg open what they name.
+# Containers of sound. Not playlists (hls, concat, dash), which would make ffmpeg open other files.
 FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gsm,iff,matroska,mov,mp3,mp4,m4a,3gp,mpc,mpc8,"
     "mpeg,mpegts,mpegvideo,ogg,oma,rm,shn,sln,sox,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
@@ -19,16 +19,16 @@ FORMATS = (
 class Decoder:
     """The first audio stream of a file; a Decoder of ``kwsd.audio.file``.
 
-    ffmpeg may open this file only: no address, and nothing that a playlist names.
+    ffmpeg may open only this file: no address, and nothing named by a playlist.
 
     Args:
         path: the file.
         name: for messages.
         channel: counted from 0.
-        reason: why libsndfile does not read it, for where ffmpeg is not there.
+        reason: why libsndfile does not read it, for the error if ffmpeg is missing.
 
     Raises:
-        InputError: ffmpeg is not installed. What it finds wrong is raised by ``read``.
+        InputError: ffmpeg is not installed. Errors that it finds are raised by ``read``.
     """
 
     def __init__(self, path: str, name: str, channel: int, reason: InputError) -> None:
@@ -68,7 +68,7 @@ class Decoder:
         self._said.close()
 
     def _why(self) -> str:
-        """What ffmpeg said last, without the address that it puts before it."""
+        """ffmpeg's last message, without the address in front of it."""
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines() or ["no sound in it"]
         return f"ffmpeg cannot read it ({lines[-1].rpartition(': ')[2].rstrip('.')})"

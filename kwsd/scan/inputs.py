@@ -1,4 +1,4 @@
-"""Which recordings are meant: files, folders, lists of them, addresses."""
+"""Finds the recordings: files, folders, lists of them, addresses."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from kwsd.scan import storage
 _BY_LIBSNDFILE = ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64"
 _BY_FFMPEG = ".m4a .aac .mp4 .m4b .3gp .amr .wma .webm .mkv .mka .mov .avi .ac3"
 ENDINGS = frozenset(f"{_BY_LIBSNDFILE} {_BY_FFMPEG}".split())
-"""What of a folder is taken for a recording. A file that is named by itself is read whatever its ending."""
+"""Extensions of recordings in a folder. A file that is named itself is read regardless of its extension."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Recording:
 
     Attributes:
         address: its path, or its address for fsspec.
-        bytes: its size, where it is known.
-        root: the folder that it was found in, or its own folder.
+        bytes: its size, if known.
+        root: the folder that was searched, or its own folder.
     """
 
     address: str
@@ -30,10 +30,10 @@ class Recording:
 
 
 def find(named: Iterable[str], told: Callable[[InputError, bool], None]) -> Iterator[Recording]:
-    """The recordings of what was named, folders searched to the bottom and in order of names, each once.
+    """The named recordings, each once; folders are searched recursively, in order of names.
 
     Args:
-        told: takes what cannot be read, and whether it counts as a recording that failed.
+        told: called with what cannot be read, and whether it counts as a failed recording.
     """
     seen: set[str] = set()
     for name in named:
@@ -47,7 +47,7 @@ def find(named: Iterable[str], told: Callable[[InputError, bool], None]) -> Iter
 
 
 def read_list(path: str) -> list[str]:
-    """The lines of a list of files; empty ones and those that begin with # are left out. Raises InputError."""
+    """The lines of a list of files, without empty ones and those that begin with #. Raises InputError."""
     try:
         data = Path(path).read_bytes() if path != "-" else os.fdopen(os.dup(0), "rb").read()
     except OSError as error:

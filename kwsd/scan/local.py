@@ -1,7 +1,7 @@
 """A pool of processes on this machine.
 
-Each core has an executor of one process, so that a process that is killed (out of memory, a decoder that crashes) takes
-no other's work down with it: `concurrent.futures` gives up all of an executor's work when one of its processes dies.
+Each core has an executor with one process, so that a process that is killed (out of memory, a crashing decoder) does
+not affect the others: `concurrent.futures` abandons all work of an executor when one of its processes dies.
 """
 
 import multiprocessing
@@ -15,11 +15,11 @@ from typing import Any
 
 from kwsd.scan.pool import LOSSES_MAX, Job, Lost
 
-JOBS_EACH = 2  # one to do, and one for when it is done
+JOBS_EACH = 2  # one in progress, and the next one
 
 
 class LocalPool:
-    """A `Pool` of so many processes. They are started anew (``spawn``), and end with this one, however it ends."""
+    """A `Pool` of this many processes. They are spawned, and end with this one, however it ends."""
 
     def __init__(self, processes: int) -> None:
         self._slots = [_Slot() for _ in range(processes)]
@@ -50,7 +50,7 @@ class LocalPool:
 
 
 class _Slot:
-    """One process, and the jobs that it has, in their order."""
+    """One process, and its jobs in order."""
 
     def __init__(self) -> None:
         self.jobs: deque[tuple[Job, Future[Any]]] = deque()
@@ -60,7 +60,7 @@ class _Slot:
         self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin)
 
     def submit(self, job: Job) -> None:
-        # The first job starts the process, which inherits what is blocked: Ctrl-C must not end it while it starts.
+        # The first job starts the process, which inherits the blocked signals: Ctrl-C must not end it while it starts.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.jobs.append((job, self._executor.submit(job.function, *job.arguments)))
@@ -68,7 +68,7 @@ class _Slot:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def take(self) -> tuple[Job, Any] | None:
-        """The first job, which is done; None where the process died and all begins again."""
+        """The first job, which is done; None if the process died and all its jobs start again."""
         job, future = self.jobs[0]
         try:
             result = future.result()
@@ -89,11 +89,11 @@ class _Slot:
         return (lost, Lost()) if given_up else None
 
     def close(self) -> None:
-        self._executor.shutdown(cancel_futures=True)  # its process is dead, so nobody is waited for
+        self._executor.shutdown(cancel_futures=True)  # its process is dead, so this does not wait
 
 
 def _begin() -> None:
-    """In the new process: Ctrl-C is its parent's business, and without a parent there is nothing to do."""
+    """Runs in the new process: its parent handles Ctrl-C, and it ends without a parent."""
     from kwsd import log
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)

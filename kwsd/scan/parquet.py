@@ -1,4 +1,4 @@
-"""What was found as one Parquet file, for those who have millions of words."""
+"""The results as one Parquet file, for millions of words."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ ROWS_AT_ONCE = 65536
 
 
 class Table:
-    """Rows of JSON objects as `kwsd.scan.words.Word.to_dict` makes them; the file appears when it is closed well.
+    """Rows of JSON objects as from `kwsd.scan.words.Word.to_dict`; the file appears when it is closed without an error.
 
     Raises UnavailableError, OutputError.
     """
@@ -56,7 +56,7 @@ class Table:
         self._rows.clear()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Ends the file; with an error there is none. Raises OutputError."""
+        """Completes the file; after an error there is none. Raises OutputError."""
         try:
             if error is None:
                 self._flush()

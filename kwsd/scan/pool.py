@@ -1,4 +1,4 @@
-"""Whoever does the work: what a pool is to a scan."""
+"""The interface of a pool of workers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Job:
 
     Attributes:
         address: the recording, for messages.
-        losses: how often whoever did it died.
+        losses: how often a worker died on it.
     """
 
     address: str
@@ -21,27 +21,27 @@ class Job:
 
 
 LOSSES_MAX = 2
-"""A recording that takes so many workers down with it is given up."""
+"""How many workers a recording may kill before it is abandoned."""
 
 
 class Lost:
-    """Nobody has done a job: each who tried has died."""
+    """A job was not done: each worker that tried it died."""
 
 
 class Pool(Protocol):
-    """Does jobs, in any order. One thread uses it."""
+    """Does jobs, in any order. Used by one thread."""
 
     @property
     def capacity(self) -> int:
-        """How many jobs keep everybody busy; may change."""
+        """How many jobs keep all workers busy; may change."""
 
     def submit(self, job: Job) -> None: ...
 
     def next(self, timeout_s: float) -> tuple[Job, Any] | None:
-        """A job that is done, with its result, or `Lost`; None where none was within the time.
+        """A job that is done, with its result or `Lost`; None if there was none within the time.
 
-        Raises KwsdError where no more work can be done at all.
+        Raises KwsdError if no more work can be done at all.
         """
 
     def close(self) -> None:
-        """Ends at once; what is not done is forgotten."""
+        """Ends at once; unfinished jobs are discarded."""

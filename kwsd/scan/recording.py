@@ -1,4 +1,4 @@
-"""A recording as samples at the model's rate, the very ones that ``kwsd --source FILE`` hears."""
+"""A recording as samples at the model's rate, identical to those of ``kwsd --source FILE``."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ DECODE_MS = 1000
 
 @dataclass(frozen=True)
 class Version:
-    """What tells that a file is still the one it was."""
+    """Identifies a version of a file."""
 
     device: int
     inode: int
@@ -26,7 +26,7 @@ class Version:
 
 
 def version(path: str, name: str) -> Version:
-    """That of the file now. Raises InputError."""
+    """The current version of the file. Raises InputError."""
     try:
         status = Path(path).stat()
     except OSError as error:
@@ -35,21 +35,21 @@ def version(path: str, name: str) -> Version:
 
 
 def check_unchanged(path: str, name: str, before: Version) -> None:
-    """Raises InputError where the file is not the one it was."""
+    """Raises InputError if the file has changed."""
     if version(path, name) != before:
         raise InputError(name, "it changed while it was read", "Scan it again when nobody writes to it.")
 
 
 def exact_frames(path: str, name: str, rate_hz: int) -> int | None:
-    """Frames of a recording whose every sample can be sought; None where it has to be read from its beginning.
+    """Number of frames of a recording with exact seeking; None if it must be read from its beginning.
 
-    That is so where it is coded with loss or has another rate than the model: what a decoder or a resampler gives then
-    depends on all that came before. Raises InputError, UnavailableError.
+    The latter is the case for lossy formats and rates other than the model's: the output of a decoder or resampler then
+    depends on everything before. Raises InputError, UnavailableError.
     """
     try:
         decoder = _decoder(path, name, 0)
     except InputError:
-        return None  # whoever reads all of it finds out why, or asks ffmpeg
+        return None  # reading all of it will show why, or use ffmpeg
     try:
         is_exact = decoder.can_seek and decoder.rate_hz == rate_hz and 0 < decoder.frames < 2**48
         return decoder.frames if is_exact else None
@@ -60,7 +60,7 @@ def exact_frames(path: str, name: str, rate_hz: int) -> int | None:
 def read_span(
     path: str, name: str, rate_hz: int, channel: int, gain_db: float, start: int, count: int
 ) -> Iterator[Samples]:
-    """So many samples from ``start`` on of a recording that has `exact_frames`; fewer where it ends before them.
+    """This many samples from ``start`` on, of a recording that has `exact_frames`; fewer if it ends before.
 
     Raises InputError.
     """
@@ -81,7 +81,7 @@ def read_all(path: str, name: str, rate_hz: int, channel: int, gain_db: float) -
 
 
 def _open(path: str, name: str, rate_hz: int, channel: int, gain_db: float) -> FileSource:
-    """As ``--source`` opens it, what else libsndfile reads (MP3, AIFF, CAF, ...) too, the rest through ffmpeg."""
+    """Opens it like ``--source``; also other formats of libsndfile (MP3, AIFF, CAF, ...), and more through ffmpeg."""
     return FileSource(name, _any_decoder(path, name, rate_hz, channel), rate_hz, realtime=False, gain_db=gain_db)
 
 
@@ -101,7 +101,7 @@ def _any_decoder(path: str, name: str, rate_hz: int, channel: int) -> Decoder:
         return _decoder(path, name, channel)
     if first.container != "WAV":
         raise InputError(name, "it holds no samples")
-    # A WAV whose writer never came back to fill in its sizes, which libsndfile does not read.
+    # A WAV whose writer never filled in its sizes, which libsndfile does not read.
     return PipeDecoder(name, os.open(path, os.O_RDONLY), rate_hz, 1, channel)
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of a scan, on standard error: how far it is, and a table at the end."""
+"""The visible part of a scan, on standard error: progress, and a table at the end."""
 
 import statistics
 import sys
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from kwsd import standard_error
 from kwsd.scan.scan import Outcome
 
-EVERY_S = 1.0  # on a terminal, where one line is written over and over
+EVERY_S = 1.0  # on a terminal, where a line is overwritten
 EVERY_LOGGED_S = 30.0  # elsewhere
 
 
 class Report:
-    """Counts, and tells.
+    """Counts, and reports.
 
     Args:
-        bytes_total: size of all recordings; 0 where it is not known.
+        bytes_total: size of all recordings; 0 if unknown.
         recordings: their number.
         quiet: no progress, and no table.
     """
@@ -32,13 +32,13 @@ class Report:
         self._line = ""
 
     def progressed(self, duration_ms: float, size: float) -> None:
-        """So much more was heard, and so many bytes of recordings are done with."""
+        """Adds to the audio processed, and to the bytes of recordings done."""
         self._heard_ms += duration_ms
         self._bytes += size
         self.tick()
 
     def tick(self) -> None:
-        """Shows how far it is, if it is time to."""
+        """Shows the progress, if it is time to."""
         now_s = time.monotonic()
         if self._quiet or now_s - self._told_s < (EVERY_S if self._terminal else EVERY_LOGGED_S):
             return
@@ -46,7 +46,7 @@ class Report:
         self._show(self._progress(now_s - self._began_s))
 
     def tell(self, line: str) -> None:
-        """A line that stays."""
+        """Prints a line that stays."""
         self._clear()
         standard_error.write(f"kwsd: {line}")
 
@@ -59,16 +59,16 @@ class Report:
             self._scores[word.label].append(word.score)
 
     def skip(self, size: int) -> None:
-        """A recording that was heard before."""
+        """Counts a recording that was processed before."""
         self.skipped += 1
         self._bytes_total -= size
 
     def finish(self, labels: Sequence[str], unread: int = 0) -> None:
-        """The table: for each word how often, how often an hour, and the median of its scores.
+        """The table: for each word its count, its rate per hour, and the median of its scores.
 
         Args:
             labels: in the order of its rows.
-            unread: recordings that were named and could not even be begun.
+            unread: named recordings that could not be opened.
         """
         self._clear()
         if self._quiet:

@@ -1,7 +1,7 @@
-"""A folder of results: one file of JSON lines for each recording, and what it takes to go on after an interruption.
+"""A folder of results: one file of JSON lines per recording, and what is needed to resume after an interruption.
 
-A file appears by rename once all of its recording was heard; an Audacity label track, where wanted, before it. So what
-is there is whole, and a recording without a file is one that has to be heard.
+A file appears by rename once its recording was processed completely; an Audacity label track, if wanted, before it. So
+existing files are complete, and a recording without a file is yet to be processed.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ SETTINGS = ".kwsd-scan.json"
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Where to write what is to appear at ``path`` once it is whole. Raises OutputError."""
-    part = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")  # never too long a name
+    """A temporary path to write to; the file appears at ``path`` once it is complete. Raises OutputError."""
+    part = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.part")  # never too long
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -38,7 +38,7 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(str(path), error.strerror or str(error)) from error
     finally:  # after Ctrl-C too
-        with contextlib.suppress(OSError):  # renamed, or never made
+        with contextlib.suppress(OSError):  # renamed, or never created
             part.unlink()
 
 
@@ -46,16 +46,16 @@ class Results:
     """The folder that ``--output`` names.
 
     Args:
-        folder: made where it is missing.
-        roots: the folders that the recordings lie in; a result lies in ``folder`` as its recording does below what
-            these have in common.
-        hearing: how recordings are heard.
+        folder: created if missing.
+        roots: the folders of the recordings; a result has the same path in ``folder`` as its recording below their
+            common part.
+        hearing: how recordings are processed.
         model: the model's name.
         labels: whether a label track is written beside each file.
-        resume: leave out what has been heard before.
+        resume: skip recordings that were processed before.
 
     Raises:
-        UsageError: another scan writes there, or, with ``resume``, one wrote there that heard otherwise.
+        UsageError: another scan is writing there or, with ``resume``, one with other settings did.
         OutputError: it cannot be written.
     """
 
@@ -78,10 +78,10 @@ class Results:
         self._settings.close()
 
     def _check_settings(self, hearing: Hearing) -> None:
-        """Keeps them for a scan that is resumed, whose own have to be the same."""
+        """Stores the settings for a scan that resumes this one, which must have the same."""
         now = json.loads(json.dumps(_settings(hearing, self._model)))
         self._settings.seek(0)
-        with contextlib.suppress(ValueError):  # empty, or cut off by the end of the machine
+        with contextlib.suppress(ValueError):  # empty, or cut off by a crash
             before = json.loads(self._settings.read())
             if self._resume and (changed := [key for key in now if before.get(key) != now[key] and key != "version"]):
                 self.close()
@@ -92,12 +92,12 @@ class Results:
         self._settings.flush()
 
     def path(self, recording: Recording) -> Path:
-        """Where the results of a recording lie."""
+        """The path of a recording's results."""
         parts = _parts(recording.address)[len(self._common) :]
         return self.folder.joinpath(*parts[:-1], f"{parts[-1]}.jsonl")
 
     def is_done(self, recording: Recording) -> bool:
-        """Whether it was heard before, and is not newer than that; with its label track, where one is wanted."""
+        """Whether it was processed before and has not changed since; with its label track, if wanted."""
         if not self._resume:
             return False
         try:
@@ -110,7 +110,7 @@ class Results:
             return False
 
     def before(self, recording: Recording) -> list[dict[str, Any]]:
-        """What was found in a recording that is done. Raises OutputError."""
+        """The results of a recording that is done. Raises OutputError."""
         path = self.path(recording)
         try:
             return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
@@ -133,7 +133,7 @@ def audacity(words: Sequence[Word]) -> str:
 
 
 def common_root(roots: Sequence[str]) -> tuple[str, ...]:
-    """The folder that all of these lie in, as its parts."""
+    """The common parent folder, as its parts."""
     first, *others = [_parts(root) for root in roots] or [()]
     common = 0
     while common < len(first) and all(each[common : common + 1] == first[common : common + 1] for each in others):

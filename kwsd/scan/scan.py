@@ -1,4 +1,4 @@
-"""The scan itself: recordings in, what was found in each out, in the same order, whoever did the work."""
+"""The scan itself: recordings in, the results of each out, in the same order, regardless of the pool."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,19 +17,19 @@ from kwsd.scan.words import Recognition, Word
 
 WAIT_S = 1.0
 AHEAD = 4
-"""Times the pool's capacity: so many chunks of a recording may wait for one before them."""
+"""How many chunks of a recording may wait for an earlier one, in multiples of the pool's capacity."""
 WAITING_MAX = 100_000
-"""So many recordings may wait for one before them that takes longer; all that is kept of them are their words."""
+"""How many recordings may wait for an earlier one that takes longer; only their words are kept."""
 
 
 @dataclass
 class Outcome:
-    """What became of a recording.
+    """The outcome of a recording.
 
     Attributes:
-        duration_ms: of what was heard.
+        duration_ms: of the audio processed.
         words: in order of time.
-        failure: why it could not be heard; None where it was.
+        failure: why it could not be processed; None if it was.
     """
 
     recording: Recording
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass
 class _Long:
-    """A recording that is heard in chunks: those not handed out, those that came before their turn."""
+    """A recording that is processed in chunks: those not assigned yet, those that came before their turn."""
 
     found: Recognition
     long: work.Long
@@ -51,7 +51,7 @@ class _Long:
 
 @dataclass(eq=False)
 class _Open:
-    """A recording that is being heard."""
+    """A recording in progress."""
 
     recording: Recording
     long: _Long | None = None
@@ -61,19 +61,19 @@ class _Open:
 
     @property
     def has_chunks(self) -> bool:
-        """Whether there are some to hand out."""
+        """Whether there are chunks to assign."""
         return self.long is not None and self.outcome is None and self.long.next_clip < self.long.clips
 
 
 class Scan:
-    """Hears recordings with the help of a pool.
+    """Processes recordings with a pool.
 
     Args:
-        hearing: how.
-        scorer: of the same model, for where the clips lie.
+        hearing: how to process them.
+        scorer: of the same model, for the positions of the clips.
         pool: does the work.
-        progressed: called with milliseconds heard, and bytes read where they are known.
-        keep: called with each word's samples, int16 at the model's rate; None where nothing is to be cut.
+        progressed: called with milliseconds processed, and bytes read if known.
+        keep: called with each word's samples, int16 at the model's rate; None if nothing is cut out.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Scan:
         self._hearing, self._scorer, self._pool = hearing, scorer, pool
         self._progressed, self._keep = progressed, keep
         self._open: deque[_Open] = deque()
-        self._long: list[_Open] = []  # those with chunks to hand out
+        self._long: list[_Open] = []  # those with chunks to assign
         self._jobs: dict[Job, tuple[_Open, Any]] = {}
 
     def run(self, recordings: Iterable[Recording]) -> Iterator[Outcome]:
@@ -103,14 +103,14 @@ class Scan:
                 yield outcome
 
     def _hand_out(self, left: deque[Recording]) -> None:
-        """Keeps everybody busy."""
+        """Keeps all workers busy."""
         capacity = self._pool.capacity
         for each in self._long:
             while len(self._jobs) < capacity and self._submit_chunk(each, AHEAD * capacity):
                 pass
         self._long = [each for each in self._long if each.has_chunks]
         while left and len(self._jobs) < capacity and len(self._open) < WAITING_MAX:
-            # With so many recordings left nobody will be idle, and one that is not cut costs this process nothing.
+            # With this many recordings left no worker will be idle, and one that is not cut costs this process nothing.
             whole = len(left) > AHEAD * capacity
             each = _Open(left.popleft())
             self._open.append(each)
@@ -122,7 +122,7 @@ class Scan:
         self._pool.submit(job)
 
     def _submit_chunk(self, each: _Open, ahead: int) -> bool:
-        """Whether a long recording had one to give."""
+        """Assigns a chunk of a long recording; returns whether there was one."""
         long = each.long
         if long is None or not each.has_chunks or len(long.waiting) > ahead:
             return False

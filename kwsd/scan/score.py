@@ -1,4 +1,4 @@
-"""Samples -> scores of the clips in them, a stretch at a time."""
+"""Samples -> scores of the clips in them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,14 @@ _NONE: Doubles = np.empty(0)
 
 
 class Scorer:
-    """Scores every clip of a stretch of samples as a `kwsd.Spotter` would, with the front end run over all of it.
+    """Scores every clip of a series of samples as a `kwsd.Spotter` would, with the front end run over all of it.
 
     Args:
         model: used by one thread at a time.
         clip_stride_ms: from one clip to the next.
 
     Attributes:
-        grid: where the clips lie.
+        grid: the positions of the clips.
         labels: the model's, in the order of scores.
 
     Raises:
@@ -59,6 +59,6 @@ class Scorer:
 
 
 def _rows_are_features(frontend: Frontend) -> bool:
-    """Whether a clip's features are its rows as they are, whatever came before the clip."""
+    """Whether a clip's features are just its rows, regardless of what came before the clip."""
     kind = type(frontend)
     return kind.finish is Frontend.finish and kind.finish_clip is Frontend.finish_clip

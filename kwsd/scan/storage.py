@@ -1,4 +1,4 @@
-"""Where recordings lie: on this machine, or at an address that fsspec knows (``s3://``, ``gs://``, ``sftp://`` ...)."""
+"""Where recordings are: on this machine, or at an address for fsspec (``s3://``, ``gs://``, ``sftp://`` ...)."""
 
 import contextlib
 import tempfile
@@ -13,13 +13,13 @@ MEND = "pip install 'kwsd[scan]'"
 
 
 def is_local(address: str) -> bool:
-    """Whether it is a path, and not an address."""
+    """Whether it is a path, not an address."""
     return "://" not in address
 
 
 @contextlib.contextmanager
 def local(address: str) -> Iterator[str]:
-    """The path of a recording: its own, or that of a copy that lives as long as it is read. Raises InputError."""
+    """The path of a recording: its own, or that of a temporary copy. Raises InputError."""
     if is_local(address):
         yield address
         return
@@ -34,7 +34,7 @@ def local(address: str) -> Iterator[str]:
 def listed(address: str) -> tuple[list[tuple[str, int | None]], bool]:
     """The files at an address or below it, each with its size in bytes where that is known; whether it is a folder.
 
-    ``*`` and ``?`` stand for whatever fits. Raises InputError, UnavailableError.
+    ``*`` and ``?`` are wildcards. Raises InputError, UnavailableError.
     """
     with unreadable(address):
         system, path = _fsspec().core.url_to_fs(address)
@@ -54,7 +54,7 @@ def listed(address: str) -> tuple[list[tuple[str, int | None]], bool]:
 
 @contextlib.contextmanager
 def unreadable(address: str) -> Iterator[None]:
-    """Whatever a storage raises, as an InputError: they raise errors of their own, and of their libraries."""
+    """Turns any exception of a storage into an InputError: they raise their own, and those of their libraries."""
     try:
         yield
     except (InputError, UnavailableError):

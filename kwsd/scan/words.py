@@ -43,8 +43,8 @@ class Recognition:
 
     Args:
         labels: names of the scores.
-        only: the words that are wanted.
-        rate_hz: of the samples that the grid counts.
+        only: the wanted words.
+        rate_hz: of the grid's samples.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Recognition:
                 self._found.append((label, score, time_ms))
 
     def words(self, samples: int) -> tuple[Word, ...]:
-        """What was found in a recording of so many samples; times are never after its end."""
+        """The words found in a recording of this many samples; times are never after its end."""
         duration_ms = self._to_ms(samples)
         return tuple(
             Word(label, score, max(0, min(time_ms, duration_ms) - self._clip_ms), min(time_ms, duration_ms))

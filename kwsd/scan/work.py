@@ -1,7 +1,7 @@
-"""What is done to a recording by whoever has a core free: a process on this machine, or a worker of a cluster.
+"""The work on a recording that runs in a process on this machine, or in a worker of a cluster.
 
-Arguments and results are small and can be pickled. Nothing is raised about a recording: what is wrong with it comes
-back as a `Failure`, so that no pool has to know of kwsd's errors.
+Arguments and results are small and can be pickled. Errors of a recording are not raised but returned as a `Failure`,
+so that pools need not know kwsd's errors.
 """
 
 import threading
@@ -26,15 +26,15 @@ from kwsd.scan.words import Recognition, Word
 
 @dataclass(frozen=True)
 class Hearing:
-    """How recordings are heard.
+    """How recordings are processed.
 
     Attributes:
-        model: a bundled model's name or a file, which a worker of a cluster has to be able to read.
+        model: a bundled model's name or a file, which workers of a cluster must be able to read.
         labels, frontend: for a model without metadata.
         sha256: of the model's file.
         settings: the recogniser's.
-        only: the words that are wanted.
-        channel: which channel of a recording is heard, counted from 0.
+        only: the wanted words.
+        channel: the channel of a recording to use, counted from 0.
         gain_db: amplification.
         clips_at_once: clips of a chunk.
     """
@@ -52,7 +52,7 @@ class Hearing:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a recording cannot be heard: ``FILE: WHY. MEND``."""
+    """Why a recording cannot be processed: ``FILE: WHY. MEND``."""
 
     message: str
 
@@ -67,14 +67,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Long:
-    """A recording that is worth being cut into chunks, of so many samples."""
+    """A recording that is worth cutting into chunks, and its number of samples."""
 
     samples: int
     version: Version
 
 
 class Shorter:
-    """A recording holds less than it says, and has to be read from its beginning."""
+    """A recording is shorter than it claims, and must be read from its beginning."""
 
 
 Arguments = ParamSpec("Arguments")
@@ -84,7 +84,7 @@ Result = TypeVar("Result")
 def _told(
     function: Callable[Concatenate[Hearing, str, Arguments], Result],
 ) -> Callable[Concatenate[Hearing, str, Arguments], Result | Failure]:
-    """What is wrong with a recording as a Failure; also what nobody has foreseen, which must not end a long scan."""
+    """Turns errors of a recording into a Failure; also unforeseen ones, which must not end a long scan."""
 
     @wraps(function)
     def guarded(
@@ -102,7 +102,7 @@ def _told(
 
 @_told
 def begin(hearing: Hearing, address: str, whole: bool) -> Heard | Long:
-    """Hears a recording; one that is worth cutting is only measured, unless ``whole``."""
+    """Processes a recording; one that is worth cutting is only measured, unless ``whole``."""
     scorer = _scorer(hearing)
     with storage.local(address) as path:
         before = recording.version(path, address)
@@ -117,7 +117,7 @@ def begin(hearing: Hearing, address: str, whole: bool) -> Heard | Long:
 
 @_told
 def score(hearing: Hearing, address: str, long: Long, first: int, clips: int) -> NDArray[np.float32] | Shorter:
-    """The scores of so many clips of a long recording, from the clip ``first`` on."""
+    """The scores of this many clips of a long recording, from the clip ``first`` on."""
     scorer = _scorer(hearing)
     grid, model = scorer.grid, scorer.model
     recording.check_unchanged(address, address, long.version)
@@ -127,7 +127,7 @@ def score(hearing: Hearing, address: str, long: Long, first: int, clips: int) ->
     try:
         blocks = list(recording.read_span(address, address, *how, start, there)) if there > 0 else []
     except InputError:
-        return Shorter()  # who reads it from its beginning finds out where it is damaged
+        return Shorter()  # reading it from its beginning will show where it is damaged
     recording.check_unchanged(address, address, long.version)
     if sum(map(len, blocks)) < there:
         return Shorter()
@@ -151,7 +151,7 @@ def cut(hearing: Hearing, address: str, spans: tuple[tuple[int, int], ...]) -> l
 
 
 def _pieces(blocks: Iterator[Samples], spans: list[tuple[int, int]], position: int) -> list[Samples]:
-    """What lies in these spans, in order of their starts, of blocks the first of which begins at ``position``."""
+    """The samples in these spans, in order of their starts; the first of the blocks begins at ``position``."""
     pieces: list[list[Samples]] = [[] for _ in spans]
     first, last = 0, max(end for _, end in spans)
     for block in blocks:
@@ -169,7 +169,7 @@ def _pieces(blocks: Iterator[Samples], spans: list[tuple[int, int]], position: i
 
 
 def recognition(hearing: Hearing, scorer: Scorer) -> Recognition:
-    """The recogniser of a recording that is heard so."""
+    """The recogniser for a recording processed this way."""
     model = scorer.model
     return Recognition(model.labels, hearing.settings, hearing.only, scorer.grid, model.sample_rate_hz, model.clip_ms)
 
@@ -194,7 +194,7 @@ _own = threading.local()
 
 
 def _scorer(hearing: Hearing) -> Scorer:
-    """This thread's own: a worker of a cluster may have several threads, and a model serves one at a time."""
+    """This thread's own scorer: a worker of a cluster may have several threads, and a model serves one at a time."""
     key = hearing.model, hearing.sha256, hearing.settings.clip_stride_ms
     if getattr(_own, "key", None) != key:
         model = load(hearing.model, labels=hearing.labels, frontend=hearing.frontend)

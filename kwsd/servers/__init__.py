@@ -1,1 +1,1 @@
-"""What answers over a network, each off until the configuration asks for it."""
+"""Network servers, each off until the configuration enables it."""

@@ -1,7 +1,7 @@
 """The kinds of server. A new kind is a settings class, a subclass of `Sink` and one line here; its section in a
 configuration, its checks and its rows in docs/config.md follow from its settings class.
 
-What a kind needs is imported when the configuration asks for it.
+A kind's imports happen only if the configuration uses it.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def settings_class(kind: str) -> type[ServerSettings]:
 
 
 def create(settings: Sequence[ServerSettings], services: Services) -> list[Sink]:
-    """The servers that these settings describe, as sinks, since events reach them over the bus; none is started."""
+    """The servers with these settings, not started. They are sinks, since events reach them over the bus."""
     return [_named(KINDS[each.type].server).create(each, services) for each in settings]
 
 

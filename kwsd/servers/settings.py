@@ -1,4 +1,4 @@
-"""What the settings of all servers have in common, and the address that a server listens at."""
+"""What the settings of all servers share, and the address on which a server listens."""
 
 import ipaddress
 import re
@@ -12,7 +12,7 @@ _ADDRESS = re.compile(r"(?P<scheme>[a-z]+://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]
 
 
 class Address(NamedTuple):
-    """An IP address and a port, as ``scheme`` writes them."""
+    """An IP address and a port, with an optional scheme."""
 
     host: str
     port: int
@@ -20,7 +20,7 @@ class Address(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody but this machine gets there."""
+        """Whether only this machine can reach it."""
         return ipaddress.ip_address(self.host).is_loopback
 
     def __str__(self) -> str:
@@ -29,10 +29,10 @@ class Address(NamedTuple):
 
 
 class Listen(Kind):
-    """An address to listen at.
+    """An address to listen on.
 
     Args:
-        scheme: what it begins with, such as ``tcp://``; may be empty.
+        scheme: its beginning, such as ``tcp://``; may be empty.
     """
 
     def __init__(self, scheme: str = "") -> None:
@@ -56,7 +56,7 @@ class Listen(Kind):
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """A section of a configuration that asks for a server. Each kind has a subclass, named in `kwsd.servers.registry`.
+    """A section of a configuration that enables a server. Each kind has a subclass, named in `kwsd.servers.registry`.
 
     Attributes:
         type: the section's name.
@@ -66,9 +66,9 @@ class ServerSettings:
 
     @classmethod
     def faults(cls, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """What is wrong with values that are right by themselves: pairs of a key and its fault."""
+        """Faults of values that are valid by themselves but not together: pairs of a key and its fault."""
         return ()
 
     def check(self) -> Iterable[tuple[str, str]]:
-        """What a start would find wrong on this machine, as this user: pairs of a key and its fault."""
+        """What would be wrong at start, on this machine and as this user: pairs of a key and its fault."""
         return ()

@@ -1,6 +1,6 @@
-"""A server on a TCP port: one thread takes in connections, and each connection has one.
+"""A server on a TCP port: one thread accepts connections, and each connection has its own thread.
 
-Nobody is waited for: connections are few, and one that keeps the server waiting for longer than it may is ended.
+No connection can block the server: there are few, and one that takes longer than allowed is closed.
 """
 
 import contextlib
@@ -19,20 +19,20 @@ from kwsd.sinks.sink import Services, Sink
 
 log = logging.getLogger(__name__)
 
-ACCEPT_PAUSE_S = 0.5  # after accept failed for want of file descriptors or memory
+ACCEPT_PAUSE_S = 0.5  # after accept failed for lack of file descriptors or memory
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class TcpServer(Sink):
-    """A sink that is asked.
+    """A sink that answers requests over TCP.
 
     Args:
-        settings: what the configuration says of it, with ``listen``.
-        services: what the daemon offers.
+        settings: its configuration, with ``listen``.
+        services: the daemon's services.
 
     Attributes:
-        connections_max: further ones are sent ``busy`` and closed.
-        limit_s: how long `expect` lets a connection take.
+        connections_max: connections beyond this number get ``busy`` and are closed.
+        limit_s: the time limit set by `expect`.
     """
 
     connections_max = 32
@@ -42,12 +42,12 @@ class TcpServer(Sink):
     def __init__(self, settings: Any, services: Services) -> None:
         super().__init__(settings)
         self.services = services
-        self._deadlines: dict[socket.socket, float | None] = {}  # by connection; None while nothing is expected of it
-        self._lock = threading.Lock()  # for what the connections' threads touch too
+        self._deadlines: dict[socket.socket, float | None] = {}  # by connection; None while nothing is expected from it
+        self._lock = threading.Lock()  # for state shared with the connections' threads
 
     @abstractmethod
     def serve(self, connection: socket.socket, address: Any) -> None:
-        """One connection from its beginning to its end, in a thread of its own; OSError is its end."""
+        """Serves one connection, in its own thread; an OSError ends it."""
 
     def hand_out(self) -> None:
         """Called in the server's thread whenever an event has come."""
@@ -55,7 +55,7 @@ class TcpServer(Sink):
     def stop_serving(self) -> None:
         """Called in the server's thread at the end, before the connections are ended."""
 
-    # What the bus calls.
+    # Called by the bus.
 
     def can_adopt(self, new: Sink) -> bool:
         return type(new) is type(self) and new.settings.listen == self.settings.listen
@@ -76,11 +76,11 @@ class TcpServer(Sink):
         self._wake_sender.setblocking(False)
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: the thread is about to wake anyhow; closed: it has ended
+        with contextlib.suppress(OSError):  # full: the thread will wake anyway; closed: it has ended
             self._wake_sender.send(b"w")
 
     def drain(self, deadline_s: float) -> bool:
-        """Whoever asks does not hold up the end."""
+        """Connections do not delay the end."""
         return True
 
     # The server's thread.
@@ -116,7 +116,7 @@ class TcpServer(Sink):
             self.pause(ACCEPT_PAUSE_S)
             return
         if len(self._deadlines) >= self.connections_max:
-            with connection, contextlib.suppress(OSError):  # one that is gone already need not be told
+            with connection, contextlib.suppress(OSError):  # it may be gone already
                 connection.setblocking(False)
                 connection.send(self.busy)
             return
@@ -148,15 +148,15 @@ class TcpServer(Sink):
         self._wake_receiver.close()
         self._wake_sender.close()
 
-    # What the connections' threads call.
+    # Called by the connections' threads.
 
     def expect(self, connection: socket.socket) -> None:
-        """From now on the connection has ``limit_s`` for what comes next, as a whole."""
+        """From now on the connection has ``limit_s`` in total to send the next message."""
         with self._lock:
             self._deadlines[connection] = time.monotonic() + self.limit_s
 
     def received(self, connection: socket.socket) -> None:
-        """It has come."""
+        """The message has come."""
         with self._lock:
             self._deadlines[connection] = None
 

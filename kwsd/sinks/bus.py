@@ -1,7 +1,7 @@
-"""The bus: one event in, and for every sink a queue, a thread and counters of its own.
+"""The bus: one event in, and a queue, a thread and counters for every sink.
 
 A sink that is slow, stuck or dead costs the others nothing and never delays the spotter: `put` only appends to a
-bounded queue, and where that is full the oldest event goes and is counted.
+bounded queue, and if that is full the oldest event is dropped and counted.
 """
 
 import copy
@@ -17,20 +17,20 @@ log = logging.getLogger(__name__)
 
 
 class Bus:
-    """Hands every event to every sink.
+    """Passes every event to every sink.
 
     Args:
         sinks: not yet started.
-        on_death: called, in the thread of a sink that died by an error, with the sink and the error.
+        on_death: called in the thread of a sink that ended with an error, with the sink and the error.
     """
 
     def __init__(self, sinks: Sequence[Sink], on_death: OnDeath) -> None:
         self._on_death = on_death
-        self._lock = threading.Lock()  # held for a publish or a change of the list, never while anything is waited for
+        self._lock = threading.Lock()  # held during a publish or a change of the list, never during a wait
         self._changing = threading.Lock()  # held while sinks are started and stopped
         self._sinks = tuple(sinks)
         self._state: StatusEvent | None = None  # the last one published, for sinks that come later
-        self._retiring: dict[Sink, object] = {}  # each with the sign of its retirement; it may be taken back
+        self._retiring: dict[Sink, object] = {}  # each with the mark of its retirement, which may be reversed
         self._introduce()
 
     @property
@@ -39,20 +39,20 @@ class Bus:
 
     @property
     def serving(self) -> tuple[Sink, ...]:
-        """The sinks, and those of an earlier configuration that are still delivering what they had."""
+        """The sinks, including those of an earlier configuration that are still delivering."""
         return (*self._sinks, *self._retiring)
 
     def start(self) -> None:
-        """Opens and starts every sink. On an error those already started are stopped, and it is raised."""
+        """Opens and starts every sink. After an error, those already started are stopped, and it is raised."""
         self._start(self._sinks)
 
     def wants(self, event_type: str) -> bool:
-        """Whether any sink would take an event of this type now; spares making what nobody reads."""
+        """Whether any sink would take an event of this type now; avoids creating events that nothing reads."""
         return any(sink.wants(event_type) for sink in self._sinks)
 
     @property
     def audio_ms(self) -> tuple[int, int] | None:
-        """How much audio before and after a word the sinks want; None where none wants any."""
+        """How much audio before and after a word the sinks want; None if none does."""
         wanted = [sink.audio_ms for sink in self._sinks if sink.audio_ms is not None]
         if not wanted:
             return None
@@ -67,11 +67,11 @@ class Bus:
                 sink.put(event)
 
     def replace(self, new_sinks: Sequence[Sink]) -> None:
-        """Changes over to other sinks, none of which is started, without losing an event.
+        """Switches to other sinks, none of which is started yet, without losing an event.
 
-        A sink that can adopt its successor's settings goes on with its queue and its connections, even if it has been
-        retiring. The others are started, and told the present state. What is no longer wanted drains beside. On an
-        error nothing changes, and it is raised.
+        A sink that can adopt its successor's settings continues with its queue and connections, even if it was
+        retiring. The others are started, and receive the current state. Sinks no longer wanted drain in the background.
+        After an error nothing is changed, and it is raised.
         """
         with self._changing:
             old = [*self._sinks, *self._retiring]
@@ -103,17 +103,17 @@ class Bus:
             threading.Thread(target=self._retire, args=(sink, sign), name=f"retire-{sink.name}", daemon=True).start()
 
     def drain(self, deadline_s: float) -> bool:
-        """Waits until all queues are delivered; whether they were.
+        """Waits until all queues are delivered; returns whether they were.
 
         Each sink has its ``drain_limit_s``, and all together have until ``time.monotonic()`` is ``deadline_s``
-        (``math.inf`` where only the sinks' own limits count).
+        (``math.inf`` if only the sinks' own limits count).
         """
         began_s = time.monotonic()
         sinks = self.serving
         return all([sink.drain(min(deadline_s, began_s + sink.drain_limit_s)) for sink in sinks])
 
     def stop(self) -> None:
-        """Ends every sink; what is still queued counts as dropped."""
+        """Ends every sink; events still queued count as dropped."""
         sinks = self.serving
         for sink in sinks:
             sink.halt()
@@ -152,7 +152,7 @@ class Bus:
     def _retire(self, sink: Sink, sign: object) -> None:
         sink.drain(time.monotonic() + sink.drain_limit_s)
         with self._changing:
-            if self._retiring.get(sink) is not sign:  # it was taken back
+            if self._retiring.get(sink) is not sign:  # its retirement was reversed
                 return
             sink.stop()
             with self._lock:
@@ -162,7 +162,7 @@ class Bus:
 
 
 def _adopt_all(pairs: Iterable[tuple[Sink, Sink]]) -> None:
-    """Each first sink takes over what its second does differently; all of them, or none and an error."""
+    """Each first sink adopts the settings of its second; all of them, or none and an error."""
     done: list[tuple[Sink, Sink]] = []
     try:
         for keeper, new in pairs:

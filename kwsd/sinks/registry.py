@@ -1,7 +1,7 @@
 """The kinds of sink. A new kind is one file and one line here; its keys in a configuration, their checks and their rows
 in docs/config.md follow from its settings class.
 
-What a kind needs is imported when there is a sink of that kind.
+A kind's imports happen only if there is a sink of that kind.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def settings_class(kind: str) -> type[SinkSettings]:
 
 
 def create(settings: Sequence[SinkSettings], services: Services) -> list[Sink]:
-    """The sinks that these settings describe, none of them started. Raises ConfigError."""
+    """The sinks with these settings, not started. Raises ConfigError."""
     return [_named(KINDS[each.type].sink).create(each, services) for each in settings]
 
 

@@ -1,4 +1,4 @@
-"""A secret that a sink needs, from a file or from the environment; never from the configuration itself."""
+"""A sink's secret, from a file or from the environment, never from the configuration itself."""
 
 import os
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ SECRET_MAX_BYTES = 4096
 def read_secret(
     sink: str, key: str, file: str | None, variable: str | None, environ: Mapping[str, str]
 ) -> bytes | None:
-    """The secret without white space at its ends; None where neither a file nor a variable is named.
+    """The secret without white space at its ends; None if neither a file nor a variable is named.
 
     Args:
-        sink: the kind of sink, for a fault.
-        key: what the two keys begin with: ``password`` for ``password_file`` and ``password_env``.
+        sink: the kind of sink, for errors.
+        key: the common beginning of the two keys: ``password`` for ``password_file`` and ``password_env``.
 
     Raises:
-        ConfigError: it cannot be had; the message never shows it.
+        ConfigError: it cannot be read; the message never shows it.
     """
     if file is not None:
         where = f"{sink}: {key}_file {file}"
         try:
-            # Not to wait for whoever would write into a pipe.
+            # Lest a pipe without a writer block.
             with open(file, "rb", opener=_open_at_once) as opened:
                 raw = opened.read(SECRET_MAX_BYTES + 1) or b""
         except (OSError, ValueError) as error:

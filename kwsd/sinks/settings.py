@@ -1,4 +1,4 @@
-"""What the settings of all kinds of sink have in common."""
+"""What the settings of all kinds of sink share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class SinkSettings:
     """One entry of ``sinks`` in a configuration. Each kind of sink has a subclass, named in `kwsd.sinks.registry`.
 
     Attributes:
-        type: the kind, as ``type`` in the file says it.
-        files: keys that name a file which no other sink may have.
-        exclusive: pairs of keys of which a file may have one.
+        type: the kind: the value of ``type`` in the file.
+        files: keys that name a file which sinks must not share.
+        exclusive: pairs of keys that cannot be combined.
     """
 
     type: ClassVar[str]
@@ -29,13 +29,13 @@ class SinkSettings:
 
     @classmethod
     def from_environment(cls) -> dict[str, Any]:
-        """Values that the environment gives where the file says nothing."""
+        """Defaults from the environment."""
         return {}
 
     def words(self) -> Iterable[tuple[Path, str]]:
-        """The model's words that it names, each with the place below this sink where it does."""
+        """The model's words that it names, each with its path below this sink."""
         return [(("only", at), word) for at, word in enumerate(self.only or ())]
 
     def check(self) -> Iterable[tuple[str, str]]:
-        """What a start would find wrong on this machine, as this user: pairs of a key and its fault."""
+        """What would be wrong at start, on this machine and as this user: pairs of a key and its fault."""
         return ()

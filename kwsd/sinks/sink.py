@@ -1,10 +1,10 @@
-"""A sink: a bounded queue, a thread and counters of its own, and somewhere that events go.
+"""A sink: a destination of events, with its own bounded queue, thread and counters.
 
 At any moment
 
     events put = queued + sent + dropped
 
-so that the last log line can say what became of every one of them. Only a sink's own thread touches its connections.
+so that the last log line can account for every event. Only a sink's own thread uses its connections.
 """
 
 import threading
@@ -19,19 +19,19 @@ OnDeath = Callable[["Sink", BaseException], None]
 
 
 VERBS = ("pause", "resume", "arm", "disarm")
-"""What a request to `Services.control` may begin with; docs/socket.md has them all."""
+"""The verbs of requests to `Services.control`; see docs/socket.md."""
 
 
 class Services(NamedTuple):
-    """What the daemon offers to its sinks.
+    """The daemon's services for its sinks.
 
     Attributes:
-        hello: a socket's first line, made anew for each client.
-        snapshot: the answer to a client that asks for the status.
-        on_broken: told when standard output is the only sink and cannot be written.
-        control: carries out a request such as ``{"pause":{}}``, from any thread, and gives the answer.
-        report: the answer to a client that asks for the report.
-        new_spotter: makes a pipeline (`kwsd.Spotter`) for audio that somebody else brings. Raises KwsdError.
+        hello: the first line for each client of a socket.
+        snapshot: the answer to a request for the status.
+        on_broken: called when standard output is the only sink and cannot be written.
+        control: carries out a request such as ``{"pause":{}}``, from any thread, and returns the answer.
+        report: the answer to a request for the report.
+        new_spotter: creates a pipeline (like `kwsd.Spotter`) for a client's audio. Raises KwsdError.
     """
 
     hello: Callable[[], dict[str, Any]]
@@ -43,21 +43,21 @@ class Services(NamedTuple):
 
 
 class Sink:
-    """Somewhere that events go. Subclasses say how, in `deliver` (or in `run`, where one by one will not do).
+    """A destination of events. Subclasses implement `deliver` (or `run`, if not one event at a time).
 
     Args:
-        settings: what the configuration says of this sink; a sink of equal settings lives on through a reload.
+        settings: its configuration; a sink with equal settings survives a reload.
         only: the labels whose detections it takes; None for all. Other types of events are not filtered.
 
     Attributes:
-        name: what counters and the log call it.
+        name: its name in counters and the log.
         types: the types of events it takes.
-        drain_limit_s: how long its queue may take to be delivered when kwsd ends by itself.
+        drain_limit_s: time limit for delivering its queue when kwsd ends by itself.
         queue_max: how many events may wait.
         audio_ms: how much audio before and after a word it wants, as events of type ``recording``; None for none.
-        keeps_recordings_in: the folder in which it keeps what was heard, if it does.
+        keeps_recordings_in: the folder in which it keeps recordings, if it does.
         alone: whether it is the only sink; set by the bus.
-        on_death: called in the sink's thread with what ended it, when that was an error; set by the bus.
+        on_death: called in the sink's thread with the error that ended it; set by the bus.
     """
 
     name = "sink"
@@ -81,17 +81,17 @@ class Sink:
 
     @classmethod
     def create(cls, settings: Any, _services: Services) -> Self:
-        """The sink of these settings, not started. Raises ConfigError."""
+        """The sink with these settings, not started. Raises ConfigError."""
         return cls(settings, settings.only)
 
-    # What the bus calls, from other threads.
+    # Called by the bus, from other threads.
 
     def wants(self, event_type: str) -> bool:
-        """Whether an event of this type would go anywhere."""
+        """Whether an event of this type would be delivered anywhere."""
         return event_type in self.types
 
     def put(self, event: Event) -> None:
-        """Queues an event, if this sink takes such; never waits. Where the queue is full, the oldest goes."""
+        """Queues an event, if this sink takes its type; never waits. If the queue is full, the oldest is dropped."""
         if not self.wants(event.type) or (
             self.only is not None and isinstance(event, DetectionEvent) and event.label not in self.only
         ):
@@ -109,20 +109,20 @@ class Sink:
             self.wake()
 
     def start(self) -> None:
-        """Opens what it needs, in the caller's thread, then starts its own. Raises KwsdError where that fails."""
+        """Opens what it needs, in the caller's thread, then starts its own thread. Raises KwsdError if that fails."""
         self.open()
         self._thread = threading.Thread(target=self._main, name=f"sink-{self.name}", daemon=True)
         self._thread.start()
 
     def can_adopt(self, new: "Sink") -> bool:
-        """Whether this sink, with its queue and its connections, can go on in the place of ``new``.
+        """Whether this sink, with its queue and connections, can continue in place of ``new``.
 
-        Raises KwsdError where it could, but what ``new`` wants cannot be had.
+        Raises KwsdError if it could, but a resource of ``new`` is not available.
         """
         return type(self) is type(new) and self.settings == new.settings
 
     def adopt(self, new: "Sink") -> None:
-        """Takes over what a sink that `can_adopt` found fit, and that is never started, does differently."""
+        """Takes over the settings of ``new``, which `can_adopt` has accepted and which is never started."""
 
     def drain(self, deadline_s: float) -> bool:
         """Waits until everything queued is delivered, at most until ``time.monotonic()`` is ``deadline_s``."""
@@ -130,7 +130,7 @@ class Sink:
             return self._changed.wait_for(lambda: self.backlog() == 0, max(0.0, deadline_s - time.monotonic()))
 
     def halt(self) -> None:
-        """Tells the thread to end, without waiting for it."""
+        """Asks the thread to end, without waiting for it."""
         with self._changed:
             self._stopping.set()
             self._changed.notify_all()
@@ -138,7 +138,7 @@ class Sink:
             self.wake()
 
     def stop(self, join_s: float = 0.2) -> None:
-        """Ends the thread, waits for it at most ``join_s``, and counts what is left as dropped."""
+        """Ends the thread, waits at most ``join_s`` for it, and counts the remaining events as dropped."""
         self.halt()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(join_s)
@@ -149,7 +149,7 @@ class Sink:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Events: waiting now, delivered, given up, and how often a delivery was tried again."""
+        """Numbers of events waiting, delivered and dropped, and of repeated attempts."""
         with self._changed:
             return {
                 "queued": self.backlog(),
@@ -158,31 +158,31 @@ class Sink:
                 "retried": self._retried,
             }
 
-    # What subclasses define.
+    # Defined by subclasses.
 
     def open(self) -> None:
         """Opens what the sink needs, before its thread starts."""
 
     def deliver(self, event: Event) -> bool:
-        """Delivers one event, in the sink's thread. False: given up. Waits by `pause`, so that `stop` ends it."""
+        """Delivers one event, in the sink's thread; False if it is dropped. Waits with `pause`, which `stop` ends."""
         raise NotImplementedError
 
     def wake(self) -> None:
-        """Wakes a `run` that waits for something else than the queue; called when that or `_stopping` changed."""
+        """Wakes a `run` that does not wait on the queue; called when the queue or `_stopping` changed."""
 
     def backlog(self) -> int:
-        """Events that are neither delivered nor given up. Called with the queue's lock held."""
+        """Events neither delivered nor dropped. Called with the queue's lock held."""
         return len(self._queue) + self._in_hand
 
     def run(self) -> None:
-        """The sink's thread: delivers one event after the other until `stop`."""
+        """The sink's thread: delivers one event after another until `stop`."""
         while (event := self.take()) is not None:
             self.finish(self.deliver(event))
 
-    # What subclasses use, in the sink's thread.
+    # Used by subclasses, in the sink's thread.
 
     def take(self) -> Event | None:
-        """The next event, which is then in hand until `finish`; None when the sink is to stop."""
+        """The next event, which is in progress until `finish`; None if the sink is to stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._stopping.is_set())
             if self._stopping.is_set():
@@ -191,7 +191,7 @@ class Sink:
             return self._queue.popleft()
 
     def finish(self, sent: bool) -> None:
-        """Counts an event in hand as sent or dropped."""
+        """Counts an event in progress as sent or dropped."""
         with self._changed:
             if self._in_hand:  # else `stop` has counted it already
                 self._in_hand -= 1
@@ -200,7 +200,7 @@ class Sink:
             self._changed.notify_all()
 
     def pause(self, seconds: float) -> bool:
-        """Waits, but not past `stop`; whether the sink is to stop."""
+        """Waits, but not past `stop`; returns whether the sink is to stop."""
         return self._stopping.wait(seconds)
 
     def _main(self) -> None:

@@ -1,4 +1,4 @@
-"""Events on standard output: JSON lines, or a line for people, each written at once."""
+"""Events on standard output, as JSON lines or readable lines, each written at once."""
 
 import errno
 import logging
@@ -30,34 +30,34 @@ class StdoutSettings(SinkSettings):
     format: str = key(Choice(("json", "text")), "json", "JSON lines, or readable lines.")
 
 
-# A pipe that poll calls writable takes this much without blocking (POSIX), so the thread can always be stopped.
+# A pipe that is writable by poll takes this much without blocking (POSIX), so the thread can always be stopped.
 CHUNK_BYTES = select.PIPE_BUF
-CHECK_S = 0.1  # how often a write that waits looks whether it is to stop
-HANG_UP_S = 1.0  # how often an idle sink looks whether its reader is still there
+CHECK_S = 0.1  # how often a waiting write checks whether to stop
+HANG_UP_S = 1.0  # how often an idle sink checks whether its reader is still there
 
 
 class StdoutSink(Sink):
     """Writes detections to a file descriptor.
 
-    While other sinks are served, an error is logged once, its event is counted as dropped, and the next event is
-    tried again. Where this is the only sink, ``on_broken`` is called instead, in this sink's thread.
+    If there are other sinks, an error is logged once, its event counts as dropped, and the next event is tried again.
+    If this is the only sink, ``on_broken`` is called instead, in this sink's thread.
 
     Args:
         settings: ``format`` (``json`` or ``text``) and ``only``.
-        on_broken: told that nobody is served any more, and why: a BrokenPipeError where the reader went away (kwsd
-            then ends silently with 0), any other OSError where writing fails (code 74).
-        fd: where to write; None for standard output. A standard output that was closed when Python started is an
-            error at the first event, never another file that got the number 1 since.
+        on_broken: called when no sink is left, with the reason: a BrokenPipeError if the reader went away (kwsd then
+            ends silently with 0), any other OSError if writing fails (code 74).
+        fd: where to write; None for standard output. If standard output was closed when Python started, the
+            first event is an error; it is never written to another file that got the number 1.
     """
 
     name = "stdout"
-    drain_limit_s = 86_400.0  # a slow reader gets all of a file's words; one that leaves, or a signal, ends the wait
+    drain_limit_s = 86_400.0  # a slow reader gets all of a file's words; if it leaves, or a signal comes, the wait ends
 
     def __init__(self, settings: StdoutSettings, on_broken: OnBroken, fd: int | None = None) -> None:
         super().__init__(settings, settings.only)
         self._on_broken = on_broken
         self._fd = fd if fd is not None else 1 if sys.stdout is not None else None
-        self._rest = b""  # of a line that is written in part; no other line may begin before it is complete
+        self._rest = b""  # of a partly written line; no other line may begin before it is complete
         self._told = False
 
     @classmethod
@@ -71,7 +71,7 @@ class StdoutSink(Sink):
         self.settings, self.only = new.settings, new.only
 
     def run(self) -> None:
-        """Delivers events; while none come and nothing else is served, watches for a reader that went away."""
+        """Delivers events; while there are none, and no other sinks, checks whether the reader went away."""
         while not self._stopping.is_set():
             with self._changed:
                 came = self._changed.wait_for(lambda: self._queue or self._stopping.is_set(), HANG_UP_S)
@@ -95,7 +95,7 @@ class StdoutSink(Sink):
         return done
 
     def _write(self, data: bytes) -> bool:
-        """Writes all of it; False when told to stop before. Keeps the rest of what was begun."""
+        """Writes all of it; False if stopped before. Keeps the rest of a partly written line."""
         if self._fd is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         while data:
@@ -119,7 +119,7 @@ class StdoutSink(Sink):
 
     def _tell(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError):
-            self._rest = b""  # whoever reads next begins with a whole line
+            self._rest = b""  # the next reader begins with a complete line
         if self.alone:
             self._on_broken(self, error)
         elif not self._told:
@@ -128,13 +128,13 @@ class StdoutSink(Sink):
 
 
 def text_line(event: DetectionEvent) -> bytes:
-    """The line for people: time on this machine's clock, label, score."""
+    """The readable line: local time, label, score."""
     here = datetime.fromisoformat(event.time).astimezone()
     return f"{here:%Y-%m-%d %H:%M:%S}  {event.label:<12} {event.score:.3f}\n".encode("utf-8", "backslashreplace")
 
 
 def _hung_up(fd: int) -> bool:
-    """Whether ``fd`` is a pipe that nobody reads any more."""
+    """Whether ``fd`` is a pipe without a reader."""
     poller = select.poll()
     poller.register(fd, 0)
     return any(mask & select.POLLERR for _, mask in poller.poll(0))

@@ -1,1 +1,1 @@
-"""Thresholds that fit a room, from what kwsd heard there in a time in which nobody meant a word."""
+"""Thresholds for a room, from what kwsd heard there while nobody meant a word."""

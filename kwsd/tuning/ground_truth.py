@@ -1,4 +1,4 @@
-"""What is said in a recording, and how well detections agree with it: the strict score of docs/accuracy.md."""
+"""The words in a recording, and how well detections match them: the strict score of docs/accuracy.md."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -11,14 +11,14 @@ from kwsd.errors import InputError
 from kwsd.recognize import SILENCE, UNKNOWN
 
 GRACE_MS = 1000
-"""So long after a row's end a detection still belongs to it (strict score)."""
+"""How long after a row's end a detection still belongs to it (strict score)."""
 
 ROW_MS = 1000
-"""Length of a row that does not give its end."""
+"""Length of a row without an end."""
 
 
 class Row(NamedTuple):
-    """Something said: its label, and start and end of its clip in ms from the recording's start."""
+    """A spoken word: its label, and start and end of its clip in ms from the recording's start."""
 
     label: str
     start_ms: float
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Something heard, in ms from the recording's start."""
+    """A detection, in ms from the recording's start."""
 
     label: str
     time_ms: float
@@ -34,9 +34,9 @@ class Found(NamedTuple):
 
 
 def parse_rows(text: str) -> list[Row]:
-    """The rows of a ground-truth file, ``label, time_ms[, end_ms]`` a line, sorted by time.
+    """The rows of a ground-truth file, one ``label, time_ms[, end_ms]`` per line, sorted by time.
 
-    Lines with fewer or more fields are passed over, as the original does. Raises ValueError for a time that is no
+    Lines with fewer or more fields are ignored, as in the original. Raises ValueError for a time that is not a
     number.
     """
     rows = []
@@ -69,10 +69,10 @@ class Strict:
     """The one-to-one score.
 
     Attributes:
-        words: wanted words that were said; each is hit or missed.
-        hits: (index of the row, index of the detection) of each that was heard.
+        words: spoken wanted words; each is hit or missed.
+        hits: (index of the row, index of the detection) of each hit.
         wrong, false_alarms: indexes of the other detections, within reach of a row and out of it.
-        latencies_ms: of the hits, from the row's end to the detection's time; negative where it came before the end.
+        latencies_ms: of the hits, from the row's end to the detection's time; negative if it came before the end.
     """
 
     words: int
@@ -83,7 +83,7 @@ class Strict:
 
 
 def is_wanted(label: str) -> bool:
-    """Whether a label is a word to be heard."""
+    """Whether a label is a wanted word."""
     return label not in (SILENCE, UNKNOWN)
 
 
@@ -91,7 +91,7 @@ def strict(rows: Sequence[Row], found: Sequence[Found]) -> Strict:
     """The strict score of one recording; both in order of time, a detection's time being ``audio_ms``.
 
     In order, each detection takes the earliest free wanted row of its label with start <= time <= end + 1000 ms.
-    What is left is wrong where it lies within [start, end + 1000] of any row, else a false alarm.
+    The rest are wrong if within [start, end + 1000] of any row, else false alarms.
     """
     free = [is_wanted(row.label) for row in rows]
     words = sum(free)

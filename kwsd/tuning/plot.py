@@ -1,4 +1,4 @@
-"""Pictures by matplotlib, which is needed for nothing else in kwsd."""
+"""Plots by matplotlib, which nothing else in kwsd needs."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from kwsd.errors import UnavailableError
 
 
 def need_matplotlib(option: str) -> None:
-    """Raises UnavailableError without it; called before the work that a picture would show."""
+    """Raises UnavailableError without it; called before the work that a plot would show."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
@@ -35,11 +35,11 @@ def as_png(figure: Any) -> bytes:
 def draw_alarms(
     thresholds: Sequence[float], per_word: Mapping[str, Sequence[float]], title: str, wanted: float | None = None
 ) -> bytes:
-    """A PNG: false alarms an hour against the threshold, a line for each word and one for all together.
+    """A PNG: false alarms per hour against the threshold, a line for each word and one for all together.
 
     Args:
         thresholds: shape (n,).
-        per_word: false alarms an hour of each word at each threshold, shape (n,).
+        per_word: false alarms per hour of each word at each threshold, shape (n,).
         wanted: a rate to draw a line at.
     """
     figure, axes = empty(8, 5.5)

@@ -1,4 +1,4 @@
-"""Recordings heard for the sake of thresholds: every peak in them, as if any score were enough to fire."""
+"""Recordings processed to find thresholds: every peak in them, as if any score were enough to fire."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from kwsd.model import Model
 
 HELD_BACK = (Verdict.BELOW_THRESHOLD, Verdict.SPEECH)
-"""Peaks that would fire at no threshold: another label was always larger, or somebody talked.
+"""Outcomes of peaks that would not fire at any threshold: another label was always larger, or it was running speech.
 
-What came just after another word, or is that word still, may fire once thresholds are higher, and counts.
+Peaks just after another word, or of that same word, may fire with higher thresholds, and count.
 """
 
 
@@ -37,12 +37,12 @@ class Hearing(Protocol):
 
 @dataclass(frozen=True)
 class Recording:
-    """What a model heard in a recording, and what was said in it.
+    """What a model detected in a recording, and the words in it.
 
     Attributes:
         hours: its length.
-        found: peaks in order of time, each with its highest score: a detection at every threshold below.
-        rows: what was said; empty where nobody meant a word.
+        found: peaks in order of time, each with its highest score: a detection at every lower threshold.
+        rows: the words spoken; empty if nobody meant a word.
     """
 
     hours: float
@@ -50,11 +50,11 @@ class Recording:
     rows: tuple[Row, ...] = ()
 
     def score(self, word: str, threshold: float) -> Strict:
-        """The strict score of one word at a threshold; rows of other words are there to be wrong at."""
+        """The strict score of one word at a threshold; detections at rows of other words are wrong."""
         return strict(self.rows, [one for one in self.found if one.label == word and one.score > threshold])
 
     def alarms(self, word: str) -> list[float]:
-        """The scores of a word's peaks where nothing was said."""
+        """The scores of a word's peaks away from all rows."""
         found = [one for one in self.found if one.label == word]
         return [found[place].score for place in strict(self.rows, found).false_alarms]
 
@@ -62,7 +62,7 @@ class Recording:
 def hear(
     models: Sequence[Hearing], path: str, channel: int = 0, gain_db: float = 0.0
 ) -> tuple[float, tuple[Found, ...]]:
-    """Hours and peaks of a file, heard as ``kwsd --source`` hears it, but for the thresholds.
+    """Hours and peaks of a file, processed as by ``kwsd --source``, except for the thresholds.
 
     Args:
         models: of one rate; no two of them tell the same word.
@@ -101,11 +101,11 @@ class _Ear:
 
 
 def quiet_of(recordings: Sequence[Recording], words: Iterable[str]) -> Quiet:
-    """What was heard where nothing was said; where something was, it is a hit or a wrong word, and no false alarm."""
+    """Peaks away from all rows; those at a row are hits or wrong words, not false alarms."""
     scores = {word: [score for one in recordings for score in one.alarms(word)] for word in words}
     return Quiet(sum(recording.hours for recording in recordings), scores)
 
 
 def at_the_lowest(settings: CompleteRecognizeSettings, labels: Sequence[str]) -> CompleteRecognizeSettings:
-    """These settings with every word so sensitive that each peak tells whether it would ever fire."""
+    """These settings with thresholds so low that each peak shows whether it would ever fire."""
     return replace(settings, detection_threshold=RISE, thresholds=dict.fromkeys(labels, RISE), on_demand=())

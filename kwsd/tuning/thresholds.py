@@ -1,4 +1,4 @@
-"""From what a room sounds like to the lowest thresholds that give no more false alarms than wanted. Pure functions."""
+"""From a room's sounds to the lowest thresholds that give no more false alarms than allowed. Pure functions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 from kwsd.report import MOVABLE, STEP, poisson_interval
 
 LOWEST = 0.4
-"""No threshold below this is looked for: more and more other words would be taken for the word (docs/accuracy.md)."""
+"""The lowest threshold considered: below it, other words are mistaken for the word (docs/accuracy.md)."""
 
 NEVER = 1.0
-"""A threshold that no score is above: the word never fires."""
+"""A threshold that no score exceeds: the word never fires."""
 
 GRID = (*(round(LOWEST + place * STEP, 2) for place in range(12)), NEVER)
 """The thresholds tried: 0.4, 0.45, ... 0.95, and never; the steps that a daemon's report counts in."""
@@ -18,7 +18,7 @@ GRID = (*(round(LOWEST + place * STEP, 2) for place in range(12)), NEVER)
 
 @dataclass(frozen=True)
 class Quiet:
-    """What was heard in a time in which nobody meant a word.
+    """What was heard while nobody meant a word.
 
     Attributes:
         hours: of audio.
@@ -34,10 +34,10 @@ class Quiet:
 
 
 def quiet_of_report(report: Mapping[str, Any]) -> Quiet:
-    """That of the answer to ``{"get":"report"}``, each score being taken for the highest of its step.
+    """From the answer to ``{"get":"report"}``, taking each score for the highest of its step.
 
-    What running speech held back counts for nothing, since no threshold below ``speech_threshold`` changes that. What
-    stayed below its threshold counts, though some of it may have been held back, too.
+    Peaks held back by running speech do not count, since no threshold below ``speech_threshold`` changes that. Peaks
+    below their threshold count, though some of them might have been held back too.
     """
     words = report["words"].items()
     return Quiet(report["hours"], {word: tuple(_scores(one["peaks"])) for word, one in words})
@@ -56,12 +56,13 @@ def lowest_thresholds(
 ) -> dict[str, float]:
     """The lowest thresholds with at most ``alarms_max`` false alarms in all.
 
-    All begin at their lowest, and the word with the most alarms is raised, of several the lowest, step by step; up to
-    its highest at worst. Then each comes down again as far as it may: of several steps the last was perhaps enough.
+    All begin at their lowest, and the word with the most alarms (of several, the one with the lowest threshold) is
+    raised step by step, at worst to its highest. Then each is lowered again as far as possible: the last of several
+    steps may have been enough.
 
     Args:
         steps: for each word the thresholds to try, ascending.
-        alarms_at: tells for such thresholds how many false alarms each word gives.
+        alarms_at: returns how many false alarms each word gives with such thresholds.
     """
     places = dict.fromkeys(steps, 0)
     while True:
@@ -91,13 +92,13 @@ def _lowered(
 
 
 def fit(quiet: Quiet, now: Mapping[str, float], alarms_per_hour: float) -> dict[str, float]:
-    """A threshold for each word of ``now``: the lowest with no more false alarms an hour, in all.
+    """A threshold for each word of ``now``: the lowest with no more false alarms per hour, in all.
 
-    In less time than one false alarm may take, that none was heard is no reason to lower a threshold: there each word
-    keeps what it has, or needs more.
+    If the time is shorter than that in which one false alarm is allowed, having heard none is no reason to lower a
+    threshold: each word then keeps its threshold, or gets a higher one.
 
     Args:
-        now: the words' thresholds as they are.
+        now: the words' current thresholds.
         alarms_per_hour: of all words together.
     """
     alarms_max = alarms_per_hour * quiet.hours
@@ -114,5 +115,5 @@ def _from(threshold: float) -> tuple[float, ...]:
 
 
 def hours_needed(alarms_per_hour: float) -> float:
-    """So many hours without a false alarm show, with 95 % confidence, that there are no more an hour."""
+    """How many hours without a false alarm show, with 95 % confidence, that this rate is not exceeded."""
     return poisson_interval(0)[1] / alarms_per_hour

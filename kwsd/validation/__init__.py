@@ -1,1 +1,1 @@
-"""What a value may be, and how a fault of it reads. Knows nothing of the rest of kwsd but its errors."""
+"""Valid values, and the text of faults. Depends on nothing of kwsd but its errors."""

@@ -1,10 +1,10 @@
-"""Keys of a settings file: written once, at the field of the dataclass that holds the value.
+"""Keys of a settings file, defined once, at the field of the dataclass that holds the value.
 
     @dataclass(frozen=True)
     class AudioSettings:
         gain_db: float = key(Number(-60, 60), 0.0, "Gain, applied before everything else.", unit="dB")
 
-What a file may say, the faults of it, the table in the docs and a command-line flag's type all follow from that field.
+The syntax of the file, its faults, the table in the docs and a command-line flag's type all follow from that field.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ from kwsd.validation.kinds import Kind, nearest, reader
 from kwsd.validation.yaml import BROKEN, Faults, Node, described, shown
 
 REQUIRED: Any = object()
-"""The default of a key that has none."""
+"""The default of a required key."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Key:
     """One key of a settings file.
 
     Attributes:
-        section, name: where it stands; "" is the top, ``sinks.socket`` a sink of that type.
+        section, name: its place; "" is the top level, ``sinks.socket`` a sink of that type.
         kind: type and range.
-        default: what holds where it is left out, or REQUIRED. Where it is None, null is allowed too.
+        default: its value if it is left out, or REQUIRED. If it is None, null is allowed too.
         unit: of the value.
-        text: what it is, one sentence.
+        text: its description, in one sentence.
     """
 
     section: str
@@ -39,7 +39,7 @@ class Key:
 
 
 def key(kind: Kind, default: Any, text: str, *, unit: str = "", kw_only: bool = False) -> Any:
-    """A field of a settings dataclass that is a key of the file; the meaning is that of `Key`."""
+    """A field of a settings dataclass that is a key of the file; for the arguments see `Key`."""
     how: dict[str, Any] = {"metadata": {"key": (kind, default, unit, text)}, "kw_only": kw_only}
     if isinstance(default, Mapping):
         return field(default_factory=dict, **how)
@@ -60,13 +60,13 @@ def read_section(
     others: Iterable[str] = (),
     elsewhere: Callable[[str], str] = lambda name: "",
 ) -> dict[str, Any]:
-    """The settings that a mapping holds, as far as they are right.
+    """The valid settings of a mapping.
 
     Args:
-        keys: what it may hold, all of one section.
-        node: the mapping; None where the file says nothing of it.
-        others: further keys, that somebody else reads.
-        elsewhere: says of a key that stands in the wrong place where it belongs.
+        keys: its possible keys, all of one section.
+        node: the mapping; None if the file does not have it.
+        others: further keys, which are read elsewhere.
+        elsewhere: returns where a misplaced key belongs.
     """
     known = {each.name: each for each in keys}
     if node is None or node.value is None or node.value is BROKEN:
@@ -87,10 +87,10 @@ def read_section(
 
 
 def flag_reader(find: Callable[[], Key]) -> Callable[[str], Any]:
-    """Reads a command-line flag as its key is read; for argparse's ``type``, whose error it raises.
+    """A reader of a command-line flag that takes its key's values; for argparse's ``type``, whose error it raises.
 
     Args:
-        find: gives the key once it is needed, so that a flag that is not given imports nothing.
+        find: returns the key when it is needed, so that a flag that is not given imports nothing.
     """
 
     def read(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""The kinds of values that settings take: what each allows, and how a fault of it reads."""
+"""The kinds of values of settings: what each allows, and the text of its faults."""
 
 import os
 import re
@@ -17,8 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 class Kind:
     """A kind of value.
 
-    `allowed` says in words what it takes; `accept` turns a scalar into the setting, or raises ValueError with the
-    reason (which may be empty). A kind whose faults may show nothing of the value is `secret`.
+    `allowed` describes the allowed values; `accept` turns a scalar into the setting, or raises ValueError with the
+    reason (which may be empty). Faults of a `secret` kind do not show the value.
     """
 
     secret = False
@@ -31,11 +31,11 @@ class Kind:
         raise NotImplementedError
 
     def read(self, text: str) -> Any:
-        """The setting that a command-line flag's text means. ValueError as of `accept`."""
+        """The setting for a command-line flag's text. Raises ValueError like `accept`."""
         return self.accept(resolve(text))
 
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Any:
-        """The setting that a node holds; None, and a fault, where it is not allowed."""
+        """The setting in a node; None, and a fault, if it is not allowed."""
         if node.value is BROKEN:
             return None
         try:
@@ -47,7 +47,7 @@ class Kind:
 
 
 def shown_got(kind: Kind, value: Any, error: ValueError) -> str:
-    """What was wrong with a value, for a fault; of a secret nothing is shown."""
+    """What is wrong with a value, for a fault; a secret is not shown."""
     hidden = kind.secret and isinstance(value, str)
     return str(error) or ("this one is not allowed" if hidden else f"got {shown(value)}")
 
@@ -117,14 +117,14 @@ class Boolean(Kind):
 
 @dataclass(frozen=True)
 class Text(Kind):
-    """One line of text that is not empty.
+    """One non-empty line of text.
 
     Args:
-        what: what the text is, in words.
-        pattern: what all of it must match.
-        max_bytes: its greatest length in UTF-8.
-        secret: whether a person might put a secret there by mistake; faults then show nothing of it, and what looks
-            like a secret of Standard Webhooks is refused.
+        what: description of the text.
+        pattern: what the whole text must match.
+        max_bytes: its maximum length in UTF-8.
+        secret: whether users might put a secret there by mistake; faults then do not show it, and anything like a
+            secret of Standard Webhooks is rejected.
     """
 
     what: str
@@ -196,7 +196,7 @@ def reader(kind: Kind, unit: str) -> Callable[[str], Any]:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """The known word that is most like ``word``, or all of them, as the end of a fault."""
+    """The known word most like ``word``, or all known words, for the end of a fault."""
     import difflib
 
     if near := difflib.get_close_matches(word[:64], known, 1):
@@ -224,7 +224,7 @@ class Words(Kind):
 
 
 class Thresholds(Kind):
-    """A threshold for each of some words."""
+    """Thresholds for some words."""
 
     @property
     def allowed(self) -> str:

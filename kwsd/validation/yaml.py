@@ -1,11 +1,11 @@
-"""Strict YAML with the line of everything, for every YAML file of kwsd.
+"""Strict YAML with line numbers, for all YAML files of kwsd.
 
 Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): only ``true`` and ``false``
 are booleans, so that yes, no, on and off are words; ``8e-1`` is a number; ``1:30`` and ``2026-11-21`` are text;
-``010`` is ten. PyYAML's pure Python parser does the syntax; what becomes of its events is decided here.
+``010`` is ten. PyYAML's pure Python parser handles the syntax; this module interprets its events.
 
-Refused: what is not UTF-8 or not printable, tabs between tokens, a second document, duplicate keys, keys that are
-no text, tags, anchors and aliases: without them a document is no larger and no deeper than its file. ``<<`` is a key
+Rejected: anything not UTF-8 or not printable, tabs between tokens, a second document, duplicate keys, keys that are not
+text, tags, anchors and aliases; without these a document is not larger or deeper than its file. ``<<`` is a key
 like any other.
 """
 
@@ -21,10 +21,10 @@ DEPTH_MAX = 32
 
 Scalar = str | int | float | bool | None
 Path = tuple[str | int, ...]
-"""Where a value stands: keys and, in lists, indices from 0."""
+"""The place of a value: keys and, in lists, indices from 0."""
 
 BROKEN: Any = object()
-"""The value of a node whose fault is told already."""
+"""The value of a node whose fault has been reported."""
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -35,18 +35,18 @@ _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NANS = {".nan", ".NaN", ".NAN"}
 _STR_TAG = "tag:yaml.org,2002:str"
 
-# YAML 1.1, and so PyYAML, takes these for line ends; YAML 1.2 does not.
+# YAML 1.1, and so PyYAML, treats these as line ends; YAML 1.2 does not.
 _OLD_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
 
 
 def resolve(text: str) -> Scalar:
-    """What an unquoted scalar means by the core schema."""
+    """The meaning of an unquoted scalar in the core schema."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _DECIMAL.fullmatch(text):
-        # Python converts no decimal integer of more than 4300 digits; none of that size is in anybody's range.
+        # Python converts no decimal integer of more than 4300 digits; no setting allows numbers of that size.
         return int(text) if len(text) < 1000 else float(text)
     if _OCTAL_HEX.fullmatch(text):
         return int(text, 0)
@@ -58,7 +58,7 @@ def resolve(text: str) -> Scalar:
 
 
 def shown(value: object) -> str:
-    """A value as a fault names it: one short line, without what a URL may keep secret."""
+    """A value for a fault: one short line, without the secret parts of a URL."""
     if value is None or isinstance(value, dict | tuple | list):
         return described(value)
     if isinstance(value, bool):
@@ -72,7 +72,7 @@ def shown(value: object) -> str:
 
 
 def described(value: object) -> str:
-    """The sort of a value, for a fault that has no use for the value itself."""
+    """The type of a value, for a fault that does not show the value itself."""
     if value is None:
         return "nothing"
     if isinstance(value, str):
@@ -84,10 +84,10 @@ def described(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and where it stands.
+    """A value and its line.
 
     Attributes:
-        line: from 1; that of its key, where it has one.
+        line: from 1; that of its key, if it has one.
         value: a Scalar, a tuple of Nodes, a dict of Nodes by str, or BROKEN.
     """
 
@@ -96,7 +96,7 @@ class Node:
 
 
 class Faults:
-    """What is wrong with one file, collected so that all of it is told at once."""
+    """The faults of one file, collected so that all are reported together."""
 
     def __init__(self, name: str) -> None:
         self.name = " ".join(name.splitlines())
@@ -106,7 +106,7 @@ class Faults:
         self._found.append((line, text))
 
     def check(self) -> None:
-        """Raises ConfigError if there was any, in the order of lines."""
+        """Raises ConfigError if there are any, in the order of lines."""
         if self._found:
             ordered = sorted(self._found, key=itemgetter(0))
             raise ConfigError(*dict.fromkeys(f"{self.name}:{line}: {text}" for line, text in ordered))
@@ -119,7 +119,7 @@ class Faults:
 
 
 def load_mapping(path: str) -> tuple[dict[str, Any], dict[Path, int]]:
-    """Reads a YAML file whose top is a mapping.
+    """Reads a YAML file whose root is a mapping.
 
     Returns:
         The mapping as plain dict, list, str, int, float, bool and None, and the line of every key and item by its
@@ -157,7 +157,7 @@ def read_bytes(path: str, faults: Faults) -> bytes:
 
 
 def parse(data: bytes, faults: Faults) -> Node:
-    """The file's one document; a node of None on line 1 where it is empty.
+    """The file's only document; a node of None on line 1 if it is empty.
 
     Faults that leave the structure readable (a duplicate key) are added to ``faults``, for the caller to check;
     others raise ConfigError at once.
@@ -211,7 +211,7 @@ def _decode(data: bytes, faults: Faults) -> str:
 
 
 def _unprintable(text: str) -> re.Match[str] | None:
-    """The first character that YAML has no place for."""
+    """The first character that YAML does not allow."""
     from yaml.reader import Reader
 
     found: re.Match[str] | None = Reader.NON_PRINTABLE.search(text) or _OLD_LINE_ENDS.search(text)
@@ -219,7 +219,7 @@ def _unprintable(text: str) -> re.Match[str] | None:
 
 
 def _refuse_tabs(text: str, first: int, faults: Faults) -> NoReturn:
-    """Tells the tab that the parser found on line ``first``, and those that later lines are indented with."""
+    """Reports the tab found by the parser on line ``first``, and tabs that indent later lines."""
     message = "a tab is not allowed here; indent and separate with spaces"
     for number, line in enumerate(text.split("\n"), 1):
         if number > first and re.match(" *\t", line):
@@ -253,7 +253,7 @@ class _Composer:
         yaml = self._yaml
         event = self._parser.get_event()
         line = event.start_mark.line + 1
-        if event.anchor is not None:  # an alias has one, too
+        if event.anchor is not None:  # an alias has one too
             self._refuse_anchor(line)
         if isinstance(event, yaml.AliasEvent):
             return Node(line, BROKEN)
@@ -271,7 +271,7 @@ class _Composer:
         return node
 
     def _refuse_anchor(self, line: int) -> None:
-        """Told once for the whole file: whoever uses one uses it more often."""
+        """Reported once per file, since files with one have more."""
         if not self._told_anchors:
             self._faults.add(line, "anchors (&name) and aliases (*name) are not allowed; write the value itself")
         self._told_anchors = True

@@ -1,7 +1,7 @@
-"""Who may ask: the token, the cookie that stands for it, and what the headers Host and Origin have to say.
+"""Access control: the token, the cookie that replaces it, and checks of the headers Host and Origin.
 
-Without a token only this machine is answered, and only by a name of its own: a page of somebody else that a browser
-here has open (cross-site requests, DNS rebinding) gets nothing. Pure: no I/O but the reading of the token.
+Without a token only this machine is answered, and only under its own names: foreign pages open in a browser on this
+machine (cross-site requests, DNS rebinding) get nothing. Pure: no I/O except reading the token.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ def read_token(path: str | None) -> bytes | None:
 
 
 class Access:
-    """What requests have to show.
+    """The requirements for requests.
 
     Args:
-        token: what whoever asks has to know; None where this machine alone may ask.
+        token: the secret that clients must send; None if only this machine may connect.
     """
 
     def __init__(self, token: bytes | None) -> None:
@@ -46,11 +46,11 @@ class Access:
         return self._token is not None and hmac.compare_digest(offered.strip().encode(errors="replace"), self._token)
 
     def cookie(self) -> str:
-        """The header ``Set-Cookie`` for who has shown the token; without the token itself in it."""
+        """The header ``Set-Cookie`` for a client that has sent the token; it does not contain the token."""
         return f"{COOKIE}={self._stamp()}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; HttpOnly; SameSite=Strict"
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether the headers show the token (``Authorization: Bearer``, as Prometheus sends it) or the cookie."""
+        """Whether the headers contain the token (``Authorization: Bearer``, as Prometheus sends it) or the cookie."""
         if self._token is None:
             return True
         scheme, _, offered = headers.get("Authorization", "").partition(" ")
@@ -63,7 +63,7 @@ class Access:
         return morsel is not None and hmac.compare_digest(morsel.value.encode(errors="replace"), self._stamp().encode())
 
     def refuses(self, headers: Mapping[str, str]) -> str | None:
-        """Why a request is refused before anything else; None if it is not."""
+        """Why a request is rejected up front; None if it is not."""
         host = headers.get("Host", "")
         if self._token is None and not _is_this_machine(host):
             return "this name is not one of this machine's own; use localhost or 127.0.0.1"

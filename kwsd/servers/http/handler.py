@@ -1,4 +1,4 @@
-"""What is answered to one connection's requests."""
+"""The answers to one connection's requests."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ HEADERS = {
 
 
 class Owner(Protocol):
-    """What a handler needs of the server; `HttpServer` is one."""
+    """What a handler needs from the server; implemented by `HttpServer`."""
 
     settings: "HttpSettings"
     services: "Services"
@@ -59,7 +59,7 @@ class Owner(Protocol):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the requests of one connection, one after the other."""
+    """Answers the requests of one connection, one after another."""
 
     protocol_version = "HTTP/1.1"
     server: Owner  # type: ignore[assignment]
@@ -87,11 +87,11 @@ class Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.NOT_FOUND, "There is nothing here.")
 
     def do_HEAD(self) -> None:
-        """The same without the body."""
+        """The same as GET, without the body."""
         self.do_GET()
 
     def do_POST(self) -> None:
-        """Control, and the token."""
+        """Control requests, and the token."""
         path = self._admitted()
         if path == "/login" and self.server.access.needs_token:
             self._log_in()
@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
             self._say(HTTPStatus.NOT_FOUND, "There is nothing here.")
 
     def _admitted(self) -> str | None:
-        """The path that is asked for; None where it is refused, which then has been said."""
+        """The requested path; None if the request was rejected, which has then been answered."""
         self._body = self._read_body()
         self.server.received(self.connection)
         if self._body is None:
@@ -142,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(status, body, content_type)
 
     def _stream(self) -> None:
-        """Events as they come, until the page is closed, or kwsd ends."""
+        """Sends events as they come, until the page is closed or kwsd ends."""
         stream = self.server.open_stream()
         if stream is None:
             self._say(HTTPStatus.SERVICE_UNAVAILABLE, "Too many pages are open.")
@@ -158,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _control(self) -> None:
-        """A control object of docs/socket.md; a browser sends it from the page alone (see `Access.refuses`)."""
+        """Handles a control object (docs/socket.md); browsers can send it only from the page (see `Access.refuses`)."""
         assert self._body is not None
         if self.headers.get_content_type() != "application/json":
             self._say(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "This takes application/json.")
@@ -184,7 +184,7 @@ class Handler(BaseHTTPRequestHandler):
         log.warning("http: %s: a wrong token", self.client_address[0])
         self._file("/login", HTTPStatus.UNAUTHORIZED)
 
-    # How they are sent.
+    # Sending.
 
     def _say(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
         self._answer(status, f"{text}\n".encode(), "text/plain; charset=utf-8", headers)
@@ -204,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the standard library refuses: a line that is no request, too many headers, an unknown method."""
+        """Answers requests that the standard library rejects: a bad request line, too many headers, unknown methods."""
         self.close_connection = True
         self.command = getattr(self, "command", None) or "GET"
         self._say(HTTPStatus(code), f"{HTTPStatus(code).phrase}.", {"Connection": "close"})

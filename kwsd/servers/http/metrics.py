@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: made of the snapshot when it is asked for, so that listening costs nothing more."""
+"""Metrics for Prometheus, made from the snapshot on request, so that they cost nothing while listening."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ LATENCY_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0)
 
 
 class Heard:
-    """Detections since the start, by word, and how late they were."""
+    """Detections since the start, by word, and their latencies."""
 
     def __init__(self) -> None:
         self.words: Counter[str] = Counter()
@@ -28,17 +28,17 @@ class Heard:
             self.latency_sum_s += latency_s
 
     def buckets(self) -> list[tuple[str, int]]:
-        """Pairs of an upper limit and how many were at most so late."""
+        """Pairs of an upper limit and the number of detections within it."""
         limits = [*map(str, LATENCY_BUCKETS_S), "+Inf"]
         return [(limit, sum(self._buckets[: number + 1])) for number, limit in enumerate(limits)]
 
 
 class Metrics:
-    """An own registry, with nothing in it but kwsd.
+    """A separate registry, with kwsd's metrics only.
 
     Args:
-        snapshot: makes the health snapshot.
-        heard: what the server has seen pass.
+        snapshot: returns the health snapshot.
+        heard: the detections that the server has seen.
 
     Raises:
         UnavailableError: prometheus_client is not installed.
@@ -56,7 +56,7 @@ class Metrics:
         self._registry.register(self)  # type: ignore[arg-type,unused-ignore]
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """The metrics in the format that the scraper likes best, and its content type."""
+        """The metrics in the scraper's preferred format, and its content type."""
         from prometheus_client import exposition
 
         encode, content_type = exposition.choose_encoder(accept)
@@ -66,7 +66,7 @@ class Metrics:
         return []
 
     def collect(self) -> Iterator[Any]:
-        """All metrics; prometheus_client asks for them."""
+        """All metrics; called by prometheus_client."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         now = self._snapshot()

@@ -1,4 +1,4 @@
-"""The HTTP server as kwsd runs it: events come over the bus, and go to every open page's own bounded queue."""
+"""The HTTP server: events come over the bus, and go to a bounded queue for each open page."""
 
 import itertools
 import logging
@@ -25,14 +25,14 @@ PAGES_MAX = 16
 class HttpServer(TcpServer):
     """Serves the page, metrics and health.
 
-    Its counters are of events, summed over the open pages; an event while none is open counts nowhere.
+    Its counters are of events, summed over the open pages; events while none is open are not counted.
 
     Args:
-        settings: what the configuration says of it.
+        settings: its configuration.
         services: snapshot, words and control.
 
     Raises:
-        ConfigError: the token cannot be had.
+        ConfigError: the token cannot be read.
         UnavailableError: prometheus_client is not installed.
     """
 
@@ -50,7 +50,7 @@ class HttpServer(TcpServer):
     def create(cls, settings: "HttpSettings", services: Services) -> Self:
         return cls(settings, services)
 
-    # What the bus calls.
+    # Called by the bus.
 
     @property
     def clients(self) -> int:
@@ -71,7 +71,7 @@ class HttpServer(TcpServer):
         changed = self.settings.token_file != new.settings.token_file or not new.settings.page
         self.settings, self.access = new.settings, new.access
         self.metrics = None if new.metrics is None else Metrics(self.services.snapshot, self.heard)
-        if changed:  # who is in has to show the token again
+        if changed:  # clients must send the token again
             self.stop_serving()
 
     def open(self) -> None:
@@ -107,7 +107,7 @@ class HttpServer(TcpServer):
         Handler(connection, address, self)
 
     def open_stream(self) -> Stream | None:
-        """What a page will be sent; None when there are too many."""
+        """The events for a page; None if there are too many pages."""
         with self._lock:
             if len(self._streams) >= PAGES_MAX or self._stopping.is_set():
                 return None
@@ -125,5 +125,5 @@ class HttpServer(TcpServer):
 def _lines(event: Event) -> Iterator[bytes]:
     yield json_line(event.to_dict())
     if isinstance(event, ScoresEvent) and event.rows is not None:
-        hundredths = (event.rows * 100).astype(int)  # the page scales them anyhow; whole numbers cost a sixth
+        hundredths = (event.rows * 100).astype(int)  # the page scales them anyway; integers take a sixth of the space
         yield json_line({"type": "frames", "rows": hundredths.tolist()})

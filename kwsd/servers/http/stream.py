@@ -1,4 +1,4 @@
-"""What one open page is sent: a bounded queue of events, of which the oldest go when the page does not read."""
+"""The events for one open page: a bounded queue that drops the oldest if the page does not read."""
 
 import threading
 from collections import deque
@@ -7,7 +7,7 @@ QUEUE_MAX = 256
 
 
 class Stream:
-    """One page's events, as server-sent events. Any thread may `offer`; the page's own takes.
+    """One page's server-sent events. Any thread may `offer`; the page's own thread takes them.
 
     Attributes:
         sent, dropped: events, counted.
@@ -31,13 +31,13 @@ class Stream:
             self._changed.notify()
 
     def close(self) -> None:
-        """Ends it for whoever takes."""
+        """Ends the stream."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
     def take(self, limit_s: float) -> bytes | None:
-        """All that waits, as the text/event-stream wants it; empty after ``limit_s``, None at the end."""
+        """All waiting events, in text/event-stream format; empty after ``limit_s``, None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed, limit_s)
             if self._closed:

@@ -1,1 +1,1 @@
-"""A Wyoming wake service: others send audio, and are told which word was in it."""
+"""A Wyoming wake service: clients send audio, and learn which word was in it."""

@@ -1,7 +1,7 @@
 """The frames of the Wyoming protocol, with no I/O in it: https://github.com/OHF-Voice/wyoming
 
-A frame is a line of JSON, ``{"type", "data", "data_length", "payload_length"}``, then so many bytes of JSON, which are
-laid over ``data``, then so many bytes of payload. All three are bounded here.
+A frame is a line of JSON, ``{"type", "data", "data_length", "payload_length"}``, then ``data_length`` bytes of JSON,
+which update ``data``, then ``payload_length`` bytes of payload. All three are bounded here.
 """
 
 import json
@@ -13,11 +13,11 @@ LINE_MAX_BYTES = 8192
 DATA_MAX_BYTES = 65_536
 PAYLOAD_MAX_BYTES = 65_536
 PROTOCOL_VERSION = "1.7.0"
-"""What a frame says it is; nothing that came later is used."""
+"""The type of a frame; later data do not override it."""
 
 
 class FrameError(ValueError):
-    """What is wrong with a frame; there is no next one to be found after it."""
+    """What is wrong with a frame; the next one cannot be found after it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FrameReader:
         self._head: dict[str, Any] | None = None
 
     def push(self, data: bytes) -> Iterator[Frame]:
-        """The frames that the bytes complete. Raises FrameError."""
+        """The frames completed by the bytes. Raises FrameError."""
         self._received += data
         while (frame := self._next()) is not None:
             yield frame

@@ -1,6 +1,6 @@
-"""The Wyoming server as kwsd runs it. It has no part in what the microphone hears, and harms it in nothing.
+"""The Wyoming server, which is independent of the microphone and must not disturb it.
 
-Whoever sends audio faster than it can be spoken is held back: scoring it takes the processor that the microphone needs.
+Clients that send audio faster than real time are slowed down, since scoring it takes time from the microphone.
 """
 
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AHEAD_MAX_S = 5.0
-"""How far a client's audio may run ahead of the clock, as what a satellite has kept from before does."""
+"""How far a client's audio may be ahead of the clock, such as audio buffered by a satellite."""
 
 RECEIVE_BYTES = 16_384
 
@@ -32,7 +32,7 @@ class Pace:
         self._audio_s = self._now_s = self._ahead_s = 0.0
 
     def wait_s(self, audio_s: float, now_s: float) -> float:
-        """Seconds to wait, after so much audio in all, at this moment."""
+        """Seconds to wait now, given the total amount of audio."""
         self._ahead_s = max(0.0, self._ahead_s - (now_s - self._now_s)) + audio_s - self._audio_s
         self._audio_s, self._now_s = audio_s, now_s
         return max(0.0, self._ahead_s - AHEAD_MAX_S)
@@ -42,8 +42,8 @@ class WyomingServer(TcpServer):
     """Serves wake-word detection.
 
     Args:
-        settings: what the configuration says of it.
-        services: words, and pipelines of one's own.
+        settings: its configuration.
+        services: words, and new pipelines.
     """
 
     name = "wyoming"
@@ -66,7 +66,7 @@ class WyomingServer(TcpServer):
             log.warning("wyoming: whoever reaches %s may use it; the protocol has no password", address)
         log.info("wyoming: %s is served", address)
 
-    # The connections' threads.
+    # Called by the connections' threads.
 
     def serve(self, connection: socket.socket, address: Any) -> None:
         session, reader, pace = self._new_session(), FrameReader(), Pace()

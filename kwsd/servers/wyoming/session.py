@@ -25,7 +25,7 @@ class Hearer(Protocol):
 
 
 class SessionError(ValueError):
-    """Audio of a kind that is not taken; the client is told, and the connection ends."""
+    """Unsupported audio; the client is told, and the connection ends."""
 
 
 class Session:
@@ -33,10 +33,10 @@ class Session:
 
     Args:
         words: the words that may be detected.
-        new_spotter: makes a pipeline of its own.
+        new_spotter: creates a pipeline.
 
     Attributes:
-        audio_s: how much audio was taken.
+        audio_s: how much audio was received.
     """
 
     def __init__(self, words: list[str], model: str, new_spotter: Callable[[], Hearer]) -> None:
@@ -47,7 +47,7 @@ class Session:
         self.audio_s = 0.0
 
     def receive(self, frame: Frame) -> Iterator[Frame]:
-        """The answers to one frame; types that are not known have none. Raises SessionError."""
+        """The answers to one frame; unknown types have none. Raises SessionError."""
         match frame.type:
             case "describe":
                 yield info(self._words, self._model)
@@ -65,7 +65,7 @@ class Session:
                 self._spotter = None
 
     def _start(self, frame: Frame) -> None:
-        """Listens afresh, as if a clip of silence had gone before: the first word may come at once."""
+        """Starts afresh, as if after a clip of silence, so that a word at the very beginning is detected."""
         rate_hz, width, channels = _format(frame)
         self._format = rate_hz, width, channels
         self._detected = False
@@ -89,7 +89,7 @@ class Session:
 
 
 def info(words: list[str], model: str) -> Frame:
-    """What kwsd is, as Home Assistant wants to know it: a program, and a model for each word."""
+    """The description of kwsd for Home Assistant: a program, and a model for each word."""
     shared = {"attribution": {"name": "kwsd", "url": ""}, "installed": True, "version": __version__}
     models = [
         {**shared, "name": word, "description": f"{word} ({model})", "phrase": word, "languages": ["en"]}
@@ -99,7 +99,7 @@ def info(words: list[str], model: str) -> Frame:
 
 
 def _format(frame: Frame) -> tuple[int, int, int]:
-    """Rate in Hz, bytes a sample, channels."""
+    """Rate in Hz, bytes per sample, channels."""
     rate_hz, width, channels = (frame.data.get(name) for name in ("rate", "width", "channels"))
     if not isinstance(rate_hz, int) or rate_hz not in RATES_HZ:
         raise SessionError(f"the rate is not from {RATES_HZ[0]} to {RATES_HZ[-1]} Hz")

@@ -1,1 +1,1 @@
-"""Clips: the audio around each event is kept in a folder of words."""
+"""Clips: keeps the audio around each event in a folder of words."""

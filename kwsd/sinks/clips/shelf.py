@@ -1,8 +1,8 @@
-"""The folder of recordings: one folder a word, the oldest recordings out by size and age.
+"""The folder of recordings: one folder per word; the oldest recordings are deleted by size and age.
 
-A recording is called ``20261129-09_nohash_3000125.flac``, by the UTC time of its event: what is before ``_nohash_``,
-the hour, takes the place of Speech Commands' speaker, so that what was said together is not divided between training
-and testing. Names sort by time. Nothing that is called otherwise is ever counted or deleted.
+A recording is called ``20261129-09_nohash_3000125.flac``, by the UTC time of its event: the part before
+``_nohash_``, the hour, stands for Speech Commands' speaker, so that words said together are not split between training
+and testing. Names sort by time. Files with other names are never counted or deleted.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from kwsd.whole_file import folder_name
 
 NEAR_MISSES = "_peak_"
 LEFT_FREE = 0.1
-"""Of the size allowed, when something has to go: the folder is not looked through again for each recording."""
+"""Share of the allowed size to which the folder is reduced, so that it is not searched again for each recording."""
 
 _NAME = re.compile(r"(\d{8}-\d{2})_nohash_(\d{4})\d{3}\.flac(\.part)?")
 
 
 class Recording(NamedTuple):
-    """A recording that is there; the older one is the smaller one."""
+    """An existing recording; ordered by age, oldest first."""
 
     name: str
     path: str
@@ -33,7 +33,7 @@ class Recording(NamedTuple):
 
 
 def check_place(folder: str) -> None:
-    """Raises ConfigError where recordings could not be kept there; makes nothing."""
+    """Raises ConfigError if recordings could not be kept there; creates nothing."""
     path = Path(folder)
     if path.is_dir():
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
@@ -47,14 +47,14 @@ def check_place(folder: str) -> None:
 
 
 class Shelf:
-    """Keeps recordings in a folder, which it makes for its own user alone. Used by one thread at a time.
+    """Keeps recordings in a folder, which it creates for its own user only. Used by one thread at a time.
 
     Args:
-        max_bytes: what all recordings may take together.
-        max_age_s: how old one may become.
+        max_bytes: limit of all recordings together.
+        max_age_s: limit of a recording's age.
 
     Raises:
-        ConfigError: the folder cannot be made or used.
+        ConfigError: the folder cannot be created or used.
     """
 
     def __init__(self, folder: str, max_bytes: int, max_age_s: float) -> None:
@@ -64,11 +64,11 @@ class Shelf:
         except OSError as error:
             raise ConfigError(f"sinks: clips: folder: {folder!r} cannot be made: {error.strerror}") from error
         self._bytes = 0  # of all recordings, as far as known
-        for left in [found for found in self._recordings() if found.path.endswith(".part")]:  # a kwsd that was killed
+        for left in [found for found in self._recordings() if found.path.endswith(".part")]:  # of a killed kwsd
             _delete(left.path)
 
     def keep(self, word: str, is_near_miss: bool, when: datetime, data: bytes) -> Path:
-        """Writes a recording; it appears whole. Raises OSError."""
+        """Writes a recording, which appears complete. Raises OSError."""
         top = self._folder / NEAR_MISSES if is_near_miss else self._folder
         folder = top / folder_name(word)
         path = _free_path(folder, when)
@@ -90,7 +90,7 @@ class Shelf:
         return path
 
     def tidy(self, room_bytes: int = 0) -> int:
-        """Deletes what is too old, and the oldest until there is room; how many it deleted. Raises OSError."""
+        """Deletes recordings that are too old, and the oldest until there is room; returns how many. Raises OSError."""
         found = sorted(self._recordings())
         self._bytes = sum(each.bytes for each in found)
         oldest = datetime.fromtimestamp(max(0.0, time.time() - self._max_age_s), UTC).strftime("%Y%m%d-%H_nohash_%M%S")
@@ -107,7 +107,7 @@ class Shelf:
         return deleted
 
     def _recordings(self) -> Iterator[Recording]:
-        """What kwsd has recorded, wherever in the folders of words a person has moved it."""
+        """kwsd's recordings, wherever in the folders of words the user has moved them."""
         for top in (self._folder, self._folder / NEAR_MISSES):
             for folder in _entries(top):
                 if not folder.is_dir(follow_symlinks=False):
@@ -132,7 +132,7 @@ def _delete(path: str) -> None:
 
 
 def _free_path(folder: Path, when: datetime) -> Path:
-    """The path of a recording of that time; of the next millisecond where there is one already."""
+    """The path for a recording of that time, or of the next free millisecond."""
     moment = when.astimezone(UTC)
     number = int(f"{moment:%M%S}{moment.microsecond // 1000:03}")
     while (path := folder / f"{moment:%Y%m%d-%H}_nohash_{number:07}.flac").exists():

@@ -1,4 +1,4 @@
-"""Keeps the audio around each word, as clips from which a model can learn what it got wrong."""
+"""Keeps the audio around each word, as clips from which a model can learn from its mistakes."""
 
 import io
 import logging
@@ -14,15 +14,15 @@ from kwsd.sinks.sink import Services, Sink
 
 log = logging.getLogger(__name__)
 
-TIDY_S = 3600.0  # how often an idle sink looks for recordings that are too old
+TIDY_S = 3600.0  # how often an idle sink deletes recordings that are too old
 QUEUE_BYTES = 16 * 2**20  # of samples at 16 kHz
 
 
 class ClipsSink(Sink):
     """Writes the audio around each detection, and each near miss, as FLAC into a folder of words.
 
-    Where a file cannot be written, that is told once, each recording that is lost is counted as dropped, and the next
-    one is tried again.
+    If a file cannot be written, this is logged once, each lost recording counts as dropped, and the next one is tried
+    again.
     """
 
     name = "clips"
@@ -64,7 +64,7 @@ class ClipsSink(Sink):
             super().put(event)
 
     def run(self) -> None:
-        """Keeps recordings; while none come, deletes those that become too old."""
+        """Writes recordings; while none come, deletes those that become too old."""
         self._tidy()
         while not self._stopping.is_set():
             with self._changed:
@@ -93,7 +93,7 @@ class ClipsSink(Sink):
         return True
 
     def _encoded(self, event: RecordingEvent) -> bytes | None:
-        """This sink's part of what was cut, as FLAC; None where the stream had a gap in place of it."""
+        """This sink's part of the recording, as FLAC; None if the stream had a gap there."""
         import soundfile
 
         span = span_ms(event.of.audio_ms, self.settings.before_ms, self.settings.after_ms)

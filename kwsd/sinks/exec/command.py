@@ -1,4 +1,4 @@
-"""A program that is run for an event: what it is told, how it is found, and how it and what it started are ended.
+"""A program that is run for an event: its input, how it is found, and how it and its children are ended.
 
 Never through a shell. The event's line is its standard input; its label, score and id are in its environment.
 """
@@ -18,23 +18,23 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 0.05  # how often a command that is waited for looks whether it is to stop
+LOOK_S = 0.05  # how often a wait for a command checks whether to stop
 GRACE_S = 0.15  # between SIGTERM and SIGKILL
-LINE_BYTES = 1000  # of its output; what is longer is cut
-LINES = 100  # of its output are logged
+LINE_BYTES = 1000  # of its output; longer ones are cut
+LINES = 100  # lines of its output that are logged
 _OF_KWSD = ("KWSD_LABEL", "KWSD_SCORE", "KWSD_ID")
-_OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # whoever has them could speak for kwsd
+_OF_THE_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # would let it notify systemd in kwsd's name
 
 
 def environment(message: Mapping[str, Any]) -> dict[str, str]:
-    """This process's environment with ``KWSD_LABEL``, ``KWSD_SCORE`` and ``KWSD_ID``, where the event has such."""
+    """This process's environment, with ``KWSD_LABEL``, ``KWSD_SCORE`` and ``KWSD_ID`` if the event has them."""
     kept = {key: value for key, value in os.environ.items() if key not in (*_OF_KWSD, *_OF_THE_SERVICE)}
     told = {f"KWSD_{key.upper()}": str(message[key]) for key in ("label", "score", "id") if key in message}
     return kept | told
 
 
 def fault(program: str) -> tuple[str, str] | None:
-    """Why this program cannot be run, and the mend, which may be empty; None where it can."""
+    """Why this program cannot be run, and how to fix it, which may be empty; None if it can."""
     if shutil.which(program) is not None:
         return None
     if os.path.isfile(program):  # noqa: PTH113 (a name without a folder is one of $PATH to Path, too)
@@ -43,7 +43,7 @@ def fault(program: str) -> tuple[str, str] | None:
 
 
 class Command:
-    """A program that runs, in a process group of its own together with what it starts.
+    """A running program, in a process group of its own with its children.
 
     Args:
         words: the program and its arguments.
@@ -52,7 +52,7 @@ class Command:
 
     Raises:
         OSError: it cannot be started.
-        ValueError: an argument that no program can be given (a NUL).
+        ValueError: an invalid argument (with a NUL).
     """
 
     def __init__(self, words: Sequence[str], message: Mapping[str, Any], line: bytes) -> None:
@@ -66,12 +66,12 @@ class Command:
             start_new_session=True,
         )
         self._output = _Lines(self.name)
-        self._collecting = threading.Lock()  # a number that was collected may be another process's
+        self._collecting = threading.Lock()  # the number of a reaped process may be reused
         assert self._process.stdin is not None and self._process.stdout is not None
         self._pipe = self._process.stdout.fileno()
         os.set_blocking(self._pipe, False)
-        with contextlib.suppress(BrokenPipeError):  # it reads nothing, which is its own business
-            self._process.stdin.write(line)  # less than a pipe holds
+        with contextlib.suppress(BrokenPipeError):  # it does not read its input, which it need not
+            self._process.stdin.write(line)  # less than the capacity of a pipe
             self._process.stdin.flush()
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -82,7 +82,7 @@ class Command:
         return self._output.last
 
     def wait(self, timeout_s: float, is_to_stop: Callable[[], bool]) -> int | None:
-        """Its exit code; None where it took too long, or was to stop. Nothing of its group is left running."""
+        """Its exit code; None if it took too long, or kwsd stops. Nothing of its group is left running."""
         ended = self._wait(time.monotonic() + timeout_s, is_to_stop)
         if not ended:
             self.signal(signal.SIGTERM)
@@ -98,17 +98,17 @@ class Command:
         return code if ended else None
 
     def signal(self, number: int) -> None:
-        """Sends a signal to it and to what it started, unless it has been collected. From any thread."""
+        """Sends a signal to it and its children, unless it has been reaped. From any thread."""
         with self._collecting, contextlib.suppress(ProcessLookupError):
             if self._process.returncode is not None:
                 return
             try:
                 os.killpg(self._process.pid, number)
-            except PermissionError as error:  # a program with other rights than kwsd's
+            except PermissionError as error:  # a program of another user, such as a setuid one
                 log.warning("%s cannot be ended: %s", self.name, error.strerror)
 
     def _wait(self, deadline_s: float, is_to_stop: Callable[[], bool]) -> bool:
-        """Whether it has ended by itself. It is not collected yet, so that its group's number stays its own."""
+        """Whether it has ended by itself. It is not reaped yet, so that its group's number is not reused."""
         poller = select.poll()
         poller.register(self._pipe, select.POLLIN)
         while (left_s := deadline_s - time.monotonic()) > 0 and not is_to_stop():
@@ -119,7 +119,7 @@ class Command:
         return False
 
     def _read(self) -> bool:
-        """Takes what it has written; whether more may come."""
+        """Reads its output; returns whether more may come."""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self._pipe, 65536)
             self._output.push(data)
@@ -128,7 +128,7 @@ class Command:
 
 
 class _Lines:
-    """Logs a program's output line by line, as far as anybody would read it."""
+    """Logs a program's output line by line, up to a limit."""
 
     def __init__(self, name: str) -> None:
         self.last = ""

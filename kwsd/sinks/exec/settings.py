@@ -23,7 +23,7 @@ class _Argument(Kind):
 
 
 class Commands(Kind):
-    """A program and its arguments for each of some words."""
+    """A mapping from words to programs with their arguments."""
 
     allowed = "a mapping from words, or '*', to lists of a program and its arguments, such as {stop: [/bin/echo, hush]}"
 

@@ -1,4 +1,4 @@
-"""Runs a program for each event: what a person would do by hand when the word is said."""
+"""Runs a program for each event."""
 
 import logging
 import signal
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 class ExecSink(Sink):
     """Runs the command of each word, `at_once` of them at a time, in the order of events.
 
-    An event counts as sent when its command ended with 0, else as dropped. A command that takes longer than
-    ``timeout_s`` is ended, and everything that it left in its process group with it, as with each command that ends.
+    An event counts as sent if its command exited with 0, else as dropped. A command that takes longer than
+    ``timeout_s`` is terminated. After each command, everything left in its process group is terminated too.
     """
 
     name = "exec"
@@ -28,7 +28,7 @@ class ExecSink(Sink):
         super().__init__(settings, settings.only)
         self.drain_limit_s = settings.timeout_s * self.queue_max
         self._running: set[Command] = set()
-        self._starting = threading.Lock()  # held while a command is started, which then is one of those running
+        self._starting = threading.Lock()  # held while a command is started and added to those running
 
     @classmethod
     def create(cls, settings: ExecSettings, _services: Services) -> Self:
@@ -48,7 +48,7 @@ class ExecSink(Sink):
             self._starting.release()
 
     def run(self) -> None:
-        """Delivers in this thread, and in as many others as may run commands beside it."""
+        """Delivers in this thread, and in others if several commands may run at the same time."""
         for number in range(2, self.settings.at_once + 1):
             threading.Thread(target=self._assist, name=f"sink-{self.name}-{number}", daemon=True).start()
         super().run()
@@ -78,7 +78,7 @@ class ExecSink(Sink):
         return code == 0
 
     def _start(self, words: tuple[str, ...], event: DetectionEvent) -> Command | None:
-        """The command, running; None where it cannot be run, which is told, or the sink is to stop."""
+        """The running command; None if it cannot be run, which is logged, or the sink is to stop."""
         message = event.to_dict()
         with self._starting:
             if self._stopping.is_set():

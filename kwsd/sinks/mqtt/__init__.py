@@ -1,1 +1,1 @@
-"""Events, state and control through an MQTT broker, and what Home Assistant has to be told."""
+"""Events, state and control through an MQTT broker, with discovery by Home Assistant."""

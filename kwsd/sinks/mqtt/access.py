@@ -1,4 +1,4 @@
-"""How kwsd proves to a broker who it is, and the broker to kwsd."""
+"""Authentication of kwsd to a broker, and of the broker to kwsd."""
 
 import ssl
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def tls_context(files: Mapping[str, str] | None) -> ssl.SSLContext | None:
     """What verifies the broker's certificate and name, TLS 1.2 or later; None without TLS.
 
     Args:
-        files: ``ca_file`` in place of the system's authorities; ``cert_file`` (and ``key_file``) to show to the broker.
+        files: ``ca_file`` instead of the system's authorities; ``cert_file`` (and ``key_file``) for the broker.
 
     Raises:
         ConfigError: a file cannot be used.
@@ -45,5 +45,5 @@ def _why(error: OSError | ValueError, wanted: str) -> str:
 
 
 def _no_password() -> str:
-    """In place of OpenSSL's question at the terminal."""
+    """Replaces OpenSSL's prompt at the terminal."""
     return ""

@@ -1,4 +1,4 @@
-"""One connection to a broker, from CONNECT to its end, in the thread of whoever owns it.
+"""One connection to a broker, from CONNECT to its end, in its owner's thread.
 
 paho-mqtt speaks the protocol (MQTT 5). Its own thread and its own queue are not used: it would keep messages without
 limit, send stale ones after a reconnect, and drop the newest where it should drop the oldest.
@@ -15,7 +15,7 @@ IN_FLIGHT_MAX = 20
 
 
 class Options(NamedTuple):
-    """Where to connect, and as whom.
+    """Where to connect, and the credentials.
 
     Attributes:
         will_topic: gets ``offline``, retained, from the broker when the connection is lost.
@@ -38,16 +38,16 @@ class Received(NamedTuple):
 
 
 class Connection:
-    """A connection on its way.
+    """A connection.
 
     Attributes:
         accepted: the broker has let kwsd in.
         greeted: the owner has begun to use it.
-        refused: it does not want kwsd, or wants another one of the same name.
+        refused: the broker has rejected kwsd, or prefers another client of the same name.
         ended: why the connection is over, in words; None while it lasts.
         in_flight_max: how many publications the broker takes before it has confirmed the first.
-        confirmed: numbers of publications that the broker has answered, each with why it refused, or None; the owner
-            empties it.
+        confirmed: numbers of publications that the broker has answered, each with its reason to reject it, or None; the
+            owner empties it.
         received: messages; the owner empties it.
 
     Raises:
@@ -76,17 +76,17 @@ class Connection:
         client.connect(options.host, options.port, KEEPALIVE_S, clean_start=True, properties=limits)
 
     def fileno(self) -> int:
-        """The descriptor to wait for; -1 once there is none."""
+        """The descriptor to wait on; -1 once there is none."""
         connection = self._client.socket()
         return -1 if connection is None else connection.fileno()
 
     @property
     def writes(self) -> bool:
-        """Whether there is something to send that the kernel has not taken yet."""
+        """Whether there is data that the kernel has not taken yet."""
         return bool(self._client.want_write())
 
     def step(self) -> None:
-        """Reads what has come, sends what waits, and looks whether the broker still answers."""
+        """Reads incoming data, sends waiting data, and checks whether the broker still answers."""
         try:
             self._client.loop_read()
             while isinstance(inner := self._client.socket(), ssl.SSLSocket) and inner.pending():
@@ -94,7 +94,7 @@ class Connection:
             if self.writes:
                 self._client.loop_write()
             self._client.loop_misc()
-        except Exception as error:  # paho takes a packet apart without checks; a bad one ends its connection, not kwsd
+        except Exception as error:  # paho parses packets without checks; a bad one ends its connection, not kwsd
             self.ended = f"a packet cannot be understood ({type(error).__name__})"
         if self.ended is None and self.fileno() < 0:
             self.ended = "the connection was lost"
@@ -105,13 +105,13 @@ class Connection:
         return int(self._client.publish(topic, payload, 1, retain, properties).mid)
 
     def subscribe(self, topic: str) -> None:
-        """Asks for what will be published there, not for what is retained: an old "pause" is not obeyed again."""
+        """Subscribes to new messages only, not to retained ones, so that an old "pause" is not obeyed again."""
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         self._client.subscribe(topic, options=SubscribeOptions(1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND))
 
     def close(self, *, gracefully: bool = True) -> None:
-        """Ends it; ``gracefully``: has the broker publish the will, as it does when the connection is lost."""
+        """Ends it; ``gracefully``: makes the broker publish the will, as when the connection is lost."""
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.reasoncodes import ReasonCode
 
@@ -120,7 +120,7 @@ class Connection:
         if (connection := self._client.socket()) is not None:
             connection.close()
 
-    # What paho calls, from within `step` and `publish`.
+    # Called by paho, from within `step` and `publish`.
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:

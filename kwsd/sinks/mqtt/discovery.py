@@ -1,4 +1,4 @@
-"""What Home Assistant is told so that it finds kwsd by itself: one message for the whole device.
+"""Home Assistant's discovery of kwsd: one message for the whole device.
 
 Keys and meaning: https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 """
@@ -12,7 +12,7 @@ from kwsd import __version__
 from kwsd.status import State
 
 SENSORS_EVERY_S = 10.0
-"""Home Assistant keeps each value: more of them swell its recorder."""
+"""Home Assistant stores each value; more of them would fill its recorder."""
 
 EXPIRE_AFTER_S = 60
 
@@ -33,7 +33,7 @@ class Topics(NamedTuple):
 
 
 def topic(prefix: str, node: str) -> str:
-    """Where the message goes, retained."""
+    """The topic of the retained discovery message."""
     return f"{prefix}/device/kwsd_{node}/config"
 
 
@@ -41,9 +41,9 @@ def message(node: str, model: str, words: Sequence[str], on_demand: Sequence[str
     """The device with all its entities.
 
     Args:
-        words: what an event may say.
-        on_demand: those of them that have to be armed; each gets a switch.
-        control: whether kwsd listens to switches at all.
+        words: the words of events.
+        on_demand: those of them that must be armed; each gets a switch.
+        control: whether kwsd obeys switches at all.
     """
     topics = Topics.of(node)
     components = {"word": _word(node, topics, words), **_diagnostics(topics)}
@@ -68,7 +68,7 @@ def message(node: str, model: str, words: Sequence[str], on_demand: Sequence[str
 
 
 def sensors(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """What the diagnostic sensors show of a snapshot."""
+    """The values of the diagnostic sensors, from a snapshot."""
     return {
         "level_dbfs": max(each["level_dbfs"] for each in snapshot["listeners"].values()),
         "detections": snapshot["detections"],
@@ -155,5 +155,5 @@ def _diagnostics(topics: Topics) -> dict[str, dict[str, Any]]:
 
 
 def _identifier(word: str) -> str:
-    """The word in the letters that an identifier may have, different for different words."""
+    """The word as an identifier, different for different words."""
     return re.sub("[^A-Za-z0-9-]", lambda match: f"_{ord(match[0]):x}_", word)

@@ -39,7 +39,7 @@ class Tls(Kind):
         return "true, false, or a mapping with ca_file, cert_file and key_file"
 
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Mapping[str, str] | None:
-        """The files that are named, maybe none; None without TLS."""
+        """The named files, possibly none; None without TLS."""
         if not isinstance(node.value, dict):
             wanted: bool | None = Boolean().take(key, node, unit, faults)
             return {} if wanted else None
@@ -97,5 +97,5 @@ class MqttSettings(SinkSettings):
 
 
 def host_node(host: str) -> str:
-    """A host's name as a level of a topic: what is not allowed in one becomes ``_``."""
+    """A host's name as a level of a topic: characters that are not allowed become ``_``."""
     return re.sub("[^A-Za-z0-9_-]", "_", host.partition(".")[0])[:NODE_MAX] or "kwsd"

@@ -1,8 +1,8 @@
 """MQTT: words as events, the state as a retained message, and control, through a broker.
 
 One thread owns the connection and all that is sent. A detection waits in the sink's own bounded queue until the broker
-has confirmed it or it is too old. When the connection breaks, what is not confirmed goes back to the front of the
-queue: a receiver may get an event twice (with the same ``id``), but never a stale one, and never in another order.
+has confirmed it or it is too old. If the connection breaks, unconfirmed events go back to the front of the queue: a
+receiver may get an event twice (with the same ``id``), but never a stale one, and never out of order.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 10.0
-RETRY_REFUSED_S = 60.0  # a password, or another kwsd of the same name, is mended by a person
-STEADY_S = 30.0  # a connection that held for so long was a good one
-SHORT_ONES = 3  # in a row; mosquitto 2.0 throws out one of two clients of one name without a word
+RETRY_REFUSED_S = 60.0  # a wrong password, or another kwsd of the same name, has to be fixed by the user
+STEADY_S = 30.0  # a connection that lasted this long was a good one
+SHORT_ONES = 3  # in a row; mosquitto 2.0 silently disconnects one of two clients of the same name
 GOODBYE_S = 0.15
 COMMAND_MAX_BYTES = 4096
 
@@ -44,15 +44,15 @@ COMMAND_MAX_BYTES = 4096
 class MqttSink(Sink):
     """Publishes to one broker.
 
-    Its counters are of detections. A state that another one follows before the broker is reached is not sent.
+    Its counters are of detections. A state that is replaced before the broker is reached is not sent.
 
     Args:
-        settings: what the configuration says of this sink.
+        settings: its configuration.
         services: snapshot, words and control.
         environ: where ``password_env`` is looked up.
 
     Raises:
-        ConfigError: password or certificates cannot be had.
+        ConfigError: password or certificates cannot be read.
         UnavailableError: paho-mqtt is not installed.
     """
 
@@ -69,17 +69,17 @@ class MqttSink(Sink):
         self._board = Board()
         self._announced = ""  # the topic of the discovery message on the board
         self._state: StatusEvent | None = None
-        self._in_flight: dict[int, DetectionEvent | None] = {}  # by number; None for what the board has sent
+        self._in_flight: dict[int, DetectionEvent | None] = {}  # by number; None for messages of the board
         self._renew = False
         self._next_tick_s = 0.0
         self._failures = 0
-        self._troubles: set[str] = set()  # what was complained about since a connection held
+        self._troubles: set[str] = set()  # what was logged since the last good connection
 
     @classmethod
     def create(cls, settings: "MqttSettings", services: Services) -> Self:
         return cls(settings, services)
 
-    # What the bus calls.
+    # Called by the bus.
 
     def put(self, event: Event) -> None:
         if not isinstance(event, StatusEvent):
@@ -89,7 +89,7 @@ class MqttSink(Sink):
         self._tick_soon()
 
     def can_adopt(self, new: Sink) -> bool:
-        """Two of one name would throw each other out."""
+        """Two clients of the same name would disconnect each other."""
         return isinstance(new, MqttSink) and _identity(self._options) == _identity(new._options)
 
     def adopt(self, new: Sink) -> None:
@@ -105,7 +105,7 @@ class MqttSink(Sink):
         self._wake_sender.setblocking(False)
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: the thread is about to wake anyhow; closed: it has ended
+        with contextlib.suppress(OSError):  # full: the thread will wake anyway; closed: it has ended
             self._wake_sender.send(b"w")
 
     def backlog(self) -> int:
@@ -116,7 +116,7 @@ class MqttSink(Sink):
         if self._thread is not None:
             self.wake()
 
-    # The sink's thread: one connection after the other.
+    # The sink's thread: one connection after another.
 
     def run(self) -> None:
         try:
@@ -130,7 +130,7 @@ class MqttSink(Sink):
             self._wake_sender.close()
 
     def _session(self) -> bool:
-        """One connection, from its beginning to its end; whether the broker has refused it."""
+        """Runs one connection to its end; returns whether the broker has rejected it."""
         self._renew = False
         try:
             connection = Connection(self._options)
@@ -168,7 +168,7 @@ class MqttSink(Sink):
         self._feed(connection)
 
     def _greet(self, connection: Connection) -> None:
-        """Begins with a broker that may have forgotten everything."""
+        """Greets a broker that may have lost everything."""
         log.info("%s: connected as %s", self._broker, self._options.client_id)
         self._board.hold(self._topics.availability, b"online")
         self._board.all_again()
@@ -179,7 +179,7 @@ class MqttSink(Sink):
             connection.subscribe(f"{self.settings.discovery_prefix}/status")
 
     def _feed(self, connection: Connection) -> None:
-        """Hands over what is due and fresh, as much as may be in flight."""
+        """Publishes due and fresh events, as many as may be in flight."""
         self._drop_stale()
         while self._board.due and len(self._in_flight) < connection.in_flight_max:
             self._in_flight[connection.publish(*self._board.take(), retain=True)] = None
@@ -200,7 +200,7 @@ class MqttSink(Sink):
         return event
 
     def _poll(self, connection: Connection) -> None:
-        """Waits until something happens, at most a second, and takes note of what the broker has confirmed."""
+        """Waits until something happens, at most a second, and processes the broker's confirmations."""
         poller = select.poll()
         poller.register(self._wake_receiver, select.POLLIN)
         if (fd := connection.fileno()) >= 0:
@@ -222,7 +222,7 @@ class MqttSink(Sink):
             self._changed.notify_all()
 
     def _take_back(self) -> None:
-        """What was not confirmed waits again, in its order."""
+        """Returns unconfirmed events to the queue, in order."""
         with self._changed:
             events = [event for event in self._in_flight.values() if event is not None]
             self._in_flight.clear()
@@ -241,14 +241,14 @@ class MqttSink(Sink):
             self._complain("events are dropped, too old to be of use")
 
     def _wait(self, seconds: float) -> None:
-        """Waits before the next attempt, while old events are dropped."""
+        """Waits before the next attempt, dropping old events meanwhile."""
         until_s = time.monotonic() + seconds
         while not self._stopping.is_set() and not self._renew and (left_s := until_s - time.monotonic()) > 0:
             self._drop_stale()
             self.pause(min(left_s, TICK_S))
 
     def _say_goodbye(self, connection: Connection) -> None:
-        """The last state; the broker then says that kwsd is offline."""
+        """Publishes the last state; the broker then announces that kwsd is offline."""
         if not connection.accepted:
             return
         self._tick()
@@ -261,7 +261,7 @@ class MqttSink(Sink):
     # State, discovery, control.
 
     def _tick(self) -> None:
-        """Brings the board up to date: once the state has changed, and every ten seconds."""
+        """Updates the board when the state has changed, and every ten seconds."""
         self._next_tick_s = time.monotonic() + discovery.SENSORS_EVERY_S
         snapshot = self._services.snapshot()
         if (state := self._state) is not None:
@@ -286,7 +286,7 @@ class MqttSink(Sink):
 
     def _obey(self, received: Received) -> None:
         if received.topic != self._topics.set:
-            if received.payload == b"online":  # Home Assistant has started, and asks everybody to say who they are
+            if received.payload == b"online":  # Home Assistant has started, and needs the discovery message again
                 self._board.all_again()
                 self._next_tick_s = 0.0
             return
@@ -311,7 +311,7 @@ class MqttSink(Sink):
         return str(connection.ended)
 
     def _complain(self, trouble: str) -> None:
-        """Logs what is wrong, once until a connection has held."""
+        """Logs a problem, once until there was a good connection."""
         log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self._broker, trouble)
         self._troubles.add(trouble)
 

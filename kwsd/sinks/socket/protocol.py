@@ -1,8 +1,8 @@
 """The conversation with one client of the socket, with no I/O in it; docs/socket.md is its reference.
 
-Bytes go in by `receive`, which answers as many requests at a time as its owner wants, and events by `offer`; what is to
-be sent comes out of `outgoing`. Whoever owns the connection sends it, reports by `sent` how much the kernel took, and
-ends the connection when it is `closing`.
+Bytes go in by `receive`, which answers a limited number of requests at a time, and events by `offer`; `outgoing`
+returns what to send. The owner of the connection sends it, reports with `sent` how much the kernel took, and closes the
+connection when it is `closing`.
 """
 
 import json
@@ -19,7 +19,7 @@ PROTOCOL = 1
 LINE_MAX_BYTES = 4096  # of a client's line, without its line end
 ERRORS_MAX = 16
 QUEUE_MAX_LINES = 256
-QUEUE_MAX_BYTES = 256 * 1024  # of the same queue; a ping may come back three times as long
+QUEUE_MAX_BYTES = 256 * 1024  # of the same queue; the answer to a ping may be three times as long
 TYPES = ("detection", "status", "scores", "peaks")
 DEFAULT_TYPES = frozenset({"detection", "status"})
 
@@ -27,14 +27,14 @@ Answer = Callable[[], Mapping[str, Any]]
 
 
 class Responder(NamedTuple):
-    """What a conversation asks of the daemon.
+    """The daemon's side of a conversation.
 
     Attributes:
-        hello: makes what the first line says beside its type and protocol; its ``labels`` are the known words.
-        snapshot: makes the answer to ``{"get":"status"}``.
-        status: makes the status event that tells the present state.
-        report: makes the answer to ``{"get":"report"}``.
-        control: carries out a request with one of VERBS, or refuses to, and makes the answer.
+        hello: returns the first line, without type and protocol; its ``labels`` are the known words.
+        snapshot: returns the answer to ``{"get":"status"}``.
+        status: returns the status event for the current state.
+        report: returns the answer to ``{"get":"report"}``.
+        control: carries out or rejects a request with one of VERBS, and returns the answer.
     """
 
     hello: Answer
@@ -48,11 +48,11 @@ REQUESTS = frozenset({"subscribe", "get", "ping", *VERBS})
 
 
 class RequestError(ValueError):
-    """What is wrong with a client's line; the message goes to that client."""
+    """What is wrong with a client's line; the message is sent to that client."""
 
 
 class Conversation:
-    """What one client asked for, and what waits to be sent to it.
+    """One client's subscriptions, and the lines that wait to be sent to it.
 
     Args:
         responder: answers its requests.
@@ -61,10 +61,10 @@ class Conversation:
         labels: the words it wants; None for all.
         types: the types of events it wants.
         delivered: lines of events that were sent whole.
-        dropped: lines of events that went because the queue was full.
-        waiting: lines of events that are not sent whole yet.
-        behind: whole lines wait for `receive` to answer them; it should get no further bytes until they are.
-        closing: the connection is to end with what `outgoing` holds; nothing more is taken in.
+        dropped: lines of events that were dropped because the queue was full.
+        waiting: lines of events that are not completely sent yet.
+        behind: whether complete lines wait for `receive` to answer them; it should get no more bytes until then.
+        closing: whether the connection is to be closed after `outgoing`; no more input is processed.
     """
 
     def __init__(self, responder: Responder) -> None:
@@ -77,18 +77,18 @@ class Conversation:
         self._received = b""
         self._lines: deque[tuple[bytes, bool]] = deque()  # each with whether it is an event
         self._bytes = 0  # of these
-        self._begun, self._begun_is_event = b"", False  # the rest of a line that is sent in part
+        self._begun, self._begun_is_event = b"", False  # the rest of a partly sent line
         self._missed = 0  # lines dropped since the client was last told
         self._queue(json_line({"type": "hello", "protocol": PROTOCOL, **responder.hello()}))
 
     def offer(self, event_type: str, label: str | None, line: bytes) -> None:
-        """Queues the line of an event, if the client wants it; ``label`` is None for what is about no word."""
+        """Queues the line of an event, if the client wants it; ``label`` is None for events without a word."""
         wanted = self.labels is None or label is None or label in self.labels
         if wanted and (event_type in self.types or f"{event_type}s" in self.types) and not self.closing:
             self._queue(line, is_event=True)
 
     def receive(self, data: bytes, requests_max: int = sys.maxsize) -> None:
-        """Takes what the client sent, in pieces of any size, and queues the answers to so many lines of it at most."""
+        """Takes the client's bytes, in pieces of any size, and queues the answers to at most this many lines."""
         *lines, self._received = (self._received + data).split(b"\n", requests_max)
         for line in lines:
             if not self.closing:
@@ -98,7 +98,7 @@ class Conversation:
             self._take(self._received)
 
     def outgoing(self) -> bytes:
-        """What to send next, from one line at most; nothing when all is sent."""
+        """What to send next, at most one line; empty when all is sent."""
         if self._begun:
             return self._begun
         if self._missed:
@@ -106,7 +106,7 @@ class Conversation:
         return self._lines[0][0] if self._lines else b""
 
     def sent(self, count: int) -> None:
-        """Takes note that the first ``count`` bytes (one at least) of `outgoing` are on their way."""
+        """Records that the first ``count`` bytes (at least one) of `outgoing` were sent."""
         rest = self.outgoing()[count:]
         if not self._begun:
             if self._missed:
@@ -120,7 +120,7 @@ class Conversation:
             self.waiting -= 1
 
     def _queue(self, line: bytes, is_event: bool = False) -> None:
-        """Appends a line; the oldest go where there are too many, or where they are too long together."""
+        """Appends a line; the oldest are dropped if there are too many, or if they are too long together."""
         self._lines.append((line, is_event))
         self._bytes += len(line)
         self.waiting += is_event
@@ -166,7 +166,7 @@ class Conversation:
         self._queue(json_line(answer))
 
     def _subscribe(self, wishes: Any) -> None:
-        """Takes a subscription over whole, or not at all."""
+        """Applies a subscription completely, or not at all."""
         if not isinstance(wishes, dict) or wishes.keys() - {"labels", "types"}:
             raise RequestError(f'subscribe takes an object with "labels" and "types", not {_shown(wishes)}')
         labels = types = None
@@ -175,19 +175,19 @@ class Conversation:
         if "types" in wishes:
             types = _names("types", wishes["types"], TYPES)
         self.labels, self.types = labels, DEFAULT_TYPES if types is None else types
-        if types is not None and "status" in types:  # who asks for it need not wait for the next change
+        if types is not None and "status" in types:  # sent at once, not only at the next change
             self._queue(json_line(self._responder.status()))
 
 
 def error_line(message: str) -> bytes:
-    """The line that tells a client what is wrong."""
+    """The line that reports an error to a client."""
     return json_line({"type": "error", "message": message})
 
 
 def parse(line: bytes) -> dict[str, Any]:
     """One request, an object with one of the keys ``subscribe``, ``get``, ``ping``, or one of VERBS.
 
-    Raises RequestError, and RecursionError for what is nested too deeply.
+    Raises RequestError, and RecursionError if it is nested too deeply.
     """
     try:
         request = json.loads(line.decode(), parse_float=_finite, parse_constant=_no_constant)

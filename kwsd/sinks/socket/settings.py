@@ -13,7 +13,7 @@ _SOCKET_PATH = FilePath(f"a path of at most {SOCKET_PATH_MAX_BYTES} bytes", max_
 
 
 def runtime_path() -> str | None:
-    """The socket's place under systemd, which has made the folder; else None."""
+    """The path of the socket under systemd, which has created the folder; else None."""
     folders = os.environ.get("RUNTIME_DIRECTORY")
     return os.path.join(folders.split(":")[0], "kwsd.sock") if folders else None  # noqa: PTH118
 

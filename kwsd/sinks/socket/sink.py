@@ -1,8 +1,8 @@
 """Events for every program that connects to a UNIX socket; the protocol is that of docs/socket.md.
 
-One thread serves all clients by poll and never waits for any of them: a client that does not read has a bounded
-queue of its own in its Conversation, and one that sends garbage or vanishes costs the others nothing. They take turns:
-a few newcomers, a few requests of each client, and events before any of it.
+One thread serves all clients by poll and never waits for any of them: a client that does not read has its
+own bounded queue in its Conversation, and one that sends garbage or vanishes does not affect the others. They take
+turns: events first, then a few new connections and a few requests of each client.
 """
 
 import contextlib
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ON_DEMAND = {"scores": "scores", "peak": "peaks"}
-"""Events that are made only while somebody subscribes to them, and what that subscription is called."""
+"""Events that are created only while there are subscribers, and the names of the subscriptions."""
 
 RECEIVE_BYTES = 16_384
 ACCEPTS_A_TURN = 8
-REQUESTS_A_TURN = 8  # of each client; further ones wait, in its own buffers
+REQUESTS_A_TURN = 8  # of each client; further ones wait in its buffers
 RESERVED_DESCRIPTORS = 32
-"""No client gets one of the last descriptors that kwsd may open (of few a quarter): to open a microphone again, to post
-to a webhook and to read settings takes some, too."""
+"""Clients do not get the last descriptors that kwsd may open (or a quarter of a low limit), since reopening a
+microphone, posting to a webhook and reading settings need some too."""
 
-ACCEPT_PAUSE_MS = 500  # after accept failed for want of file descriptors or memory
+ACCEPT_PAUSE_MS = 500  # after accept failed for lack of file descriptors or memory
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -52,11 +52,11 @@ class Client:
 class SocketSink(Sink):
     """Serves a UNIX socket.
 
-    Its counters are of lines of events, summed over the clients; an event while nobody is connected counts nowhere.
+    Its counters are of lines of events, summed over the clients; events while no client is connected are not counted.
 
     Args:
         settings: ``path``, ``group``, ``max_clients``, ``only``.
-        services: what answers the clients' requests; called in this sink's thread.
+        services: answers the clients' requests; called in this sink's thread.
     """
 
     name = "socket"
@@ -67,11 +67,11 @@ class SocketSink(Sink):
         self._path = str(settings.path)
         self._services = services
         self._clients: dict[int, Client] = {}
-        self._behind: set[int] = set()  # clients with requests that were not their turn yet
-        self._subscribed: frozenset[str] = frozenset()  # to types that are made for subscribers alone
+        self._behind: set[int] = set()  # clients with requests that wait for their turn
+        self._subscribed: frozenset[str] = frozenset()  # to types that are created only for subscribers
         self._unsent = 0  # lines of events in the clients' queues
         self._accept_failed = False
-        self._crowded = False  # descriptors have run short; told once
+        self._crowded = False  # descriptors have run short; logged once
 
     @classmethod
     def create(cls, settings: "SocketSettings", services: Services) -> Self:
@@ -79,7 +79,7 @@ class SocketSink(Sink):
 
     @property
     def clients(self) -> int:
-        """How many are connected."""
+        """How many clients are connected."""
         return len(self._clients)
 
     def wants(self, event_type: str) -> bool:
@@ -108,7 +108,7 @@ class SocketSink(Sink):
         self._poller.register(self._wake_receiver, select.POLLIN)
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: the thread is about to wake anyhow; closed: it has ended
+        with contextlib.suppress(OSError):  # full: the thread will wake anyway; closed: it has ended
             self._wake_sender.send(b"w")
 
     def backlog(self) -> int:
@@ -122,24 +122,24 @@ class SocketSink(Sink):
             self._close()
 
     def _turn(self) -> None:
-        """Waits until something happens, and does a bounded part of what it asks for."""
+        """Waits until something happens, and does a bounded part of the work."""
         limit_ms = 0 if self._behind else ACCEPT_PAUSE_MS if self._accept_failed else None
         ready = dict(self._poller.poll(limit_ms))
         if ready.pop(self._wake_receiver.fileno(), 0):
-            self._wake_receiver.recv(RECEIVE_BYTES)  # before the queue is looked at, so that no event is overslept
+            self._wake_receiver.recv(RECEIVE_BYTES)  # before the queue is checked, so that no event is missed
         self._deliver()
         newcomers = ready.pop(self._listener.fileno(), 0)
         for fd in {**dict.fromkeys(self._behind, 0), **ready}:
             if fd in self._clients:  # else an event found it gone
                 self._serve(fd, ready.get(fd, 0))
                 self._deliver()
-        if newcomers or self._accept_failed:  # last, for a newcomer may get the number of one that has just gone
+        if newcomers or self._accept_failed:  # last, since a new client may get the number of one that has just gone
             self._accept()
         self._subscribed = frozenset().union(*(client.conversation.types for client in self._clients.values()))
         self._account()
 
     def _deliver(self) -> None:
-        """Hands every event that waits to every client."""
+        """Passes all waiting events to all clients."""
         if not self._queue:
             return
         with self._changed:
@@ -150,14 +150,14 @@ class SocketSink(Sink):
             self._broadcast(event)
 
     def _accept(self) -> None:
-        """Takes in a few of those who wait. Without file descriptors it is tried again later, in place of spinning."""
+        """Accepts a few waiting connections. Without file descriptors, tries again later instead of spinning."""
         failed = False
         try:
             for _ in range(ACCEPTS_A_TURN):
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
                 self._greet(connection)
-        except (BlockingIOError, ConnectionAbortedError):  # nobody is left, or that one is gone
+        except (BlockingIOError, ConnectionAbortedError):  # no connection is waiting, or that one is gone
             pass
         except OSError as error:
             if error.errno not in NO_ROOM:
@@ -176,7 +176,7 @@ class SocketSink(Sink):
         elif not self._has_reserve(fd):
             refusal = "no file descriptor is left for another client"
         if refusal is not None:
-            with connection, contextlib.suppress(OSError):  # one that is gone already need not be told
+            with connection, contextlib.suppress(OSError):  # it may be gone already
                 connection.send(error_line(f"{refusal}; closing"))
             return
         self._clients[fd] = Client(connection, Conversation(self._responder))
@@ -190,18 +190,18 @@ class SocketSink(Sink):
         return Responder(services.hello, services.snapshot, self._status, services.report, self._control)
 
     def _control(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As the settings of this moment allow: a reload may change them."""
+        """Checks the current settings, which a reload may change."""
         if not self.settings.control:
             return {"type": "error", "message": "this socket takes no control (control: false)"}
         return self._services.control(request)
 
     def _status(self) -> dict[str, Any]:
-        """The present state, as the event that told it."""
+        """The current state, as its event."""
         now = self._services.snapshot()
         return StatusEvent(rfc3339(time.time()), now["state"], now["reason"], now["since"]).to_dict()
 
     def _has_reserve(self, fd: int) -> bool:
-        """Whether enough descriptors are left beside this one, which is the lowest that was free."""
+        """Whether enough descriptors are left besides this one, which was the lowest free one."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if limit == resource.RLIM_INFINITY or fd < limit - min(RESERVED_DESCRIPTORS, limit // 4):
             return True
@@ -218,13 +218,13 @@ class SocketSink(Sink):
     def _serve(self, fd: int, mask: int) -> None:
         client = self._clients[fd]
         if mask & ~(select.POLLIN | select.POLLOUT):
-            self._drop(fd)  # hung up: nobody reads what we would answer
+            self._drop(fd)  # hung up: the client would not read an answer
             return
         data = b""
         if mask & select.POLLIN and fd not in self._behind:
             try:
                 data = client.connection.recv(RECEIVE_BYTES)
-            except OSError:  # whatever it is, it is this client's end alone
+            except OSError:  # any error ends only this client
                 self._drop(fd)
                 return
             client.sends = data != b""  # else as `echo REQUEST | socat` does, and then reads the answer
@@ -243,7 +243,7 @@ class SocketSink(Sink):
             self._flush(fd)
 
     def _flush(self, fd: int) -> None:
-        """Sends what the kernel takes, and says what to wait for next."""
+        """Sends what the kernel takes, and returns what to wait for next."""
         client = self._clients[fd]
         try:
             while chunk := client.conversation.outgoing():
@@ -255,7 +255,7 @@ class SocketSink(Sink):
             return
         else:
             blocked = False
-        if client.conversation.closing:  # it gets the last words if it reads; it is not waited for
+        if client.conversation.closing:  # it gets the last lines if it reads; this does not wait for it
             self._drop(fd)
             return
         self._poller.modify(fd, (select.POLLIN if client.sends else 0) | (select.POLLOUT if blocked else 0))
@@ -272,7 +272,7 @@ class SocketSink(Sink):
             self._dropped += conversation.dropped + conversation.waiting
 
     def _account(self) -> None:
-        """Takes the conversations' counts over into the sink's."""
+        """Adds the conversations' counts to the sink's."""
         conversations = [client.conversation for client in self._clients.values()]
         with self._changed:
             for conversation in conversations:

@@ -1,4 +1,4 @@
-"""The file that a UNIX socket is reached by: how it appears, whom it lets in, what it may replace, how it goes."""
+"""The file of a UNIX socket: its creation, permissions, replacement and removal."""
 
 import contextlib
 import errno
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from kwsd.errors import ConfigError
 from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES
 
-NAME_KEPT_BYTES = 40  # of the socket's name, in the one it is bound to: /proc/self/fd/N/NAME has to fit an address, too
-LOCK_S = 2.0  # how long another process may hold the folder, before this one gives up
+NAME_KEPT_BYTES = 40  # of the socket's name, in the one it is bound to: /proc/self/fd/N/NAME must fit into an address
+LOCK_S = 2.0  # how long another process may hold the folder before this one gives up
 
 
 class Identity(NamedTuple):
@@ -27,18 +27,18 @@ class Identity(NamedTuple):
 
 
 class Listener(NamedTuple):
-    """A listening socket and the file it is reached by."""
+    """A listening socket and its file."""
 
     socket: socket.socket
     identity: Identity
 
 
 def listen(path: str, group: str | None = None) -> Listener:
-    """Makes the socket ``path``, mode 0600, or 0660 and of ``group``. A missing last folder is made, too.
+    """Creates the socket ``path``, mode 0600, or 0660 with ``group``. Creates its folder if missing.
 
-    The socket is bound, given its mode and set listening under another name of the same folder, then put in place in
-    one step: whoever finds the file can connect. A stale socket is replaced; raises ConfigError for a live one, for
-    anything that is no socket (a symlink above all), and for what the system refuses.
+    The socket is bound, given its mode and set listening under another name in the same folder, then moved into place
+    in one step, so that clients that find the file can connect. A stale socket is replaced; raises ConfigError for a
+    live one, for anything that is not a socket (such as a symlink), and for errors of the system.
     """
     gid = None if group is None else group_id(path, group)
     folder, name = Path(path).parent, Path(path).name
@@ -68,9 +68,9 @@ def set_access(path: str, identity: Identity, group: str | None) -> None:
 
 
 def remove(path: str, identity: Identity) -> None:
-    """Removes the file if it is that one. Call it while the socket is open: until then its inode is not used again."""
+    """Removes the file if it is that one. Call it while the socket is open, so that its inode is not reused."""
     if identify(path) == identity:
-        with contextlib.suppress(FileNotFoundError):  # somebody else removed it in between
+        with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
             Path(path).unlink()
 
 
@@ -84,7 +84,7 @@ def identify(path: str) -> Identity | None:
 
 
 def check_place(path: str, group: str | None) -> None:
-    """Raises ConfigError where `listen` could not make ``path`` for want of a group or a folder; makes nothing."""
+    """Raises ConfigError if `listen` could not create ``path`` for lack of a group or a folder; creates nothing."""
     if group is not None:
         group_id(path, group)
     folder = Path(path).parent
@@ -95,7 +95,7 @@ def check_place(path: str, group: str | None) -> None:
 
 
 def group_id(path: str, group: str) -> int:
-    """The number of a group that this process may give files to. Raises ConfigError."""
+    """The number of a group to which this process may assign files. Raises ConfigError."""
     try:
         gid = grp.getgrnam(group).gr_gid
     except (KeyError, ValueError) as error:  # ValueError: a NUL in it
@@ -106,7 +106,7 @@ def group_id(path: str, group: str) -> int:
 
 
 def _make_folder(folder: Path, gid: int | None) -> None:
-    """Makes the folder if it is missing: 0700, or 0750 and of the group; its own folder must be there."""
+    """Creates the folder if it is missing: 0700, or 0750 with the group; its parent must exist."""
     try:
         folder.mkdir(0o700)
     except FileExistsError:
@@ -122,9 +122,9 @@ def _make_folder(folder: Path, gid: int | None) -> None:
 
 @contextlib.contextmanager
 def _locked(path: str, folder: Path) -> Iterator[int]:
-    """The folder, open, while no other kwsd is at it, which might take the same stale file for its own to replace.
+    """The open folder, locked against other kwsds, which might replace the same stale file.
 
-    What is locked is a file beside the socket that only its owner can open: anybody may lock a folder that he can read.
+    The lock is on a file beside the socket that only its owner can open, since anybody can lock a readable folder.
     """
     lock = folder / f".{Path(path).name[:200]}.lock"
     folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -144,7 +144,7 @@ def _locked(path: str, folder: Path) -> Iterator[int]:
 
 
 def _lock(path: str, lock: Path) -> int | None:
-    """The lock file, open and locked; None where another process holds it or has just removed it."""
+    """The lock file, open and locked; None if another process holds it or has just removed it."""
     try:
         lock_fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -189,7 +189,7 @@ def _place(path: str, folder_fd: int, name: str, gid: int | None) -> Listener:
 
 
 def _clear(path: str, passing: Path) -> None:
-    """Removes what a process of the same number left that was killed before its socket was in place."""
+    """Removes files left by a killed process of the same number."""
     try:
         found = passing.lstat()
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def _clear(path: str, passing: Path) -> None:
 
 
 def _bind(listener: socket.socket, passing: Path, folder_fd: int) -> None:
-    """Binds to a name that may be longer than a socket's may: by way of the open folder, then."""
+    """Binds to a name that may be too long for a socket, in that case through the open folder."""
     address = str(passing)
     if len(os.fsencode(address)) > SOCKET_PATH_MAX_BYTES:
         address = f"/proc/self/fd/{folder_fd}/{passing.name}"
@@ -209,7 +209,7 @@ def _bind(listener: socket.socket, passing: Path, folder_fd: int) -> None:
 
 @contextlib.contextmanager
 def _held(path: str) -> Iterator[tuple[str, Identity]]:
-    """A name that goes on meaning the socket ``path``, whatever somebody puts there meanwhile, and which file it is."""
+    """A name that keeps referring to the socket ``path``, even if it is replaced meanwhile, and the file's identity."""
     file_fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(file_fd)
@@ -221,7 +221,7 @@ def _held(path: str) -> Iterator[tuple[str, Identity]]:
 
 
 def _set_access(file: str, gid: int | None) -> None:
-    """The mode is closed first and opened last, so that at no moment another group has access."""
+    """The mode is restricted first and widened last, so that no other group has access at any time."""
     os.chmod(file, 0o600)  # noqa: PTH101 - a name of the kernel's, no path
     os.chown(file, -1, os.getegid() if gid is None else gid)
     if gid is not None:
@@ -229,7 +229,7 @@ def _set_access(file: str, gid: int | None) -> None:
 
 
 def _make_way(path: str) -> None:
-    """Raises ConfigError unless the name is free, or that of a socket which nobody serves."""
+    """Raises ConfigError unless the name is free, or that of a stale socket."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -245,7 +245,7 @@ def _make_way(path: str) -> None:
 
 
 def _check_kind(path: str, mode: int) -> None:
-    """Raises ConfigError for what is no socket."""
+    """Raises ConfigError if it is not a socket."""
     if stat.S_ISLNK(mode):
         raise _refusal(path, "it is a symbolic link", "Name the socket itself, or remove the link")
     if not stat.S_ISSOCK(mode):

@@ -1,1 +1,1 @@
-"""Events by HTTP POST, signed, retried, and kept in a spool where one is configured."""
+"""Events by HTTP POST, signed, retried, and kept in a spool if configured."""

@@ -1,13 +1,13 @@
-"""The head of an HTTP answer, as far as a webhook needs it: the final status, and how long to wait.
+"""The parts of an HTTP response that a webhook needs: the final status, and how long to wait.
 
-A server that took an event must not be asked to take it again for the form of its answer: the status decides, whatever
-headers follow. So interim answers (1xx) are skipped, and there is no limit to the number of headers.
+A server that accepted an event must not get it again because of the form of its response: the status decides, whatever
+headers follow. So interim responses (1xx) are skipped, and the number of headers is not limited.
 """
 
 import re
 from typing import BinaryIO, NamedTuple
 
-HEAD_MAX_BYTES = 256 * 1024  # of all that comes before the body; past it nothing more is read
+HEAD_MAX_BYTES = 256 * 1024  # of everything before the body; nothing beyond it is read
 SWITCHING_PROTOCOLS = 101  # final, although it begins with 1 (RFC 9110, 15.2.2)
 BODILESS = frozenset({204, 304})
 
@@ -15,14 +15,14 @@ _STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([1-9][0-9]{2})(?: [^\n]*)?\r?\n"
 
 
 class NoAnswerError(Exception):
-    """What came is no HTTP answer. The message says why, without any part of it."""
+    """Not an HTTP response. The message says why, without showing any part of it."""
 
 
 class Answer(NamedTuple):
-    """The final status, and some headers as they came.
+    """The final status, and some headers as received.
 
     Attributes:
-        body_bytes: how long the body is; None where that is not said.
+        body_bytes: length of the body; None if unknown.
     """
 
     status: int
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 def read_answer(stream: BinaryIO) -> Answer:
-    """Reads up to the body. Raises NoAnswerError, and what the stream raises."""
+    """Reads up to the body. Raises NoAnswerError, and the stream's errors."""
     left_bytes = HEAD_MAX_BYTES
     while True:
         line = stream.readline(left_bytes)
@@ -63,5 +63,5 @@ def read_answer(stream: BinaryIO) -> Answer:
 def _header(stream: BinaryIO, limit_bytes: int) -> bytes:
     try:
         return stream.readline(limit_bytes)
-    except ConnectionError:  # as at the end of the stream: the status is known
+    except ConnectionError:  # like the end of the stream: the status is known
         return b""

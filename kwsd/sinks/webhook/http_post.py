@@ -1,6 +1,6 @@
-"""One HTTP POST whose whole time is bounded: name look-up aside, nothing a server does can hold it longer.
+"""One HTTP POST with a limit on its total time: except for name look-up, no server can delay it longer.
 
-http.client writes the request, for what a webhook needs is less than any HTTP library does: a fresh connection for each
+http.client writes the request, since a webhook needs less than what HTTP libraries do: a new connection for each
 attempt (words are rare, and no pooled connection can be stale), no redirects, no proxies, and no URL in any message.
 """
 
@@ -18,11 +18,11 @@ from kwsd.sinks.webhook.url import Url
 
 BODY_LIMIT_BYTES = 64 * 1024
 BODY_LIMIT_S = 0.5
-"""How much of an answer's body is read, and for how long: enough that a server can finish a small one in peace."""
+"""How much of a response's body is read, and for how long: enough for a server to finish a small one."""
 
 
 class PostError(Exception):
-    """There was no answer. The message says why, without any part of the URL or of what the server sent."""
+    """There was no response. The message says why, without showing the URL or anything that the server sent."""
 
 
 class Poster:
@@ -30,14 +30,14 @@ class Poster:
 
     def __init__(self, url: Url) -> None:
         self.url = url
-        # The system's certificates (or $SSL_CERT_FILE), host names checked.
+        # The system's certificates (or $SSL_CERT_FILE), with host names checked.
         self._tls = ssl.create_default_context() if url.secure else None
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
         self._aborted = False
 
     def post(self, body: bytes, headers: Mapping[str, str], limit_s: float) -> Answer:
-        """Sends the request and waits for the answer's head, at most ``limit_s`` seconds in all. Raises PostError."""
+        """Sends the request and waits for the response's head, at most ``limit_s`` seconds in all. Raises PostError."""
         headers = {**headers, "Connection": "close"}
         if self.url.authorization is not None:
             headers["Authorization"] = self.url.authorization
@@ -50,9 +50,9 @@ class Poster:
             with _cut_after(limit_s, connection):
                 connection.request("POST", self.url.target, body, headers)
                 answer = read_answer(connection.stream())
-            if connection.is_cut:  # the end of the stream was taken for the end of the head
+            if connection.is_cut:  # the end of the stream counts as the end of the head
                 raise TimeoutError
-            # The status has decided. The body is read only because some servers complain of a caller who hangs up.
+            # The status is known. The body is read only because some servers complain about clients that hang up.
             count = BODY_LIMIT_BYTES if answer.body_bytes is None else min(answer.body_bytes, BODY_LIMIT_BYTES)
             with suppress(OSError), _cut_after(BODY_LIMIT_S, connection):
                 connection.stream().read(count)
@@ -65,7 +65,7 @@ class Poster:
             connection.close()
 
     def abort(self) -> None:
-        """Ends the request that is under way, and all later ones."""
+        """Ends the current request, and all later ones."""
         with self._lock:
             self._aborted = True
             if self._connection is not None:
@@ -86,7 +86,7 @@ class Poster:
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection that can be cut from another thread, in whatever it waits for (except a name look-up)."""
+    """A connection that can be cut from another thread, whatever it waits for (except a name look-up)."""
 
     def __init__(self, url: Url, tls: ssl.SSLContext | None, deadline_s: float) -> None:
         super().__init__(url.host, url.port)
@@ -99,7 +99,7 @@ class _Connection(http.client.HTTPConnection):
         self._lock = threading.Lock()
 
     def connect(self) -> None:
-        """Connects to the first of the host's addresses that answers; each gets its share of the time that is left."""
+        """Connects to the first of the host's addresses that answers; each gets its share of the remaining time."""
         addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         failure = OSError("the name has no address")
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
@@ -127,7 +127,7 @@ class _Connection(http.client.HTTPConnection):
                     self._handle.shutdown(socket.SHUT_RDWR)
 
     def stream(self) -> BinaryIO:
-        """What the server answers."""
+        """The server's response."""
         if self._stream is None:
             self._stream = self.sock.makefile("rb")
         return self._stream
@@ -146,7 +146,7 @@ class _Connection(http.client.HTTPConnection):
         return max(0.001, self._deadline_s - time.monotonic())
 
     def _hold(self, channel: socket.socket) -> None:
-        """Keeps a second descriptor of the connection for `cut`: TLS takes the first one over."""
+        """Keeps a second descriptor of the connection for `cut`, since TLS takes over the first one."""
         with self._lock:
             if self.is_cut:
                 raise TimeoutError
@@ -157,7 +157,7 @@ class _Connection(http.client.HTTPConnection):
 
 @contextmanager
 def _cut_after(seconds: float, connection: _Connection) -> Iterator[None]:
-    """Bounds the whole of what is done inside; a socket's own time limit starts afresh with every byte received."""
+    """Limits the total time; a socket's own time limit restarts with every byte received."""
     timer = threading.Timer(seconds, connection.cut)
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""What is tried again, and when."""
+"""Which attempts are repeated, and when."""
 
 import email.utils
 import random
@@ -16,8 +16,8 @@ def is_retried(status: int) -> bool:
 def backoff_s(failures: int, left_s: float, uniform: Callable[[float, float], float] = random.uniform) -> float:
     """How long to wait after the n-th failure in a row: "full jitter", anything from 0 to a doubling ceiling.
 
-    The ceiling also keeps within ``left_s``, the time in which the event is still worth something, so that an unlucky
-    draw does not throw it away while there is time for another attempt.
+    The ceiling is also limited by ``left_s``, the time for which the event is still useful, so that an unlucky draw
+    does not lose it while there is time for another attempt.
     (M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015.)
     """
     ceiling_s = BACKOFF_MIN_S * 2.0 ** min(failures - 1, 30)
@@ -25,10 +25,10 @@ def backoff_s(failures: int, left_s: float, uniform: Callable[[float, float], fl
 
 
 def retry_after_s(value: str | None, now_s: float) -> float:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date) as seconds from now; 0 where it says nothing.
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date) as seconds from now; 0 if there is none.
 
     Args:
-        now_s: what the server takes the time to be, since a machine without a battery may have another.
+        now_s: the server's time, since the clock of a machine without a battery may be wrong.
     """
     value = (value or "").strip()
     if value.isascii() and value.isdigit():
@@ -37,10 +37,10 @@ def retry_after_s(value: str | None, now_s: float) -> float:
 
 
 def moment_s(value: str | None) -> float | None:
-    """An HTTP date as Unix time; None where it is none."""
+    """An HTTP date as Unix time; None if it is not one."""
     try:
         moment = email.utils.parsedate_to_datetime(value or "")
-    except (ValueError, OverflowError):  # the second for numbers that fit no date at all
+    except (ValueError, OverflowError):  # the second for numbers out of range for dates
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

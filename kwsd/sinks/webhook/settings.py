@@ -14,7 +14,7 @@ _NAME = "[A-Za-z_][A-Za-z0-9_]*"
 
 
 class WebUrl(Kind):
-    """The address of a webhook. What it may keep secret is shown in no fault."""
+    """The URL of a webhook. Errors do not show its secret parts."""
 
     secret = True
 

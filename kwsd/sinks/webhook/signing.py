@@ -1,4 +1,4 @@
-"""The signature of Standard Webhooks (https://www.standardwebhooks.com), and the secret that makes it."""
+"""The signature of Standard Webhooks (https://www.standardwebhooks.com), and its secret."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from kwsd.sinks.secret import read_secret
 
 
 def read_key(secret_file: str | None, secret_env: str | None, environ: Mapping[str, str]) -> bytes | None:
-    """The signing key, or None where no secret is configured. Raises ConfigError; its message never shows a secret."""
+    """The signing key, or None if no secret is configured. Raises ConfigError; its message never shows a secret."""
     secret = read_secret("webhook", "secret", secret_file, secret_env, environ)
     if secret is None or not secret.startswith(b"whsec_"):
         return secret

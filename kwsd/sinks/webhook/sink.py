@@ -1,7 +1,7 @@
 """Webhooks: every detection is posted to a URL, signed, in order, for as long as it is fresh.
 
-A word is worth something for seconds. So an event is tried again until it is ``max_age_s`` old and no longer, and one
-hook's events go one after the other: "stop" never overtakes "go".
+A word is useful for seconds only. So an event is retried until it is ``max_age_s`` old, and a hook's events go one
+after another: "stop" never overtakes "go".
 """
 
 import logging
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_MAX_S = 3600.0
-"""A server that asks for more silence than this is taken to be mistaken."""
+"""A Retry-After longer than this is considered a mistake."""
 
 GONE_STATUS = 410
 
@@ -35,11 +35,11 @@ class WebhookSink(SpooledSink):
     """Posts detections to one URL.
 
     Args:
-        settings: what the configuration says of this hook.
+        settings: its configuration.
         environ: where ``secret_env`` is looked up.
 
     Raises:
-        ConfigError: the secret cannot be had; in `start`: the spool cannot be used.
+        ConfigError: the secret cannot be read; in `start`: the spool cannot be used.
     """
 
     name = "webhook"
@@ -50,18 +50,18 @@ class WebhookSink(SpooledSink):
         self._poster = Poster(settings.url)
         self._gone = False
         self._hold_until_s = 0.0  # on the clock of uptime_s; set by Retry-After
-        self._troubles: set[str] = set()  # what was complained about since all was well
+        self._troubles: set[str] = set()  # what was logged since the last success
 
     @classmethod
     def create(cls, settings: "WebhookSettings", _services: Services) -> Self:
         return cls(settings)
 
-    # What the bus calls.
+    # Called by the bus.
 
     def can_adopt(self, new: Sink) -> bool:
         if not isinstance(new, WebhookSink) or self.settings.spool != new.settings.spool:
             return False
-        # The spool is the hook's identity: only the sink that holds it can go on with it.
+        # The spool identifies the hook: only the sink that holds it can continue with it.
         return self.settings.spool is not None or self.settings.url == new.settings.url
 
     def adopt(self, new: Sink) -> None:
@@ -102,7 +102,7 @@ class WebhookSink(SpooledSink):
         return False
 
     def _post(self, event: DetectionEvent, left_s: float) -> Answer | None:
-        """One POST; None where there was no answer."""
+        """One POST; None if there was no response."""
         body = json_line(event.to_dict()).rstrip()
         headers = {"Content-Type": "application/json", "User-Agent": f"kwsd/{__version__}"}
         if self._key is not None:
@@ -111,7 +111,7 @@ class WebhookSink(SpooledSink):
             headers["webhook-timestamp"] = timestamp
             headers["webhook-signature"] = sign(self._key, event.id, timestamp, body)
         try:
-            # An answer that comes when the event is too old for its receiver is not worth waiting for.
+            # Do not wait for a response longer than the event is useful.
             answer = self._poster.post(body, headers, max(0.05, min(self.settings.timeout_s, left_s)))
         except PostError as error:
             if not self._stopping.is_set():
@@ -124,7 +124,7 @@ class WebhookSink(SpooledSink):
         return answer
 
     def _judge(self, answer: Answer) -> bool:
-        """Whether a final answer means delivered."""
+        """Whether a final response means delivered."""
         if 200 <= answer.status < 300:
             if self._troubles:
                 log.info("%s: works again; %d events were dropped so far", self.settings.url, self._dropped)
@@ -139,6 +139,6 @@ class WebhookSink(SpooledSink):
         return False
 
     def _complain(self, trouble: str) -> None:
-        """Logs what is wrong, once until all is well again."""
+        """Logs a problem, once until the next success."""
         log.log(logging.DEBUG if trouble in self._troubles else logging.WARNING, "%s: %s", self.settings.url, trouble)
         self._troubles.add(trouble)

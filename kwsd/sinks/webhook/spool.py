@@ -1,10 +1,10 @@
-"""What a webhook still owes, kept in a file so that a restart or SIGKILL loses none of it.
+"""A webhook's undelivered events, kept in a file so that a restart or SIGKILL does not lose them.
 
-The file mirrors the sink's backlog: `mirror` makes it equal to what is queued now. An event that is delivered before
-the mirror is next brought up to date never touches the disk, and nothing has to keep the two in step.
+The file mirrors the sink's backlog: `mirror` makes it equal to the current queue. An event that is delivered before the
+next update never touches the disk, and nothing else has to keep the two in step.
 
-Whatever becomes of the file, delivery goes on: damaged rows are dropped and counted, a damaged file is set aside, and
-one that is busy, full or gone is done without until it can be had again.
+Whatever happens to the file, delivery continues: damaged rows are dropped and counted, a damaged file is set aside, and
+while it is busy, full or gone, kwsd continues without it.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from kwsd.sinks.webhook.spool_file import SpoolFile
 log = logging.getLogger(__name__)
 
 READER_S, READER_AGAIN_S = 0.5, 0.1
-"""How long another program that reads the file is waited for: at the start, and later."""
+"""How long to wait for another program that reads the file: at the start, and later."""
 
 PASSING = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
@@ -29,14 +29,14 @@ PASSING = frozenset(
 PASSING_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK}
 )
-"""What a person need not mend in the settings: a disk that is full or fails, somebody who looks into the file."""
+"""Errors that need no change of the settings: a disk that is full or fails, another program that reads the file."""
 
 REFUSED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
-"""The folder, or its rights. Every code that is neither means that the file is damaged."""
+"""Errors of the folder or its permissions. All other codes mean that the file is damaged."""
 
 
 class Found(NamedTuple):
-    """What a file that was just opened held: events, oldest first, and how many rows of it were damaged."""
+    """The content of a newly opened file: events, oldest first, and the number of damaged rows."""
 
     events: list[DetectionEvent]
     damaged: int
@@ -46,10 +46,10 @@ class Spool:
     """Undelivered detections in a file. Used by one thread at a time.
 
     Args:
-        path: the file; made where it is missing, in a folder that must be there.
+        path: the file; created if missing, in an existing folder.
 
     Attributes:
-        unspooled: how many events the disk would not take; they are delivered from memory all the same.
+        unspooled: how many events could not be written; they are still delivered from memory.
     """
 
     def __init__(self, path: str) -> None:
@@ -61,7 +61,7 @@ class Spool:
 
     @property
     def ids(self) -> Set[str]:
-        """The events that the file holds now."""
+        """The events in the file."""
         return self._file.positions.keys() if self._file is not None else frozenset()
 
     @property
@@ -69,7 +69,7 @@ class Spool:
         return self._file is not None
 
     def open(self) -> Found:
-        """Opens the file. Raises ConfigError where a person has to mend something; what passes by itself is told."""
+        """Opens the file. Raises ConfigError if the user has to fix something; temporary problems are only logged."""
         try:
             return self._open(READER_S)
         except (sqlite3.Error, OSError) as error:
@@ -79,7 +79,7 @@ class Spool:
             return Found([], 0)
 
     def attend(self) -> Found:
-        """Looks after the file: opens it where that could not be done before, or where it has gone."""
+        """Checks the file: opens it if that failed before, or if it has gone."""
         if self._file is not None:
             if self._file.is_there():
                 return Found([], 0)
@@ -94,7 +94,7 @@ class Spool:
         return Found([], 0)
 
     def mirror(self, backlog: Mapping[str, DetectionEvent]) -> None:
-        """Makes the file hold exactly these events by id, as far as it can be had."""
+        """Makes the file contain exactly these events by id, if possible."""
         gone = [id for id in self.ids if id not in backlog]
         new = {id: event for id, event in backlog.items() if id not in self.ids}
         if not gone and not new:
@@ -114,7 +114,7 @@ class Spool:
             self._file = None
 
     def _open(self, wait_s: float) -> Found:
-        """Opens the file, or a new one in the place of one that is damaged."""
+        """Opens the file, or a new one in place of a damaged one."""
         file = SpoolFile(self._path, wait_s)
         try:
             file.prepare()
@@ -140,7 +140,7 @@ class Spool:
         return found
 
     def _change(self, file: SpoolFile, gone: Collection[str], new: Mapping[str, DetectionEvent]) -> bool:
-        """Whether the file took it; one that is damaged is set aside, and `attend` makes another."""
+        """Writes the changes; returns whether that succeeded. A damaged file is set aside; `attend` creates another."""
         try:
             file.change(gone, new)
         except (sqlite3.Error, OSError) as error:
@@ -156,7 +156,7 @@ class Spool:
         return True
 
     def _set_aside(self, file: SpoolFile, why: sqlite3.Error) -> list[DetectionEvent | None]:
-        """Closes a damaged file and gives it another name; what could still be read of it."""
+        """Closes and renames a damaged file; returns what could still be read from it."""
         rows: list[DetectionEvent | None] = []
         with contextlib.suppress(sqlite3.Error):
             for row in file.read():
@@ -178,12 +178,12 @@ class Spool:
 
 
 def code_of(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 where the module itself raised the error."""
+    """SQLite's primary result code; 0 if the module itself raised the error."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is what is wrong."""
+    """Whether the error is in the file itself."""
     return code_of(error) not in PASSING | REFUSED
 
 

@@ -1,7 +1,7 @@
 """The file of a spool: an SQLite database of undelivered detections, mode 0600, for one process at a time.
 
-Each row has a checksum, since SQLite has none: a flipped bit may leave a row that reads well and says something else.
-What is done about a file that cannot be used is `kwsd.sinks.webhook.spool`'s business.
+Each row has a checksum, since SQLite has none: a flipped bit may leave a row readable but wrong. Files that cannot be
+used are handled in `kwsd.sinks.webhook.spool`.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from kwsd.errors import ConfigError
 from kwsd.events import DetectionEvent, json_line
 from kwsd.uptime import uptime_s
 
-APPLICATION_ID = 0x6B777364  # "kwsd", so that somebody else's database is not written to
+APPLICATION_ID = 0x6B777364  # "kwsd", to recognise databases of other programs
 ID_AT = 68  # in the file, big endian
-DAMAGED_ID_BITS = 4  # so many may be flipped in it; from no id at all it differs in twenty
+DAMAGED_ID_BITS = 4  # how many bits may be flipped in it; a missing id differs in twenty
 SCHEMA = (
     "CREATE TABLE events (position INTEGER PRIMARY KEY, id TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
 )
 SIDE_FILES = ("-journal", "-wal", "-shm")
 
 _open_here: set[tuple[int, int]] = set()
-"""Files that this process has open. To open one of them a second time, and close that, would drop SQLite's locks."""
+"""Files that this process has open. Opening and closing one of them a second time would drop SQLite's locks."""
 
 
 @contextlib.contextmanager
 def _sqlite_errors_only() -> Iterator[None]:
-    """Python's module cannot put an error into words that names a damaged table."""
+    """Python's module cannot decode an error message that names a damaged table."""
     try:
         yield
     except UnicodeDecodeError:
@@ -46,8 +46,8 @@ class SpoolFile:
     """An open spool, locked until `close`. Used by one thread at a time.
 
     Args:
-        path: the file; made where it is missing.
-        wait_s: how long another program that reads the file is waited for.
+        path: the file; created if missing.
+        wait_s: how long to wait for another program that reads the file.
 
     Attributes:
         positions: the row of each event in the file, by the event's id; filled by `read`.
@@ -73,9 +73,9 @@ class SpoolFile:
 
     @_sqlite_errors_only()
     def prepare(self) -> None:
-        """Makes it ready to be written. Raises ConfigError where it is another program's, sqlite3.Error."""
+        """Prepares it for writing. Raises ConfigError if it belongs to another program, sqlite3.Error."""
         execute = self._database.execute
-        execute("PRAGMA locking_mode = EXCLUSIVE")  # held until close, once something was written
+        execute("PRAGMA locking_mode = EXCLUSIVE")  # held from the first write until close
         tables = [sql for (sql,) in execute("SELECT CAST(sql AS BLOB) FROM sqlite_schema")]
         if not tables:
             self.check_whose()
@@ -87,11 +87,11 @@ class SpoolFile:
         (check,) = execute("PRAGMA quick_check").fetchone()
         if check != "ok":
             raise sqlite3.DatabaseError("database disk image is malformed")
-        # It is ours, so its owner's alone; SQLite gives its side files the same mode.
+        # Accessible only to its owner; SQLite gives its side files the same mode.
         os.fchmod(self._fd, 0o600)
-        # A commit hands the rows to the kernel, which outlives SIGKILL, and does not wait for the disk, which an SD
-        # card would make felt: after a power cut a word is too old to be delivered. No write-ahead log, for SQLite
-        # leaves out without a word what is damaged there.
+        # A commit passes the rows to the kernel, which survives SIGKILL, and does not wait for the disk, which an SD
+        # card would slow down: after a power cut a word is too old to be delivered. No write-ahead log, since SQLite
+        # silently ignores damage there.
         execute("PRAGMA journal_mode = TRUNCATE")
         execute("PRAGMA synchronous = OFF")
         execute("BEGIN EXCLUSIVE")
@@ -111,7 +111,7 @@ class SpoolFile:
                 self.positions[event.id] = position
                 yield event
                 continue
-            self.positions[f"row {position}"] = position  # no event has this id, so it goes with the next change
+            self.positions[f"row {position}"] = position  # no event has this id, so it is removed with the next change
             if event is None:
                 yield None
 
@@ -141,12 +141,12 @@ class SpoolFile:
         self.positions |= added
 
     def check_whose(self) -> None:
-        """Raises ConfigError where nothing says that kwsd made this file, so that it is not to be touched."""
+        """Raises ConfigError if nothing shows that kwsd created this file, which then must not be touched."""
         if not _may_be_ours(self._path, self._fd):
             raise _no_spool(self._path)
 
     def is_there(self) -> bool:
-        """Whether its name still leads to it."""
+        """Whether its name still refers to it."""
         try:
             found = Path(self._path).lstat()
         except OSError:
@@ -160,7 +160,7 @@ class SpoolFile:
         _open_here.discard(self._identity)
 
     def set_aside(self) -> str:
-        """Closes it and gives it another name, that of an earlier one; returns that. Raises OSError."""
+        """Closes and renames it, replacing an earlier one; returns the new name. Raises OSError."""
         self.close()
         aside = f"{self._path}.damaged"
         Path(self._path).replace(aside)
@@ -173,7 +173,7 @@ class SpoolFile:
 
 
 def check_place(path: str) -> None:
-    """Raises ConfigError where a spool could not be opened for what has its name, or for want of a folder."""
+    """Raises ConfigError if a spool could not be opened, because of an existing file or a missing folder."""
     _check_name(path)
     if not Path(path).exists():
         if not Path(path).parent.is_dir():
@@ -185,8 +185,8 @@ def check_place(path: str) -> None:
 
 
 def _may_be_ours(path: str, fd: int) -> bool:
-    """Whether a file is one that kwsd made, as far as damage lets tell: by its id, by its mode and owner, or by a name
-    that no file should have which is no database."""
+    """Whether kwsd created a file, as far as its damage shows: by its id, by its mode and owner, or by a name that only
+    a database should have."""
     found, header = os.fstat(fd), os.pread(fd, ID_AT + 4, 0)
     is_private = stat.S_IMODE(found.st_mode) == 0o600 and found.st_uid == os.geteuid()
     is_misnamed = Path(path).suffix in (".db", ".sqlite", ".sqlite3") and not header.startswith(b"SQLite format 3\0")
@@ -198,7 +198,7 @@ def _is_our_id(application_id: int) -> bool:
 
 
 def revive(body: bytes | None, crc: object) -> DetectionEvent | None:
-    """The event of a row; None where the row is damaged, or of a version that had other keys."""
+    """The event of a row; None if the row is damaged, or from a version with other keys."""
     if body is None or zlib.crc32(body) != crc:
         return None
     try:
@@ -211,7 +211,7 @@ def revive(body: bytes | None, crc: object) -> DetectionEvent | None:
 
 
 def _hold(path: str) -> int:
-    """The file, open and locked against other kwsds. It must be a regular file, and no link to one."""
+    """The file, open and locked against other kwsds. It must be a regular file, not a link."""
     found = _check_name(path)
     if found is not None and (found.st_dev, found.st_ino) in _open_here:
         raise _in_use(path)
@@ -227,7 +227,7 @@ def _hold(path: str) -> int:
 
 
 def _check_name(path: str) -> os.stat_result | None:
-    """What has this name, which must be a regular file and no link to one; None where nothing has."""
+    """The file of this name, which must be a regular file, not a link; None if there is none."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A sink that may keep what it owes in a spool: `WebhookSink` without its HTTP."""
+"""A sink that may keep undelivered events in a spool: `WebhookSink` without HTTP."""
 
 import logging
 import threading
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOIN_S = 0.1
-"""How long the end waits for the thread: a request that is cut returns at once, but a name look-up cannot be cut."""
+"""How long to wait for the thread at the end: a cut request returns at once, but a name look-up cannot be cut."""
 
 ATTEND_S = 1.0
-"""How often the spool is looked after while there is anything in it, or while it could not be opened."""
+"""How often the spool is checked while there is anything in it, or while it could not be opened."""
 
 CLOCK_SLACK_S = 1.0
 """How far ahead of the clock a spooled event may be dated before its age counts as unknown."""
 
 
 class SpooledSink(Sink):
-    """Delivers detections one after the other, for as long as they are fresh.
+    """Delivers detections one after another, as long as they are fresh.
 
     Args:
         settings: with ``max_age_s``, and ``spool``: the file, or None.
@@ -42,10 +42,10 @@ class SpooledSink(Sink):
         self._spool = _spool_at(settings.spool)
 
     def attempt(self, event: DetectionEvent) -> bool | None:
-        """Tries until the event is delivered (True), refused or too old (False); None when kwsd stops before that."""
+        """Tries until the event is delivered (True), or rejected or too old (False); None if kwsd stops before that."""
         raise NotImplementedError
 
-    # What the bus calls.
+    # Called by the bus.
 
     def open(self) -> None:
         if self._spool is not None:
@@ -58,7 +58,7 @@ class SpooledSink(Sink):
         if self._spooler is not None:
             self._spooler.join(3 * join_s)
             with self._changed:
-                # What is safe on disk is neither sent nor dropped: it stays queued, for the next run.
+                # Events on disk are neither sent nor dropped: they stay queued for the next run.
                 spooled = len(self._backlog_events().keys() & self._on_disk)
                 self._dropped += self.backlog() - spooled
                 self._left_on_disk += spooled
@@ -77,7 +77,7 @@ class SpooledSink(Sink):
     # The sink's thread.
 
     def take(self) -> Event | None:
-        with self._changed:  # so that the spool never sees an event in neither place
+        with self._changed:  # so that an event is never missing from both places
             self._current = super().take()
             return self._current
 
@@ -86,17 +86,17 @@ class SpooledSink(Sink):
             assert isinstance(event, DetectionEvent)
             sent = self.attempt(event)
             if sent is None:
-                return  # left in hand: `stop` counts it
+                return  # still in progress: `stop` counts it
             with self._changed:
                 self._current = None
                 self.finish(sent)
 
-    # The spool's thread. It writes while a delivery is under way, so that a SIGKILL loses milliseconds, not events.
+    # The spool's thread. It writes during a delivery, so that a SIGKILL loses milliseconds, not events.
 
     def _owe(self, left: list[DetectionEvent], damaged: int) -> None:
-        """Queues what an earlier run left in the spool, before all else; what is too old or not wanted is dropped."""
+        """Queues the events that an earlier run left in the spool, before all others; drops stale or unwanted ones."""
         now = uptime_s()
-        # Dated ahead: the clock was set back meanwhile (no battery), and the age cannot be known.
+        # Dated ahead: the clock was set back meanwhile (no battery), and the age is unknown.
         fresh = [event for event in left if -CLOCK_SLACK_S <= now - event.heard_s < self.settings.max_age_s]
         with self._changed:
             known = self._backlog_events()
@@ -110,7 +110,7 @@ class SpooledSink(Sink):
             log.info(text, self.settings.url, len(owed), len(left) - len(fresh))
 
     def _backlog_events(self) -> dict[str, DetectionEvent]:
-        """What is neither delivered nor given up, by id, oldest first. Called with the queue's lock held."""
+        """Events neither delivered nor dropped, by id, oldest first. Called with the queue's lock held."""
         in_hand = [self._current] if self._in_hand else []
         return {event.id: event for event in [*in_hand, *self._queue] if isinstance(event, DetectionEvent)}
 
@@ -126,7 +126,7 @@ class SpooledSink(Sink):
                     )
                 self._mirror(self._spool)
             if self._thread is not None:
-                self._thread.join(JOIN_S)  # its last request may just have gone through
+                self._thread.join(JOIN_S)  # its last request may just have succeeded
             self._mirror(self._spool)
             if not self._spool.is_open:  # it has just turned out to be damaged
                 self._mirror(self._spool)

@@ -1,4 +1,4 @@
-"""The address of a webhook: taken apart once, and shown in one way only, which hides whatever may be secret in it."""
+"""The URL of a webhook: parsed once, and always shown without the parts that may be secret."""
 
 import base64
 import ipaddress
@@ -11,7 +11,7 @@ MAX_CHARACTERS = 4095
 HOST_MAX_BYTES = 253  # of a name in DNS, without a final dot (RFC 1035, 2.3.4)
 
 _MARKS = "/%:@!$&'()*+,;=~-._?[]"
-"""What may stand in a path or query as it is; all else is percent-encoded."""
+"""Characters allowed in a path or query; all others are percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -21,8 +21,8 @@ class Url:
     Attributes:
         secure: https.
         host: a name in ASCII, or an address (IPv6 without brackets).
-        target: path and query, as the request line wants them.
-        authorization: the Authorization header that the URL's user info stands for (Basic, RFC 7617), or None.
+        target: path and query, for the request line.
+        authorization: the Authorization header for the URL's user info (Basic, RFC 7617), or None.
     """
 
     secure: bool
@@ -33,7 +33,7 @@ class Url:
 
     @classmethod
     def parse(cls, text: str) -> "Url":
-        """Raises ValueError, whose message shows nothing of the text, where nothing could ever be posted there."""
+        """Raises ValueError, whose message does not show the text, if it is not a usable URL."""
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"is longer than {MAX_CHARACTERS} characters")
         if any(character.isspace() or not character.isprintable() for character in text):
@@ -61,7 +61,7 @@ class Url:
         return cls(secure, host, port or (443 if secure else 80), target, authorization)
 
     def __str__(self) -> str:
-        """What may be shown: neither user info nor query, nor the path, since many services keep their key there."""
+        """The part that may be shown: without user info, query and path, since many services put their key there."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == (443 if self.secure else 80) else f":{self.port}"
         return f"{'https' if self.secure else 'http'}://{host}{port}"
@@ -70,7 +70,7 @@ class Url:
 
 
 def _host(name: str, place: str) -> str:
-    """A host as look-ups and certificates want it. Raises ValueError for one that cannot exist.
+    """A host in the form for look-ups and certificates. Raises ValueError for one that cannot exist.
 
     Args:
         name: without port and brackets.
@@ -81,7 +81,7 @@ def _host(name: str, place: str) -> str:
             if not re.fullmatch(r"\[[^]]*\](:[0-9]*)?", place):
                 raise ValueError
             return str(ipaddress.IPv6Address(unquote(name)))
-        host = name.encode("idna").decode()  # which wants labels of 1 to 63 bytes
+        host = name.encode("idna").decode()  # which requires labels of 1 to 63 bytes
         if len(host.removesuffix(".")) > HOST_MAX_BYTES or not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-]\.?", host):
             raise ValueError
         if host.removesuffix(".").rpartition(".")[2].isdigit():  # no top-level domain is a number
