@@ -1,7 +1,6 @@
 """Pause and armed words: the requests in effect, and until when.
 
-Any thread may make a request (a socket's, a broker's, a page's). The main thread and the spotter thread carry it out;
-nothing waits for them.
+Any thread may make a request (a socket's, a broker's, a page's). The main thread and the spotter thread carry it out.
 """
 
 import threading
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from kwsd.events import rfc3339
 from kwsd.sinks.sink import VERBS
 from kwsd.status import State
+from kwsd.validation.json_text import shown as as_json
 from kwsd.validation.kinds import nearest
 from kwsd.validation.yaml import shown
 
@@ -64,10 +64,10 @@ class Control:
 
     Args:
         words: returns the words that may be armed.
-        changed: called after each change, in the requesting thread.
+        changed: called after each change, in the requesting thread; the request is answered when it returns.
     """
 
-    def __init__(self, words: Callable[[], Sequence[str]], changed: Callable[[], None]) -> None:
+    def __init__(self, words: Callable[[], Sequence[str]], changed: Callable[[], object]) -> None:
         self._words, self._changed = words, changed
         self._lock = threading.Lock()
         self._paused: Term | None = None
@@ -75,17 +75,16 @@ class Control:
         self._thresholds: Mapping[str, float | None] = {}
 
     def ask(self, request: Mapping[str, Any], clock: Clock | None = None) -> dict[str, Any]:
-        """Carries out one request of docs/socket.md, such as ``{"pause":{"for_s":60}}``; the answer, as an object.
-
-        It is in effect when this returns; the microphone follows within milliseconds.
-        """
+        """Carries out one request of docs/socket.md, such as ``{"pause":{"for_s":60}}``; the answer, as an object."""
         try:
+            if len(request) != 1:
+                raise ControlError(f"a request is an object with one key, one of {', '.join(VERBS)}")
             (verb,) = request
             if verb not in VERBS:
                 raise ControlError(f"{shown(verb)} is none of {', '.join(VERBS)}")
             wishes = request[verb]
             if not isinstance(wishes, dict):
-                raise ControlError(f"{verb} takes an object, such as {{}}, not {shown(wishes)}")
+                raise ControlError(f"{verb} takes an object, such as {{}}, not {as_json(wishes)}")
             getattr(self, f"_{verb}")(wishes, clock or now())
         except ControlError as error:
             return {"type": "error", "message": str(error)}
@@ -162,7 +161,7 @@ class Control:
 
     def _labels(self, labels: Any) -> list[str]:
         if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-            raise ControlError(f'"labels" is a list of words, not {shown(labels)}')
+            raise ControlError(f'"labels" is a list of words, at least one, not {as_json(labels)}')
         words = list(self._words())
         for label in labels:
             if label not in words:
@@ -182,7 +181,7 @@ def _for_s(wishes: Mapping[str, Any]) -> float | None:
     if value is None and "for_s" not in wishes:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= FOR_MAX_S:
-        raise ControlError(f'"for_s" is a number of seconds from 1 to {FOR_MAX_S}, not {shown(value)}')
+        raise ControlError(f'"for_s" is a number of seconds from 1 to {FOR_MAX_S}, not {as_json(value)}')
     return float(value)
 
 
@@ -191,5 +190,5 @@ def _threshold(wishes: Mapping[str, Any]) -> float | None:
     if value is None and "threshold" not in wishes:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ControlError(f'"threshold" is a number from 0 to 1, not {shown(value)}')
+        raise ControlError(f'"threshold" is a number from 0 to 1, not {as_json(value)}')
     return float(value)

@@ -19,6 +19,7 @@ from kwsd.audio.source import Source
 from kwsd.config.effective import Effective, Plan, effective_of_all
 from kwsd.daemon.announcer import Announcer
 from kwsd.daemon.answers import Answers
+from kwsd.daemon.asked import Asked
 from kwsd.daemon.background_call import BackgroundCall
 from kwsd.daemon.control import Control
 from kwsd.daemon.ending import Failure, end_by, why
@@ -43,6 +44,7 @@ from kwsd.status import State
 LOOK_S = 1.0
 LOOK_SOON_S = 0.2  # while the spotter thread is behind
 LOOK_RELOADING_S = 0.05
+ASKED_LIMIT_S = 1.0  # for carrying out a request; after that it is answered in any case
 STOP_S = 0.6  # for the sinks at SIGTERM; the rest of the second is for closing their connections
 STOP_LISTENER_S = 0.3
 START_LIMIT_S = 30.0  # the unit's TimeoutStartSec, extended while waiting for the microphone
@@ -68,8 +70,9 @@ class Daemon:
         self._run = Run()
         self._peaks = PeakCounts()
         self._answers = Answers(self._announcer, self._run, self._peaks)
-        self._control = self._answers.control = Control(self._answers.words, self._was_asked)
-        self._tell_again = False  # there was a request; all subscribers are told
+        self._control = self._answers.control = Control(self._answers.words, lambda: self._asked.wait(ASKED_LIMIT_S))
+        self._asked = Asked(lambda: self._signals.wake())
+        self._began_s = time.time()
         self._ready = False
         self._introduced: set[str] = set()  # listeners that the log has mentioned
         self._next_extension_s = 0.0
@@ -203,13 +206,16 @@ class Daemon:
     def _look(self) -> None:
         """Checks everything once."""
         now = time.monotonic()
-        again, self._tell_again = self._tell_again, False  # before the requests are carried out
-        self._obey()
+        asked = self._asked.count  # before the requests are carried out
+        obeyed = self._obey()
         for listener in self._listeners:
             self._look_at(listener, now)
         self._peaks.listened({each.name: each.audio_s for each in self._listeners}, time.time())
-        if (state := self._listeners.state) is not None:
-            self._announcer.tell(state[0], self._control.reason_of(*state[:2]), state[2], again=again)
+        state, reason, since_s = self._listeners.state or (State.STARTING, "starting", self._began_s)
+        again = obeyed and asked > self._asked.done
+        self._announcer.tell(state, self._control.reason_of(state, reason), since_s, again=again)
+        if obeyed:
+            self._asked.finish(asked)
         for listener, error in self._listeners.newly_failed():
             logger.error("%s: ended: %s; the others go on", listener.name, error)
         if self._listeners.first_block and not self._ready:
@@ -230,23 +236,18 @@ class Daemon:
             self._announcer.tell_words(listener, (sink.name for sink in self._bus.sinks))
         self._announcer.tell_losses(listener, now)
 
-    def _was_asked(self) -> None:
-        self._tell_again = True
-        self._signals.wake()
-
-    def _obey(self) -> None:
-        """Carries out requests: a pause or its end."""
+    def _obey(self) -> bool:
+        """Carries out requests: a pause or its end; whether it is in effect."""
         self._control.expire()
         wanted = self._control.paused is not None
-        if self._reload is not None:
-            return
         for listener in self._listeners:
-            if wanted == listener.paused or listener.changing or listener.ended:
+            if wanted == listener.paused or listener.changing or listener.ended or self._reload is not None:
                 continue
             if wanted:
                 listener.pause()
             else:
                 listener.resume(lambda name=listener.name: self._open_again(name))  # type: ignore[misc]
+        return all(wanted == each.paused and not each.changing for each in self._listeners if not each.ended)
 
     def _open_again(self, name: str) -> Source:
         return self._sources.open(self._plan.settings.listeners[name], self._hearing[name], wait=True)
@@ -324,6 +325,7 @@ class Daemon:
 
     def _shut_down(self, last_words: tuple[str, ...]) -> None:
         deadline_s = time.monotonic() + STOP_S
+        self._asked.close()
         try:
             self._notifier.stopping()
             if self._reload is not None:

@@ -73,17 +73,19 @@ def test_words_are_disarmed_one_by_one(asked):
     [
         ({"pause": {"for_s": 0}}, '"for_s" is a number of seconds from 1 to 604800, not 0'),
         ({"pause": {"for_s": 604801}}, '"for_s" is a number of seconds from 1 to 604800, not 604801'),
-        ({"pause": {"for_s": None}}, '"for_s" is a number of seconds from 1 to 604800, not nothing'),
+        ({"pause": {"for_s": None}}, '"for_s" is a number of seconds from 1 to 604800, not null'),
         ({"pause": {"for_s": True}}, '"for_s" is a number of seconds from 1 to 604800, not true'),
         ({"pause": {"for": 5}}, "pause: unknown key 'for'; the nearest is 'for_s'"),
         ({"pause": 5}, "pause takes an object, such as {}, not 5"),
         ({"resume": {"for_s": 5}}, "resume: unknown key 'for_s'; it takes none"),
         ({"arm": {}}, 'arm needs "labels", a list of words'),
-        ({"arm": {"labels": []}}, '"labels" is a list of words, not a list'),
+        ({"arm": {"labels": []}}, '"labels" is a list of words, at least one, not []'),
         ({"arm": {"labels": ["stpo"]}}, "the model has no word 'stpo'; the nearest is 'stop'"),
         ({"arm": {"labels": ["stop"], "threshold": 1.5}}, '"threshold" is a number from 0 to 1, not 1.5'),
-        ({"disarm": {"labels": "stop"}}, "\"labels\" is a list of words, not 'stop'"),
+        ({"disarm": {"labels": "stop"}}, '"labels" is a list of words, at least one, not "stop"'),
         ({"shutdown": {}}, "'shutdown' is none of pause, resume, arm, disarm"),
+        ({}, "a request is an object with one key, one of pause, resume, arm, disarm"),
+        ({"pause": {}, "arm": {}}, "a request is an object with one key, one of pause, resume, arm, disarm"),
     ],
 )
 def test_what_is_wrong_is_told_and_changes_nothing(asked, request_, message):
@@ -103,3 +105,8 @@ json = st.recursive(
 )
 def test_any_request_is_answered(verb, wishes):
     assert Asked().ask({verb: wishes})["type"] in ("done", "error")
+
+
+@given(st.dictionaries(st.sampled_from(["pause", "resume", "arm", "x"]) | st.text(), json, max_size=3))
+def test_any_object_is_answered(request_):
+    assert Asked().ask(request_)["type"] in ("done", "error")

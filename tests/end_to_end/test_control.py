@@ -1,9 +1,11 @@
 """Pause, armed words, status and report of a real kwsd, as a person asks for them at a shell."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,40 @@ def test_every_request_is_told_to_subscribers_also_where_state_and_words_stay(tm
             assert ask(path, *arguments).returncode == 0
             assert next(watched)["reason"] == reason
         watched.close()
+
+
+def lines_of(path: Path, *requests: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a client gets that sends these requests at once, after the greeting."""
+    with socket.socket(socket.AF_UNIX) as client, client.makefile("rb") as answers:
+        client.settimeout(60)
+        client.connect(str(path))
+        client.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
+        yield from map(json.loads, answers)
+
+
+def test_what_was_asked_for_holds_when_the_answer_comes_and_each_request_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--source", DEMO, "--realtime", "--socket", path) as daemon:
+        daemon.wait_for_log("listening: ")
+        subscriber = lines_of(path, {"subscribe": {"types": ["status"]}})
+        assert [next(subscriber)["type"] for _ in range(2)] == ["hello", "status"]
+        rounds: list[dict[str, Any]] = [{"pause": {}}, {"get": "status"}, {"resume": {}}, {"get": "status"}]
+        client = lines_of(path, {"subscribe": {"types": ["scores"]}}, *rounds * 3, {"ping": 1})
+        answers = [line for line in iter(lambda: next(client), {"type": "pong", "ping": 1}) if line["type"] != "scores"]
+        states = [line["state"] for line in answers if line["type"] == "snapshot"]
+        assert states == ["paused", "listening"] * 3
+        assert [next(subscriber)["state"] for _ in range(6)] == states
+
+
+def test_words_are_armed_before_any_audio_comes_and_all_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "kwsd.sock"
+    with running("--source", "-", "--socket", path, stdin=subprocess.PIPE) as daemon:
+        daemon.wait_for(path.exists, "the socket is there")
+        subscriber = lines_of(path, {"subscribe": {"types": ["status"]}})
+        assert [next(subscriber)["type"] for _ in range(2)] == ["hello", "status"]
+        assert ask(path, "arm", "stop").returncode == 0
+        assert (told := next(subscriber))["state"] == "starting" and "armed: stop" in told["reason"], told
+        daemon.process.stdin.close()
 
 
 def test_a_file_is_read_on_after_a_pause_at_its_own_pace(tmp_path: Path) -> None:

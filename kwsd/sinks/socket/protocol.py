@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from kwsd.events import json_line
 from kwsd.sinks.sink import VERBS
+from kwsd.validation.json_text import shown
 
 PROTOCOL = 1
 LINE_MAX_BYTES = 4096  # of a client's line, without its line end
@@ -153,7 +154,7 @@ class Conversation:
             case {"get": "report"}:
                 self._queue(json_line(self._responder.report()))
             case {"get": what}:
-                raise RequestError(f'"status" and "report" can be got, not {_shown(what)}')
+                raise RequestError(f'"status" and "report" can be got, not {shown(what)}')
             case {"subscribe": wishes}:
                 self._subscribe(wishes)
             case _:
@@ -168,7 +169,7 @@ class Conversation:
     def _subscribe(self, wishes: Any) -> None:
         """Applies a subscription completely, or not at all."""
         if not isinstance(wishes, dict) or wishes.keys() - {"labels", "types"}:
-            raise RequestError(f'subscribe takes an object with "labels" and "types", not {_shown(wishes)}')
+            raise RequestError(f'subscribe takes an object with "labels" and "types", not {shown(wishes)}')
         labels = types = None
         if "labels" in wishes:
             labels = _names("labels", wishes["labels"], self._responder.hello()["labels"])
@@ -202,10 +203,10 @@ def parse(line: bytes) -> dict[str, Any]:
 
 def _names(key: str, names: Any, known: Any) -> frozenset[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RequestError(f'"{key}" is a list of texts, not {_shown(names)}')
+        raise RequestError(f'"{key}" is a list of texts, not {shown(names)}')
     for name in names:
         if name not in known:
-            raise RequestError(f'"{key}": {_shown(name)} is none of {", ".join(known)}')
+            raise RequestError(f'"{key}": {shown(name)} is none of {", ".join(known)}')
     return frozenset(names)
 
 
@@ -217,8 +218,3 @@ def _finite(text: str) -> float:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a JSON value")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:60]}..."
