@@ -5,18 +5,19 @@ are booleans, so that yes, no, on and off are words; ``8e-1`` is a number; ``1:3
 ``010`` is ten. PyYAML's pure Python parser handles the syntax; this module interprets its events.
 
 Rejected: anything not UTF-8 or not printable, tabs between tokens, a second document, duplicate keys, keys that are not
-text, tags, anchors and aliases; without these a document is not larger or deeper than its file. ``<<`` is a key
-like any other.
+text, tags, and aliases inside the value they name or that expand the file past EXPANDED_MAX_BYTES or DEPTH_MAX. ``<<``
+is a key like any other.
 """
 
 import re
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from kwsd.errors import ConfigError
 
 FILE_MAX_BYTES = 256 * 1024
+EXPANDED_MAX_BYTES = 1024 * 1024
 DEPTH_MAX = 32
 
 Scalar = str | int | float | bool | None
@@ -227,14 +228,24 @@ def _refuse_tabs(text: str, first: int, faults: Faults) -> NoReturn:
     faults.fatal(first, message)
 
 
+class _Anchor(NamedTuple):
+    """The value that aliases name: its node, and its bytes and levels with every alias in it expanded."""
+
+    node: Node
+    size: int
+    height: int
+
+
 class _Composer:
-    """Turns the parser's events into Nodes."""
+    """Turns the parser's events into Nodes; an alias gets the value that it names."""
 
     def __init__(self, parser: Any, faults: Faults) -> None:
         import yaml
 
         self._yaml, self._parser, self._faults = yaml, parser, faults
-        self._told_anchors = False
+        self._anchors: dict[str, _Anchor] = {}
+        self._size = 0  # of the document so far, with every alias expanded
+        self._deepest = 0
 
     def document(self) -> Node:
         yaml, parser = self._yaml, self._parser
@@ -253,12 +264,10 @@ class _Composer:
         yaml = self._yaml
         event = self._parser.get_event()
         line = event.start_mark.line + 1
-        if event.anchor is not None:  # an alias has one too
-            self._refuse_anchor(line)
         if isinstance(event, yaml.AliasEvent):
-            return Node(line, BROKEN)
-        if depth > DEPTH_MAX:
-            self._faults.fatal(line, f"nested deeper than {DEPTH_MAX} levels")
+            return self._alias(event.anchor, line, depth)
+        size_before, deepest_before, self._deepest = self._size, self._deepest, depth
+        self._grow(line, len(getattr(event, "value", "")) + 1, depth)
         if isinstance(event, yaml.ScalarEvent):
             node = Node(line, self._scalar(event, line))
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -268,13 +277,26 @@ class _Composer:
         if event.tag not in (None, "!", _STR_TAG) or (event.tag == _STR_TAG and not isinstance(node.value, str)):
             self._faults.add(line, f"the tag {shown(event.tag)} is not allowed; write the value alone")
             node = Node(line, BROKEN)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchor(node, self._size - size_before, self._deepest - depth)
+        self._deepest = max(self._deepest, deepest_before)
         return node
 
-    def _refuse_anchor(self, line: int) -> None:
-        """Reported once per file, since files with one have more."""
-        if not self._told_anchors:
-            self._faults.add(line, "anchors (&name) and aliases (*name) are not allowed; write the value itself")
-        self._told_anchors = True
+    def _alias(self, name: str, line: int, depth: int) -> Node:
+        anchor = self._anchors.get(name)
+        if anchor is None:
+            self._faults.add(line, f"*{name}: no value before it is marked &{name}")
+            return Node(line, BROKEN)
+        self._grow(line, anchor.size, depth + anchor.height)
+        return Node(line, anchor.node.value)
+
+    def _grow(self, line: int, size: int, depth: int) -> None:
+        self._size += size
+        self._deepest = max(self._deepest, depth)
+        if depth > DEPTH_MAX:
+            self._faults.fatal(line, f"nested deeper than {DEPTH_MAX} levels")
+        if self._size > EXPANDED_MAX_BYTES:
+            self._faults.fatal(line, f"aliases (*name) expand the file past {EXPANDED_MAX_BYTES // 1024**2} MiB")
 
     def _scalar(self, event: Any, line: int) -> Scalar:
         unquoted = event.style is None and event.tag is None

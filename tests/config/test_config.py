@@ -324,6 +324,13 @@ def test_one_file_by_two_names_serves_no_two_sinks(monkeypatch):
     assert "the same file as on line 2" in faults_of(f"sinks:\n- {first}\n- {second}")[0]
 
 
+def test_sinks_may_share_what_an_anchor_names():
+    text = "only: &w [stop, no]\nsinks:\n- {type: stdout, only: *w}\n- {type: socket, path: /k, only: *w}"
+    assert [sink.only for sink in read(text).sinks] == [("stop", "no")] * 2
+    (fault,) = faults_of(text.replace("no]", "7]"))  # told once, where it is written
+    assert fault.startswith("x.yaml:1: key 'only': got 7")
+
+
 def test_settings_do_not_show_what_a_url_may_keep_secret():
     text = repr(read("sinks:\n- {type: webhook, url: 'http://user:pass@a/pass?pass'}"))
     assert "http://a" in text and "pass" not in text and "user" not in text

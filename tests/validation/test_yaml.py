@@ -86,32 +86,45 @@ def test_the_merge_key_is_a_key_like_any_other():
     assert value("a: {b: 1}\nc:\n  <<: {b: 1}") == {"a": {"b": 1}, "c": {"<<": {"b": 1}}}
 
 
-ANCHORS = "anchors (&name) and aliases (*name) are not allowed; write the value itself"
+def test_an_alias_is_the_value_that_it_names():
+    assert value("a: &x [1, {b: yes}]\nb: *x\nc: {d: *x}") == {
+        "a": [1, {"b": "yes"}],
+        "b": [1, {"b": "yes"}],
+        "c": {"d": [1, {"b": "yes"}]},
+    }
+    assert value("a: &x 1\nb: &x 2\nc: *x") == {"a": 1, "b": 2, "c": 2}
+    assert value("&k a: 1\nb: *k") == {"a": 1, "b": "a"}
+
+
+def test_a_fault_in_what_an_alias_names_is_told_where_it_is_written():
+    faults = Faults("x.yaml")
+    root = parse(b"a: &x {b: 1}\n\nc: *x", faults)
+    assert lines(root) == {("a",): 1, ("a", "b"): 1, ("c",): 3, ("c", "b"): 1}
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [
-        ("a: &x [1, 2]\nb: *x\nc: *x", 1),
-        ("a: 1\nb: &x 2", 2),
-        ("a: 1\nb: *x", 2),
-        ("a: 1\n*x : 2", 2),
-        ("\na: &x [1, *x]", 2),
-        ("a: 1\n&x b: 1", 2),
-        ("- 1\n- &x {a: 1}", 2),
-        ("c:\n  <<: *x", 2),
-    ],
+    [("a: 1\nb: *x", 2), ("a: 1\n*x : 2", 2), ("\na: &x [1, *x]", 2), ("a: *x\nb: &x 1", 1), ("c:\n  <<: *x", 2)],
 )
-def test_anchors_and_aliases_are_refused_in_one_line(text, line):
-    assert faults_of(text) == [f"x.yaml:{line}: {ANCHORS}"]
+def test_an_alias_of_nothing_or_of_itself_is_told(text, line):
+    assert faults_of(text) == [f"x.yaml:{line}: *x: no value before it is marked &x"]
 
 
 def test_aliases_that_nest_what_they_name_are_refused_before_anything_is_built():
     """24 KB that would be thousands of levels deep, or of many gigabytes, if they were expanded."""
     deep = "l0: &l0 [lol]\n" + "".join(f"l{n}: &l{n} [*l{n - 1}]\n" for n in range(1, 1200))
     laughs = "l0: &l0 lol\n" + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 400))
-    for text in (deep, laughs):
-        assert faults_of(text) == [f"x.yaml:1: {ANCHORS}"]
+    assert faults_of(deep) == ["x.yaml:32: nested deeper than 32 levels"]
+    assert faults_of(laughs) == ["x.yaml:7: aliases (*name) expand the file past 1 MiB"]
+
+
+@pytest.mark.parametrize(("times", "fine"), [(15, True), (16, False)])
+def test_aliases_may_expand_a_file_to_a_mebibyte(times, fine):
+    text = "a: &a " + "x" * 65_000 + "\nb: [" + ", ".join(["*a"] * times) + "]"
+    if fine:
+        assert len(value(text)["b"]) == times
+    else:
+        assert faults_of(text) == ["x.yaml:2: aliases (*name) expand the file past 1 MiB"]
 
 
 @pytest.mark.parametrize(
