@@ -1,6 +1,6 @@
-"""kwsd-train: TensorFlow's speech_commands tools again, for models that kwsd runs."""
+"""kwsd-train: TensorFlow's speech_commands tools, rebuilt for models that kwsd runs."""
 
 import os
 
-# before TensorFlow is imported anywhere: its notes on the processor are no news to the reader of a training log
+# set before TensorFlow is imported anywhere: its notes on the processor would clutter the log
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

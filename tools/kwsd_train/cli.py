@@ -37,7 +37,7 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Each is a module with HELP, EXAMPLE, add_arguments(parser) and run(args)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if argv is None:  # a program of its own: SIGTERM ends it as Ctrl-C does
+    if argv is None:  # run as a program: SIGTERM ends it like Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not arguments or arguments[0] not in COMMANDS:
         _end_without_command(arguments)
@@ -79,7 +79,7 @@ def parser_of(command: str) -> tuple[Any, Parser]:
 
 
 def _end_without_command(arguments: list[str]) -> NoReturn:
-    """Ends with 0 after --help or --version, else with 2."""
+    """Exits with 0 after --help or --version, else with 2."""
     helps = {name: _module(name).HELP for name in COMMANDS}
     parser = Parser(
         prog="kwsd-train",

@@ -1,4 +1,4 @@
-"""The extra `train`: what is said where one of its packages is missing."""
+"""The extra `train`: the error if one of its packages is missing."""
 
 from kwsd.errors import UnavailableError
 
@@ -6,7 +6,7 @@ _PACKAGES = {"tensorflow": "TensorFlow", "keras": "TensorFlow", "matplotlib": "m
 
 
 def missing(error: Exception) -> UnavailableError | None:
-    """An error in words where ``error`` says that a package of the extra is not installed, else None."""
+    """A readable error if ``error`` means that a package of the extra is not installed, else None."""
     name = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if name not in _PACKAGES:
         return None

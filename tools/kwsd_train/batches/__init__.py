@@ -1,1 +1,1 @@
-"""What a step trains on: clips drawn, changed, and made into features."""
+"""The batches of training steps: clips are drawn, augmented, and turned into features."""

@@ -1,13 +1,13 @@
-"""Changes to clips that a model should not mind, and windows as a stream shows them.
+"""Augmentation of clips, and windows as in a stream.
 
-Pure functions on float32 samples in -1..1, shape (n,); what is drawn is drawn by the caller.
+Pure functions on float32 samples in -1..1, shape (n,); the caller draws random numbers.
 """
 
 import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft  # unlike numpy's it keeps to float32
+from scipy import fft  # unlike numpy's, it stays in float32
 
 from kwsd.audio.signal import (
     FRAME_SAMPLES,
@@ -42,16 +42,16 @@ __all__ = [
 ]
 
 CURVE_POINTS = 257
-"""Frequencies at which a microphone's curve is known, about 31 Hz apart at 16 kHz."""
+"""Number of frequencies of a microphone's response, about 31 Hz apart at 16 kHz."""
 
 _CURVE_PLACES = np.linspace(0, 1, CURVE_POINTS)
 
 CUT_DB, CUT_WIDTH = 60.0, 0.05
-"""How steep the upper end of a narrow band is: so much lower within this share of the span."""
+"""Steepness of the upper end of a narrow band: the attenuation, reached within this share of the span."""
 
 
 class Room:
-    """A room by its impulse response (n,). Its spectra are kept: many clips of one length are heard in it."""
+    """A room, by its impulse response (n,). Its spectra are cached, since many clips have the same length."""
 
     def __init__(self, response: Signal) -> None:
         self.delay = int(np.argmax(np.abs(response)))
@@ -59,7 +59,7 @@ class Room:
         self._spectra: dict[int, NDArray[np.complex64]] = {}
 
     def size(self, samples: int) -> int:
-        """How long a transform has to be for a clip of so many ``samples`` and its echo."""
+        """Length of the transform for a clip of ``samples`` and its reverberation."""
         return int(fft.next_fast_len(samples + len(self._response) - 1, real=True))
 
     def spectrum(self, size: int) -> NDArray[np.complex64]:
@@ -69,11 +69,11 @@ class Room:
 
 
 def curve(gains_db: NDArray[np.float64], top: float = 1.0) -> NDArray[np.float32]:
-    """A microphone's curve as factors at `CURVE_POINTS` equally spaced frequencies from 0 to half of the rate.
+    """A microphone's response, as factors at `CURVE_POINTS` equally spaced frequencies from 0 to half of the rate.
 
     Args:
-        gains_db: at equally spaced frequencies of the same span, straight lines between them.
-        top: what share of the span it passes at all; above, it falls by 60 dB, as in a telephone or a narrow codec.
+        gains_db: at equally spaced frequencies of the same span, interpolated linearly.
+        top: the share of the span that passes; above it, the response falls by 60 dB, as in a telephone or codec.
     """
     bent_db = np.interp(_CURVE_PLACES * (len(gains_db) - 1), np.arange(len(gains_db)), gains_db)
     if top < 1:
@@ -82,11 +82,11 @@ def curve(gains_db: NDArray[np.float64], top: float = 1.0) -> NDArray[np.float32
 
 
 def colour(signal: Signal, room: Room | None, factors: NDArray[np.float32] | None) -> Signal:
-    """Heard in a room and through a microphone, as loud as before and with the room's delay taken out.
+    """Adds a room and a microphone's response; keeps the loudness, and removes the room's delay.
 
     Args:
         room: None for none.
-        factors: the microphone's `curve`, or None for an even one.
+        factors: the microphone's `curve`, or None for a flat one.
     """
     size = room.size(len(signal)) if room else int(fft.next_fast_len(len(signal), real=True))
     spectrum = fft.rfft(signal, size)
@@ -103,21 +103,21 @@ def colour(signal: Signal, room: Room | None, factors: NDArray[np.float32] | Non
 
 @functools.cache
 def _nearest(points: int, count: int) -> NDArray[np.int32]:
-    """Which of ``points`` is the last at or before each of ``count`` places on the same span."""
+    """For each of ``count`` places, the last of ``points`` at or before it on the same span."""
     return np.linspace(0, points - 1, count).astype(np.int32)
 
 
 def kept_share(extent: tuple[int, int], start: int, count: int) -> float:
-    """How much of ``extent`` lies in the window of ``count`` samples from ``start``, 0..1; 0 for an empty extent."""
+    """The share of ``extent`` within the window of ``count`` samples from ``start``, 0..1; 0 for an empty extent."""
     length = extent[1] - extent[0]
     return max(0, min(extent[1], start + count) - max(extent[0], start)) / length if length else 0.0
 
 
 def mask_rows(rows: NDArray[np.float32], start: int, count: int) -> None:
-    """Hide ``count`` rows (frames) from ``start`` behind the clip's mean, in place (SpecAugment, arXiv 1904.08779)."""
+    """Replace ``count`` rows (frames) from ``start`` by the clip's mean, in place (SpecAugment, arXiv 1904.08779)."""
     rows[start : start + count] = rows.mean()
 
 
 def mask_columns(rows: NDArray[np.float32], start: int, count: int) -> None:
-    """Hide ``count`` columns (bands) from ``start`` behind the clip's mean, in place (SpecAugment)."""
+    """Replace ``count`` columns (bands) from ``start`` by the clip's mean, in place (SpecAugment)."""
     rows[:, start : start + count] = rows.mean()

@@ -1,6 +1,6 @@
 """The batch of a step: features and targets as a pure function of the seed and the step's number.
 
-Nothing is remembered from batch to batch, so training that stops and resumes sees what it would have seen.
+There is no state from batch to batch, so training that stops and resumes sees the same batches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,17 +26,17 @@ from kwsd_train.flags.options import words
 from kwsd_train.training import teacher
 
 FULL_SHARE, HALF_SHARE, GONE_SHARE = 0.95, 0.55, 0.03
-"""Of a word's extent: from the first on it counts as said, up to the second as half heard, up to the third as gone."""
+"""Shares of a word's extent: from the first on it is present, up to the second cut, up to the third absent."""
 
 NARROW_HZ = (3500.0, 7000.0)
-"""Where the band of a narrow microphone or codec ends: a telephone's, a headset's, a reconstruction from pictures."""
+"""Upper limits of narrow microphones and codecs: telephones, headsets, reconstructions from pictures."""
 
 _TRIES = 8
 
 
 class Word(NamedTuple):
-    """One example on its way: samples, the label's index (-1: none is known), the target row (labels,), and which word
-    of `Data.spoken` it is.
+    """An example in progress: samples, the label's index (-1: unknown), the target row (labels,), and the index in
+    `Data.spoken` of its word.
     """
 
     signal: Signal
@@ -46,8 +46,8 @@ class Word(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Features (batch, frames, width), targets (batch, labels), rows of which add up to 1, and which word of
-    `Data.spoken` each clip holds, (batch,).
+    """Features (batch, frames, width), targets (batch, labels), whose rows add up to 1, and the index in
+    `Data.spoken` of each clip's word, (batch,).
     """
 
     rows: Rows
@@ -56,12 +56,12 @@ class Batch(NamedTuple):
 
 
 class Examples:
-    """Makes batches. One in each worker process.
+    """Makes batches. Each worker process has one.
 
     Args:
         data: the recordings.
         settings: resolved flags: features, data, augmentation, and ``batch_size``.
-        front: the ``frontend`` mapping of a model (with ``sample_rate_hz``) in place of the one that the flags ask for.
+        front: the ``frontend`` mapping of a model (with ``sample_rate_hz``) instead of the flags' front end.
     """
 
     def __init__(self, data: Data, settings: Mapping[str, Any], front: Mapping[str, Any] | None = None) -> None:
@@ -83,7 +83,7 @@ class Examples:
         self._taught[SILENCE_INDEX] = False
 
     def batch(self, step: int) -> Batch:
-        """What one step learns from."""
+        """The batch of one step."""
         draw = np.random.default_rng((self.settings["seed"], step))
         size = self.settings["batch_size"]
         speech = round(size * self.settings["speech_percentage"] / 100)
@@ -111,13 +111,13 @@ class Examples:
             other = draw.permutation(size)
             batch += (1 - share)[:, None, None] * (batch[other] - batch)
             targets += (1 - share)[:, None] * (targets[other] - targets)
-            spoken[:] = NOT_NAMED  # each is two words now
+            spoken[:] = NOT_NAMED  # each is two words then
         return Batch(batch, targets, spoken)
 
     def evaluation_set(self, name: str, start: int = 0, count: int | None = None) -> tuple[Rows, NDArray[np.int64]]:
-        """Features (n, frames, width) and labels (n,) of a set as it is. Silence is background at a volume 0..1.
+        """Features (n, frames, width) and labels (n,) of a set, not augmented. Silence is background at a volume 0..1.
 
-        Its silence is drawn from a generator seeded by the set and the entry, so that accuracies compare.
+        Its silence is drawn from a generator seeded by the set and the entry, so that accuracies are comparable.
         """
         chosen = self.data.sets[name]
         numbers, labels = (
@@ -134,7 +134,7 @@ class Examples:
 
     def features(self, signals: Signal) -> Rows:
         """Front-end rows of clips (n, samples): (n, frames, width)."""
-        if not len(signals):  # as where one person has recorded all there is
+        if not len(signals):  # such as when all recordings are by one person
             return np.zeros((0, self.frontend.frames(self.clip_samples), self.frontend.width), np.float32)
         return np.stack([self.frontend.compute(signal) for signal in signals])
 
@@ -172,8 +172,8 @@ class Examples:
     def _stream_window(self, first: Word, draw: np.random.Generator) -> Word:
         """A window at any offset from ``first`` to another clip after a pause: a word, parts of words, or neither.
 
-        Where a word is said again, a network that pools over time takes the end of the first and the beginning of the
-        second for a third one, unless it has learnt that this is none.
+        If a word is repeated, a network that pools over time takes the end of the first and the beginning of the
+        second for a third one, unless it has learned that they are not a word.
         """
         again = self.settings["repeat_frequency"]
         is_again = first.label > UNKNOWN_INDEX and again > 0 and draw.random() < again
@@ -193,7 +193,7 @@ class Examples:
         return first
 
     def _heard(self, kept: Sequence[float], words_there: Sequence[Word]) -> Word | None:
-        """What a window says that holds these shares of two words; None where it is neither this nor that."""
+        """The label of a window with these shares of two words; None if it is ambiguous."""
         whole = [word for share, word in zip(kept, words_there, strict=True) if share >= FULL_SHARE]
         if whole and all(word.label == whole[0].label for word in whole):
             return whole[0]
@@ -202,18 +202,18 @@ class Examples:
         return self._plain(SILENCE_INDEX if max(kept) <= GONE_SHARE else UNKNOWN_INDEX)
 
     def _plain(self, label: int, signal: Signal | None = None) -> Word:
-        """A word whose target is its label alone."""
+        """A word whose target is just its label."""
         target = np.zeros(self.labels, np.float32)
         target[label] = 1
         return Word(np.zeros(self.clip_samples, np.float32) if signal is None else signal, label, target)
 
     def _speech(self, draw: np.random.Generator) -> Word:
-        """A window of running speech that holds none of the words."""
+        """A window of running speech without the words."""
         assert self.data.speech is not None
         return self._plain(UNKNOWN_INDEX, self._paced(self._piece(self.data.speech, draw), draw))
 
     def _unlabelled(self, draw: np.random.Generator) -> Word:
-        """A window that only teachers have named."""
+        """A window labelled only by teachers."""
         assert self.data.unlabelled is not None
         windows, targets = self.data.unlabelled.windows, self.data.unlabelled.targets
         entry = int(draw.integers(len(windows)))
@@ -228,7 +228,7 @@ class Examples:
         if word.label == SILENCE_INDEX:
             volume = draw.uniform(0, 1)
             if draw.random() < settings["made_noise_frequency"]:
-                volume **= 3  # to be heard, it needs a quieter background
+                volume **= 3  # it needs a quieter background to be audible
                 made = made_noise.make(self.clip_samples, self.rate_hz, draw)
                 signal = signal + self._coloured(made, draw)
             signal = signal + np.float32(volume) * self._background(draw)
@@ -240,7 +240,7 @@ class Examples:
         return np.clip(signal, -1, 1)
 
     def _over_voice(self, signal: Signal, draw: np.random.Generator) -> Signal:
-        """With somebody who talks below it; whoever is louder says what the window holds."""
+        """With speech in the background; the louder of the two determines the label."""
         settings = self.settings
         if self.data.speech is None or draw.random() >= settings["voice_frequency"]:
             return signal
@@ -248,7 +248,7 @@ class Examples:
         return augment.mix_at_snr(signal, voice, float(draw.uniform(*settings["voice_snr_db"])))
 
     def _coloured(self, signal: Signal, draw: np.random.Generator) -> Signal:
-        """In a room and through a microphone, perhaps one that passes no more than a telephone does."""
+        """In a room and through a microphone, possibly with the bandwidth of a telephone."""
         settings = self.settings
         in_room = self._rooms and draw.random() < settings["reverberation_frequency"]
         room = self._rooms[int(draw.integers(len(self._rooms)))] if in_room else None
@@ -271,12 +271,12 @@ class Examples:
         return signal
 
     def _background(self, draw: np.random.Generator) -> Signal:
-        """A clip's length of noise, of the background folder or, where it is in use, of the noise folder."""
+        """A clip's length of noise, from the background folder or, if used, the noise folder."""
         pools = [pool for pool in (self.data.background, self.data.noise) if pool is not None and len(pool)]
         return self._piece(pools[int(draw.integers(len(pools)))], draw)
 
     def _piece(self, pool: Recordings, draw: np.random.Generator) -> Signal:
-        """A clip's length from anywhere in ``pool``, long recordings more often; a short one padded."""
+        """A clip's length from anywhere in ``pool``, long recordings more often; short ones are padded."""
         number = int(np.searchsorted(pool.bounds, draw.integers(pool.bounds[-1]), "right")) - 1
         start = int(draw.integers(max(pool.length(number) - self.clip_samples, 0) + 1))
         return augment.fit(pool.excerpt(number, start, self.clip_samples), self.clip_samples)

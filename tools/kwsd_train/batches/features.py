@@ -1,4 +1,4 @@
-"""Where training meets ``kwsd.frontend``: one implementation of features for training and listening."""
+"""The link to ``kwsd.frontend``: training and listening share one implementation of features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from kwsd_train.flags.options import frontend_params
 
 
 def create(settings: Mapping[str, Any]) -> frontend.Frontend:
-    """The front end that resolved flags ask for. UsageError where they contradict each other."""
+    """The front end for resolved flags. UsageError if they contradict each other."""
     try:
         return frontend.create(frontend_params(settings) | {"sample_rate_hz": settings["sample_rate"]})
     except ConfigError as error:

@@ -1,6 +1,6 @@
-"""Sounds that need no recording and that a model likes to take for words: ticks, knocks, hum, whistles, rustle.
+"""Synthetic sounds that models tend to mistake for words: ticks, knocks, hum, whistles, rustle.
 
-Pure functions; what is drawn is drawn from the generator that is handed in.
+Pure functions; random numbers come from the generator passed in.
 """
 
 import numpy as np
@@ -24,10 +24,10 @@ def make(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
 
 
 def ticks(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
-    """Ticks, clicks, knocks: 1 to 8 hits, evenly or not, each a few dying resonances and a breath of coloured noise.
+    """Ticks, clicks, knocks: 1 to 8 hits, evenly spaced or not, each a few decaying resonances and some coloured noise.
 
-    Half of the time a hit is a rattle of up to six within 80 ms, as clockwork, switches and doors give. Some die away
-    as slowly as in a wooden case or a room, so that they are as long as a short vowel.
+    Half of the time a hit is a rattle of up to six within 80 ms, like clockwork, switches and doors. Some decay as
+    slowly as in a wooden case or a room, so that they are as long as a short vowel.
     """
     hits = int(draw.integers(1, 9))
     if draw.random() < 0.5:
@@ -87,7 +87,7 @@ def whistle(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
 
 
 def rustle(count: int, rate_hz: int, draw: np.random.Generator) -> Signal:
-    """Noise of a slope drawn between white and brown, that comes and goes."""
+    """Intermittent noise of a slope drawn between white and brown."""
     spectrum = np.fft.rfft(draw.standard_normal(count))
     spectrum[1:] *= np.arange(1, len(spectrum)) ** -draw.uniform(0, 1.2)
     points = int(draw.integers(2, 12))

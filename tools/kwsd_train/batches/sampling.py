@@ -1,10 +1,10 @@
 """Which entry of the training set comes next: how a batch is composed.
 
-``tutorial``: every entry of the set is drawn equally often, so shares follow from how many clips there are of what, and
+``tutorial``: every entry of the set is drawn equally often, so shares follow from the numbers of clips, and
 percentages of silence and of other words are numbers of clips, fixed at the start (TensorFlow's speech_commands).
 
-``balanced``: percentages are shares of each batch, drawn from all clips that there are, and wanted words are drawn
-equally often, or by their weights. Twenty takes of a word then count as much as two thousand of another.
+``balanced``: percentages are shares of each batch, drawn from all clips, and wanted words are drawn equally
+often, or by their weights. Twenty takes of a word then count as much as two thousand of another.
 """
 
 import math
@@ -20,10 +20,10 @@ from kwsd_train.data.folders import SILENCE_INDEX, UNKNOWN_INDEX
 KINDS = ("tutorial", "balanced")
 
 NO_CLIP = -1
-"""In place of an entry of the set: digital silence."""
+"""Instead of an entry of the set: digital silence."""
 
 MADE_SHARE = 0.5
-"""Of a word that people have said and synthesized voices too, so much is drawn from the latter."""
+"""Share of synthesized voices for a word that is also spoken by people."""
 
 Entries = NDArray[np.int64]
 
@@ -35,11 +35,11 @@ class Sampler(Protocol):
         """The labels of ``places`` clips of a batch of ``size``; None for any."""
 
     def entry(self, label: int | None, draw: np.random.Generator) -> int:
-        """An entry of this label, or of any; `NO_CLIP` for silence."""
+        """An entry with this label, or any; `NO_CLIP` for silence."""
 
 
 class Tutorial:
-    """Every entry equally often.
+    """Draws every entry equally often.
 
     Args:
         labels: of each entry, shape (n,).
@@ -59,16 +59,16 @@ class Tutorial:
 
 
 class Balanced:
-    """Shares of each batch; each word by its weight.
+    """Draws fixed shares of each batch, and each word by its weight.
 
     Args:
         labels: of each entry, shape (n,); every wanted word has one.
-        voices: who speaks in each entry, as numbers, shape (n,).
-        made: which entries are synthesized, shape (n,).
+        voices: the number of each entry's speaker, shape (n,).
+        made: whether each entry is synthesized, shape (n,).
         weights: of each wanted word.
         silence, unknown: shares of a batch, 0..1.
-        same_voice: share of the other words that is spoken by the voices of wanted words, as often as these say wanted
-            words, 0..1: a network cannot take such a voice for the word. From the whole pool where a voice has none.
+        same_voice: share of the other words, 0..1, spoken by the voices of wanted words, each as often as it says
+            wanted words, so that the network does not learn the voice. From all voices if a voice has no other words.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Balanced:
             self._others = np.flatnonzero(labels == UNKNOWN_INDEX)
 
     def labels(self, size: int, places: int, draw: np.random.Generator) -> Sequence[int | None]:
-        """Shares that are no whole number of clips are right in the mean over batches."""
+        """Shares that are not whole numbers of clips are correct on average over batches."""
         chosen: list[int | None] = []
         for label, share in self._shares.items():
             if label == UNKNOWN_INDEX and not len(self._others):
@@ -147,7 +147,7 @@ def _grouped(entries: Entries, voices: Entries) -> dict[int, Entries]:
 def create(
     labels: Entries, voices: Entries, made: NDArray[np.bool_], words: Sequence[str], settings: Mapping[str, Any]
 ) -> Sampler:
-    """What ``--sampling`` asks for. UsageError for shares that leave nothing for the words, and for wrong weights."""
+    """The sampling for ``--sampling``. UsageError for shares that leave nothing for the words, or invalid weights."""
     if settings["sampling"] == "tutorial":
         return Tutorial(labels)
     check(words, settings)
@@ -163,13 +163,13 @@ def create(
 
 
 def percentages(settings: Mapping[str, Any]) -> float:
-    """What is not wanted words, all together, in percent."""
+    """The share of everything but wanted words, in percent."""
     parts = ("silence_percentage", "unknown_percentage", "speech_percentage", "unlabelled_percentage")
     return float(sum(settings.get(part, 0.0) for part in parts))
 
 
 def check(words: Sequence[str], settings: Mapping[str, Any]) -> None:
-    """UsageError where the settings ask for what cannot be drawn."""
+    """UsageError if the settings require what cannot be drawn."""
     weights = settings["word_weights"]
     if settings["sampling"] == "tutorial":
         if weights or settings["same_voice_percentage"]:
@@ -188,7 +188,7 @@ def check(words: Sequence[str], settings: Mapping[str, Any]) -> None:
 
 
 def word_weights(text: str, words: Sequence[str]) -> dict[str, float]:
-    """Each word's weight out of ``WORD=X,...``; 1 for those not named. UsageError says what is wrong with it."""
+    """Each word's weight from ``WORD=X,...``; 1 for those not named. Raises UsageError."""
     weights = dict.fromkeys(words, 1.0)
     for part in filter(None, (part.strip() for part in text.split(","))):
         word, _, number = part.partition("=")

@@ -1,4 +1,4 @@
-"""All that a run draws from, found, checked and decoded before its first step."""
+"""The data of a run, found, checked and decoded before its first step."""
 
 import logging
 from collections import Counter
@@ -31,17 +31,16 @@ Rows = NDArray[np.float32]
 _log = logging.getLogger("kwsd_train")
 
 NOT_NAMED = -1
-"""In place of the number of a spoken word: none, a part of one, or one that nobody has named."""
+"""Instead of the number of a spoken word: no word, a part of one, or an unlabelled one."""
 
 
 @dataclass(frozen=True)
 class Set:
     """The clips of one of the three sets.
 
-    ``numbers`` in ``Data.clips`` (-1: digital silence) and ``labels``, shape (n,); ``targets`` (n, labels): what is to
-    be learnt, rows with a 1 at the label, or what teachers made of them; ``voices`` (n,): who speaks, as numbers;
-    ``spoken`` (n,): which of ``Data.spoken`` is said, `NOT_NAMED` where that is not known; ``made`` (n,): whether a
-    synthesized voice says it.
+    ``numbers`` in ``Data.clips`` (-1: digital silence) and ``labels``, shape (n,); ``targets`` (n, labels): the
+    targets, rows with a 1 at the label, or changed by teachers; ``voices`` (n,): numbers of the speakers; ``spoken``
+    (n,): indices in ``Data.spoken``, `NOT_NAMED` if unknown; ``made`` (n,): whether the voice is synthesized.
     """
 
     numbers: NDArray[np.int64]
@@ -57,7 +56,7 @@ class Set:
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Windows of recordings without labels, and what teachers say of them: targets (n, labels)."""
+    """Windows of recordings without labels, and the teachers' targets for them (n, labels)."""
 
     windows: Windows
     targets: Rows
@@ -65,7 +64,7 @@ class Unlabelled:
 
 @dataclass(frozen=True)
 class Data:
-    """All recordings that a run draws from, decoded. Small to pickle: the samples are mapped, not copied."""
+    """All recordings of a run, decoded. Small when pickled: the samples are mapped, not copied."""
 
     sets: Mapping[str, Set]
     clips: Recordings
@@ -75,9 +74,9 @@ class Data:
     responses: Recordings | None
     unlabelled: Unlabelled | None = None
     listeners: Sequence[str] = ()
-    """Teachers that are asked about every batch."""
+    """Teachers that score every batch."""
     spoken: Sequence[str] = ()
-    """All words of the training clips, wanted or not, one for each folder whose name is a word."""
+    """All words of the training clips, wanted or not, one per word folder."""
 
 
 def load_data(
@@ -89,11 +88,11 @@ def load_data(
     teachers_hear_batches: bool = False,
     only: Sequence[str] | None = None,
 ) -> Data:
-    """Find, decode and check what ``settings`` ask for; ask the ``teachers``. InputError names what is missing.
+    """Find, decode and check the data for ``settings``; run the ``teachers``. InputError names what is missing.
 
     Args:
-        only: sets to test on; nobody trains then, and the others stay empty.
-        teachers_hear_batches: leave the training clips' targets as they are; `Examples` asks the teachers.
+        only: sets to test on, without training; the others stay empty.
+        teachers_hear_batches: leave the training clips' targets unchanged; `Examples` runs the teachers.
     """
     rate_hz = settings["sample_rate"]
     index = build_index(
@@ -200,7 +199,7 @@ def load_data(
 def _other_voices(
     training: Sequence[Clip], names: Sequence[str], settings: Mapping[str, Any], cache_dir: Path
 ) -> list[Clip]:
-    """Clips by ``synthesized_voices``, for words with fewer speakers than these are."""
+    """Clips by ``synthesized_voices``, for words with fewer speakers than that."""
     count = settings["synthesized_voices"]
     speakers: dict[int, set[str]] = {label: set() for label in range(len(names))}
     for clip in training:

@@ -1,4 +1,4 @@
-"""Batches made ahead by worker processes, so that the cores train instead of waiting for features."""
+"""Batches made in advance by worker processes, so that training does not wait for features."""
 
 import multiprocessing
 import os
@@ -13,13 +13,13 @@ from kwsd_train.batches.examples import Batch, Examples
 from kwsd_train.batches.training_data import Data
 
 _AHEAD = 4
-"""Batches waiting for each worker."""
+"""Number of batches ready per worker."""
 
 _examples: Examples
 
 
 def batches(data: Data, settings: Mapping[str, Any], first: int, last: int, workers: int) -> Iterator[Batch]:
-    """The batches of the steps ``first`` to ``last``, in order. Without ``workers`` made in this process."""
+    """The batches of the steps ``first`` to ``last``, in order; made in this process if there are no ``workers``."""
     if workers == 0:
         examples = Examples(data, settings)
         for step in range(first, last + 1):
@@ -40,9 +40,9 @@ def batches(data: Data, settings: Mapping[str, Any], first: int, last: int, work
 
 
 def _start(data: Data, settings: Mapping[str, Any]) -> None:
-    """Prepare a worker. It leaves signals to the parent, and ends with it, even when the parent is killed."""
+    """Prepare a worker. It leaves signals to the parent, and ends with it, even if the parent is killed."""
     global _examples
-    for number in (signal.SIGINT, signal.SIGTERM):  # which may be sent to all processes of a run
+    for number in (signal.SIGINT, signal.SIGTERM):  # since signals may be sent to all processes of a run
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _examples = Examples(data, settings)

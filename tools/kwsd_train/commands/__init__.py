@@ -1,1 +1,1 @@
-"""The commands: one file each, named as the command."""
+"""The commands: one file each, named like the command."""

@@ -48,7 +48,7 @@ def _findings(folder: Folder, words: tuple[str, ...], settings: Any, where: opti
         return
     from kwsd_train.batches.training_data import load_data
 
-    try:  # what training decodes is decoded here, and found in the cache there
+    try:  # decodes what training will need, which then finds it in the cache
         data = load_data({**settings, **_PLAIN}, where)
     except KwsdError as error:
         yield from (Finding(FAIL, line) for line in error.lines)
@@ -57,4 +57,4 @@ def _findings(folder: Folder, words: tuple[str, ...], settings: Any, where: opti
 
 
 _PLAIN = {"sampling": "balanced", "noise_frequency": 0.0, "speech_percentage": 0.0, "reverberation_frequency": 0.0}
-"""All other words, and nothing but words."""
+"""All other words, without noise, speech or rooms."""

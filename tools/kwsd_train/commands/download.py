@@ -19,7 +19,7 @@ KNOWN_SHA256 = {
     "speech_commands_v0.01.tar.gz": "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
     "speech_commands_v0.02.tar.gz": "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
 }
-"""As torchaudio's datasets.speechcommands and other loaders check them."""
+"""As checked by torchaudio's datasets.speechcommands and other loaders."""
 
 _LINE_PERCENT = 10
 
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Progress:
-    """Tells how much has come: in place on a terminal, else a line each tenth.
+    """Shows the progress: in place on a terminal, else a line for each tenth.
 
     Args:
         name: the file's name.

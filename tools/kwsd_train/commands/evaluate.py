@@ -1,4 +1,4 @@
-"""``kwsd-train evaluate``: how many clips of a set a frozen model names rightly, and which it does not."""
+"""``kwsd-train evaluate``: the accuracy of a frozen model on a set of clips, and its mistakes."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ HELP = "measure a model's accuracy on a set of clips"
 EXAMPLE = "kwsd-train evaluate --model default --data_dir data/speech_commands --png matrix.png --errors errors.tsv"
 
 _SHOWN = 5
-"""Mistakes that are printed."""
+"""Number of mistakes to print."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +54,13 @@ def run(args: argparse.Namespace) -> int:
     }
     where, only = options.folders(args), SETS if args.set == ALL_SETS else (args.set,)
     if args.silence_percentage is None and not (where.data / BACKGROUND_FOLDER).is_dir():
-        settings["silence_percentage"] = 0.0  # as where a person has recorded a word or two
+        settings["silence_percentage"] = 0.0  # such as when a person has recorded a word or two
     data = load_data(settings, where, only=only)
     examples = Examples(data, settings, model.frontend)
     parts = [examples.evaluation_set(name) for name in only]
     rows, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     names = examples.names
-    # a model may order its labels as it likes: its numbers are brought into the order of the sets
+    # a model may have its labels in any order: its indices are mapped to the order of the sets
     order = np.array([names.index(label) for label in model.labels])
     scores = np.zeros((len(rows), len(names)), np.float32)
     for place, clip in enumerate(rows):

@@ -27,7 +27,7 @@ HELP = "make a .tflite file for kwsd from a checkpoint"
 EXAMPLE = "kwsd-train freeze --start_checkpoint latest --output_file yes_no.tflite --quantize int8"
 
 BOUNDS = {"none": 1e-4, "float16": 0.01, "dynamic": 0.05, "int8": 0.05}
-"""How far the file's scores may be from Keras's: the largest difference of a clip's scores, in the mean over clips."""
+"""Tolerance between the file's scores and Keras's: the largest difference in a clip, averaged over clips."""
 
 _REPRESENTATIVE_BATCHES = 5
 _MOST_FLOAT_LAYERS = 2
@@ -155,9 +155,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _float_layers(quantize: str, settings: Mapping[str, Any]) -> Sequence[int]:
-    """How many of the first layers stay in floats when the others go to 8 bits: each is tried until scores agree.
+    """How many of the first layers stay in floats when the others have 8 bits: numbers are tried until scores agree.
 
-    Coefficient 0 of mfcc holds the loudness and dwarfs the others: 8 bits with one scale for all leave little of these.
+    Coefficient 0 of mfcc is the loudness and much larger than the others, which lose most of their precision when all
+    share one 8-bit scale.
     """
     if quantize != "int8":
         return (0,)
@@ -171,7 +172,7 @@ def _told(float_layers: int) -> str:
 
 
 def scoring(model: Any) -> Any:
-    """The same network and weights with a batch of one, and probabilities in place of logits."""
+    """The same network and weights with a batch of one, and probabilities instead of logits."""
     import keras
 
     frames, width = model.input.shape[1:]
@@ -193,7 +194,7 @@ def to_tflite(scorer: Any, quantize: str, representative: Any, float_layers: int
     """The .tflite bytes of a Keras model with a fixed batch; see `convert`."""
     import keras
 
-    # said outright, for an export leaves the batch open by default: 1.7 times slower, and 9 times on tflite-runtime
+    # explicit, since an export leaves the batch open by default: 1.7 times slower, 9 times on tflite-runtime
     signature = [keras.InputSpec(shape=scorer.input.shape, dtype="float32", name="features")]
     with tempfile.TemporaryDirectory() as folder:
         scorer.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
@@ -202,7 +203,7 @@ def to_tflite(scorer: Any, quantize: str, representative: Any, float_layers: int
 
 
 def _real(settings: Mapping[str, Any], args: argparse.Namespace, front: Mapping[str, Any]) -> tuple[Any, Any]:
-    """What the file takes: as in training, to find ranges with, and of the validation set, to compare scores on."""
+    """The file's inputs: as in training, to find ranges, and from the validation set, to compare scores."""
     from kwsd_train.batches.examples import Examples
     from kwsd_train.batches.training_data import load_data
 
@@ -216,7 +217,7 @@ def _real(settings: Mapping[str, Any], args: argparse.Namespace, front: Mapping[
 
 
 def _made_up(settings: Mapping[str, Any], front: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Noise from faint to full scale, as the file takes it: enough to compare floats with floats, without any data."""
+    """Noise from faint to full scale as inputs, enough to compare floats with floats without any data."""
     from kwsd import frontend
 
     created = frontend.create({**front, "sample_rate_hz": settings["sample_rate"]})

@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "10dB": {"snr_db": 10.0},
     "repeats": {"group_words": 2, "same_word": True, "word_gap_ms": 2800, "unknown_percentage": 0},
 }
-"""What a preset says other than the tutorial's defaults; flags beat it."""
+"""The differences of a preset from the tutorial's defaults; flags override it."""
 
 DEFAULTS = flags.defaults(flag_table.STREAM) | {"same_word": False}
 
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def stream_settings(values: dict[str, Any]) -> stream.Settings:
-    """The settings that flags ask for."""
+    """The settings from the flags."""
     return stream.Settings(
         rate_hz=values["sample_rate"],
         duration_s=values["test_duration_seconds"],
@@ -177,7 +177,7 @@ def _background(args: argparse.Namespace, where: options.Folders) -> list[Path]:
 
 
 def _split(name: str) -> str:
-    """The split of noise, rooms and running speech that goes with a set of clips: they have no testing part."""
+    """The split of noise, rooms and running speech for a set of clips: they have no testing part."""
     return "train" if name == "training" else "validation"
 
 

@@ -1,4 +1,4 @@
-"""``kwsd-train import``: recordings of any kind into folders of words, as clips to train on."""
+"""``kwsd-train import``: turns recordings of any kind into clips in word folders."""
 
 import argparse
 import re
@@ -29,18 +29,18 @@ _QUIET_DBFS = -45.0
 
 
 class Recording(NamedTuple):
-    """A file to be cut: what is said in it, in turns, by whom, and the name that its clips' numbers come from."""
+    """A file to cut: its words, in turn, its speaker, and the name from which its clips' numbers are derived."""
 
     path: Path
     words: Sequence[str]
     speaker: str
     title: str
     whole: bool = False
-    """It holds one utterance, whatever pauses are in it."""
+    """Whether it is a single utterance, regardless of pauses."""
 
 
 class Cut(NamedTuple):
-    """A clip that can be written, or why not."""
+    """A clip, or the reason why it cannot be used."""
 
     recording: Recording
     word: str
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def cut(recording: Recording, output: Path, args: argparse.Namespace) -> Iterator[Cut]:
-    """The clips of one recording, those of no use among them. InputError where it cannot be read."""
+    """The clips of one recording, including unusable ones. InputError if it cannot be read."""
     signal = any_audio.read(recording.path, args.sample_rate)
     count = args.sample_rate * args.clip_duration_ms // 1000
     found = pauses.pieces(signal, args.sample_rate, args.pause_ms)
@@ -136,14 +136,14 @@ def cut(recording: Recording, output: Path, args: argparse.Namespace) -> Iterato
 
 
 def _fault(clip: Signal, level_dbfs: float) -> str:
-    """Why a clip is of no use; empty where it is of use."""
+    """Why a clip is unusable; empty if it is usable."""
     if np.mean(np.abs(clip) >= takes.FULL_SCALE) > takes.CLIPPED_SHARE:
         return "left out: clipped"
     return "left out: too quiet" if level_dbfs < _QUIET_DBFS else ""
 
 
 def _recordings(args: argparse.Namespace) -> Iterator[Recording]:
-    """What is to be cut. UsageError where nobody says which words are said."""
+    """The recordings to cut. UsageError if their words are unknown."""
     words = own_clips.words("--words", args.words) if args.words else ()
     if args.speaker:
         own_clips.speaker("--speaker", args.speaker)
@@ -187,7 +187,7 @@ def _table(cuts: Sequence[Cut]) -> str:
 
 
 def _picture(cuts: Sequence[Cut], args: argparse.Namespace) -> None:
-    """Drawn where it can be; nobody needs it to go on."""
+    """Draws the plot if possible; it is optional."""
     try:
         from kwsd_train.data import cuts_plot
 

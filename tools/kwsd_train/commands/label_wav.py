@@ -1,4 +1,4 @@
-"""``kwsd-train label-wav``: the best labels of one recording, as the tutorial's label_wav prints them."""
+"""``kwsd-train label-wav``: the best labels of one recording, in the format of the tutorial's label_wav."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ HELP = "print the most likely labels of a recording"
 EXAMPLE = "kwsd-train label-wav --wav stop.wav --graph default --how_many_labels 3"
 
 TUTORIALS_NAMES = ("wav_data:0", "labels_softmax:0")
-"""Tensors of the tutorial's graphs: taken by any model, so that its command lines go on working."""
+"""Tensors of the tutorial's graphs: accepted for any model, so that its command lines work."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that name a model and what of it is shown."""
+    """The flags for the model and its output."""
     parser.add_argument("--graph", default="", metavar="MODEL", help="bundled model, by name, or a .tflite file")
     parser.add_argument(
         "--labels",
@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load(args: argparse.Namespace) -> Any:
-    """The kwsd.model.Model that the flags name.
+    """The kwsd.model.Model named by the flags.
 
     Raises:
         UsageError: a flag has no sensible value.
-        ModelError: a file is missing or refused, or --labels says other words than the model.
+        ModelError: a file is missing or rejected, or --labels differ from the model's.
     """
     from kwsd import model as models
 

@@ -1,4 +1,4 @@
-"""``kwsd-train models``: the networks, what they hold and what they cost."""
+"""``kwsd-train models``: the networks, with their sizes and costs."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""``kwsd-train record``: asks for words and records them, as clips to train on."""
+"""``kwsd-train record``: prompts for words and records them as clips to train on."""
 
 import argparse
 import getpass
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _other_words(words: Sequence[str], count: int | None) -> list[str]:
-    """Words by the same voice, lest it be learnt in place of the wanted one. Without a terminal nobody is asked."""
+    """Other words by the same voice, lest the voice be learned instead of the word; only on a terminal."""
     if count is None:
         count = _OTHER_WORDS if sys.stdout.isatty() else 0
     others = [word for word in OTHER_WORDS if word not in words][:count]
@@ -80,7 +80,7 @@ def _other_words(words: Sequence[str], count: int | None) -> list[str]:
 
 
 def _tell_set(speaker: str) -> None:
-    """Before anybody speaks: a speaker whom training leaves out, and a name that it takes."""
+    """Checked before recording: whether training would leave the speaker out; suggests a name that it would use."""
     chosen = which_set(f"{speaker}_nohash_0", 10, 10)
     if chosen != "training":
         names = (f"{speaker}-{number}" for number in range(2, 1000))
@@ -97,7 +97,7 @@ class Session:
 
     Args:
         listener: where samples come from.
-        folder: folder of words.
+        folder: folder of word folders.
         speaker: name for the files.
         args: the command's flags.
     """
@@ -113,9 +113,9 @@ class Session:
         )
 
     def record(self, word: str, takes_wanted: int) -> int:
-        """Record what is missing of a word; how many clips that were.
+        """Record the missing clips of a word; return their number.
 
-        A clip's number is never given twice. UnavailableError after ten takes in a row that are of no use.
+        Clip numbers are never reused. UnavailableError after ten unusable takes in a row.
         """
         args = self._args
         there = own_clips.numbers(self._folder / word, self._speaker)

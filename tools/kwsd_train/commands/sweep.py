@@ -1,4 +1,4 @@
-"""``kwsd-train sweep``: hears recordings once, then tries hundreds of recogniser's settings on the stored scores."""
+"""``kwsd-train sweep``: scores recordings once, then tries hundreds of recogniser settings on the stored scores."""
 
 import argparse
 import csv
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     }
     hours = sum(one.duration_ms for one, _ in by_stride[strides[0]]) / 3_600_000
     families, thresholds = _grid(args, base, strides)
-    if not args.wav:  # nothing tells which settings hear more: the thresholds alone are looked for
+    if not args.wav:  # without words, only thresholds can be found
         families = [replace(base, thresholds={})]
     _log.info("%d settings on %.2f h", len(families) * len(thresholds), hours)
     swept = _sweep(by_stride, families, thresholds, words, args.workers)
@@ -154,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
     elif not args.shared_threshold:
         choice = curves.recommend_per_word(swept, alarms_max, words, replayed) or choice
     figures = curves.rates(choice.counts, words, hours)
-    # Said of each word that a farther layer names, which would otherwise be moved along and not be what was tried.
+    # Set for each word with a threshold in a farther layer, which would otherwise be moved away from what was tried.
     shared = dict.fromkeys(base.thresholds, choice.settings.detection_threshold)
     complete = replace(choice.settings, thresholds={**shared, **choice.settings.thresholds})
     recommended = dict(curves.as_mapping(complete))
@@ -179,7 +179,7 @@ def _from_negatives(
 
 
 def _values(setting: str, flag: str, text: str) -> list[Any]:
-    """The values of a list, each held to what the configuration allows. Raises UsageError."""
+    """The values of a list, each checked like the configuration's. Raises UsageError."""
     read = config.flag("recognize", setting)
     try:
         return list(dict.fromkeys(read(item.strip()) for item in text.split(",")))
@@ -199,7 +199,7 @@ def _grid(
     families = [
         replace(base, thresholds={}, **dict(zip(values, chosen, strict=True))) for chosen in product(*values.values())
     ]
-    least = min(values["speech_threshold"])  # one is enough where it makes no difference
+    least = min(values["speech_threshold"])  # one is enough if it makes no difference
     return [one for one in families if one.mode == "repeat" or one.speech_threshold == least], thresholds
 
 
@@ -210,7 +210,7 @@ def _sweep(
     words: Sequence[str],
     workers: int | None,
 ) -> list[Curve]:
-    """Each family's curve; families are shared out to processes, which get the scores once."""
+    """Each family's curve; families are distributed to processes, which get the scores once."""
     count = min(workers or os.cpu_count() or 1, len(families))
     task = functools.partial(_sweep_family, thresholds=thresholds, words=words)
     if count <= 1:
@@ -251,7 +251,7 @@ def _write(
     recommended: dict[str, Any],
     figures: dict[str, Any],
 ) -> None:
-    """The files asked for."""
+    """Writes the requested files."""
     data = [(_family(curve.settings), curve.points(words, hours)) for curve in swept]
     if args.json:
         document = {
@@ -293,12 +293,12 @@ def _draw_alarms(points: Sequence[dict[str, Any]], title: str) -> bytes:
 
 
 def _family(settings: CompleteRecognizeSettings) -> dict[str, Any]:
-    """What a curve's points have in common."""
+    """The settings common to a curve's points."""
     return {key: value for key, value in curves.as_mapping(settings).items() if key != "detection_threshold"}
 
 
 def _as_csv(data: Sequence[tuple[Any, Sequence[dict[str, Any]]]]) -> str:
-    """A row for each setting and word; the word ``*`` stands for all of them together."""
+    """A row for each setting and word; the word ``*`` means all together."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     keys = list(data[0][0])

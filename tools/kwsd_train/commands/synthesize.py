@@ -30,18 +30,18 @@ _LEVEL_DBFS = (-34.0, -14.0)
 _HISS_DBFS = (-75.0, -55.0)
 _PEAK = 0.98
 _SILENCE_DB = 40.0
-"""What is this far below the loudest frame, at either end, is no part of the word."""
+"""Anything this far below the loudest frame, at either end, is not part of the word."""
 
 
 class Task(NamedTuple):
-    """One recording to be made."""
+    """A recording to make."""
 
     path: Path
     clip_ms: int | None
     text: str
     voice: Voice
     key: Sequence[int]
-    """What its draws are seeded with."""
+    """The seed of its random numbers."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,11 +98,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose(wanted: str | None, count: int, seed: int) -> list[Voice]:
-    """Up to ``count`` voices that speak: those of ``--voices``, else of all engines in turns.
+    """Up to ``count`` working voices: those of ``--voices``, else alternating between all engines.
 
     Raises:
-        UnavailableError: no engine is installed, or one that is asked for is not.
-        NoVoiceError: a voice that is asked for by name does not speak, or is another one in truth.
+        UnavailableError: no engine is installed, or a requested one is not.
+        NoVoiceError: a voice requested by name does not work, or is really another one.
         UsageError: an engine has an unknown name.
     """
     here = speech_engines.installed()
@@ -126,7 +126,7 @@ def choose(wanted: str | None, count: int, seed: int) -> list[Voice]:
     for engine in engines:
         voices = speech_engines.voices(engine)
         shuffled.append([voices[place] for place in draw.permutation(len(voices))])
-    turns = itertools.zip_longest(*shuffled)  # an engine of few voices has them all among the first
+    turns = itertools.zip_longest(*shuffled)  # an engine with few voices has all of them among the first
     others = [voice for turn in turns for voice in turn if voice is not None and voice not in chosen]
     chosen += itertools.islice(speech_engines.usable(others, strict=False), max(0, count - len(chosen)))
     if not chosen:
@@ -145,11 +145,11 @@ def utter(
 ) -> Signal:
     """A clip of ``text``: speed, pitch, place in the clip and level drawn, faint noise below, (samples,) in -1..1.
 
-    Pitch is changed by playing faster what was spoken slower, which makes another speaker of the voice. A word that is
-    longer than the clip is spoken faster. InputError when that does not help.
+    Pitch is changed by playing slower speech faster, which makes the voice sound like another speaker. A word that is
+    longer than the clip is spoken faster. InputError if that does not help.
 
     Args:
-        clip_ms: length of the clip; None for as long as it takes.
+        clip_ms: length of the clip; None for any length.
     """
     import soxr
 
@@ -173,7 +173,7 @@ def utter(
     level = 10 ** (draw.uniform(*_LEVEL_DBFS) / 20) / np.sqrt(power)
     level = min(level, _PEAK / float(np.abs(word).max()))
     count = count or len(word)
-    # digital silence is what no microphone gives, and a model would learn that
+    # microphones never give digital silence, and a model would learn it
     signal = draw.normal(0, 10 ** (draw.uniform(*_HISS_DBFS) / 20), count).astype(np.float32)
     start = int(draw.integers(count - len(word) + 1))
     signal[start : start + len(word)] += np.float32(level) * word
@@ -181,14 +181,14 @@ def utter(
 
 
 def _words(text: str) -> dict[str, str]:
-    """Words, and what is spoken for each. Raises UsageError."""
+    """Words, and the text to speak for each. Raises UsageError."""
     spoken = dict(part.partition("=")[::2] for part in text.split(","))
     words = own_clips.words("--words", ",".join(spoken))
     return {word: said or word for word, said in zip(words, spoken.values(), strict=True)}
 
 
 def _lines(path: Path) -> list[str]:
-    """What stands in the file, line by line, empty ones left out. Raises InputError."""
+    """The lines of the file, without empty ones. Raises InputError."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -201,7 +201,7 @@ def _lines(path: Path) -> list[str]:
 def _word_tasks(
     folder: Path, words: Mapping[str, str], voices: Sequence[Voice], args: argparse.Namespace
 ) -> Iterator[Task]:
-    """``--count`` clips of each word, by all voices in turns."""
+    """``--count`` clips of each word, by all voices in turn."""
     for word, text in words.items():
         for number in range(args.count):
             take, place = divmod(number, len(voices))
@@ -214,7 +214,7 @@ def _word_tasks(
 def _line_tasks(
     folder: Path, lines: Sequence[str], voices: Sequence[Voice], args: argparse.Namespace
 ) -> Iterator[Task]:
-    """Each line once, voices in turns."""
+    """Each line once, by all voices in turn."""
     for number, line in enumerate(lines):
         voice = voices[number % len(voices)]
         path = own_clips.path_of(folder, "", voice.speaker, zlib.crc32(line.encode()), args.codec)

@@ -1,4 +1,4 @@
-"""``kwsd-train test-streaming-accuracy``: what a listener hears in recordings, held against what was said."""
+"""``kwsd-train test-streaming-accuracy``: compares detections in recordings with the words spoken."""
 
 import argparse
 import json
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """One recording: what was said, what was heard (``_unknown_`` included), the clip's length, the recording's."""
+    """One recording: the words spoken, the detections (including ``_unknown_``), the lengths of clip and recording."""
 
     rows: Sequence[Row]
     found: Sequence[Found]
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             for line in score.running_lines(case.rows, found, tolerance_ms, args.scoring):
                 _log.info("%s", line)
         totals += score.tutorial(case.rows, found, tolerance_ms, args.scoring)
-    if args.ground_truth != [NO_WORDS]:  # the tutorial's false positives are of _silence_ and _unknown_, too
+    if args.ground_truth != [NO_WORDS]:  # the tutorial's false positives include _silence_ and _unknown_
         _log.info("%s", totals.line(args.scoring))
     words = [[found for found in case.found if score.is_wanted(found.label)] for case in cases]
     scores = [score.strict(case.rows, found) for case, found in zip(cases, words, strict=True)]
@@ -146,7 +146,7 @@ def _heard(args: argparse.Namespace) -> list[Case]:
     heard = hearing.hear_all(said.load, [(file, layers.spotter_settings(settings)) for file in files])
     cases = []
     for truth, one in zip(rows, heard, strict=True):
-        # the daemon never tells _unknown_, which the tutorial's scoring counts: the same scores say where it was
+        # the daemon never reports _unknown_, which the tutorial's scoring counts: it is found in the same scores
         replayed = Replayer(one).found(settings, with_unknown=True)
         found = [*one.found, *(word for word in replayed if word.label == UNKNOWN)]
         cases.append(Case(truth, sorted(found, key=lambda word: word.time_ms), one.clip_ms, one.duration_ms))

@@ -1,4 +1,4 @@
-"""``kwsd-train train``: what is asked for, checked and made ready."""
+"""``kwsd-train train``: checks and prepares a training run."""
 
 import argparse
 import logging
@@ -84,7 +84,7 @@ def filled(args: argparse.Namespace, recipe: str = recipes.TUTORIAL) -> argparse
 
 
 def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
-    """Train as the flags say. The last validation's accuracy, 0..1; None where there is nothing to validate on."""
+    """Train according to the flags. Returns the last validation's accuracy, 0..1; None without validation data."""
     donor = finetune.find(args.start_checkpoint)
     start = None
     if args.start_checkpoint and donor is None:
@@ -143,21 +143,21 @@ def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
 
 
 def _check_folders(args: argparse.Namespace) -> None:
-    """OutputError where checkpoints or summaries cannot be written: before hours of work, not after them."""
+    """OutputError if checkpoints or summaries cannot be written; checked before hours of work."""
     for flag in ("train_dir", "summaries_dir"):
         if (folder := getattr(args, flag)) is not None:
             check_folder(folder, str(folder), f"Name another --{flag}.")
 
 
 def _warn(found: Iterable[findings.Finding]) -> None:
-    """Tell what is thin in the data. What training fails at, it tells itself."""
+    """Warn about weaknesses of the data; training itself reports errors."""
     for finding in found:
         if finding.level == findings.WARN:
             _log.warning("%s", finding.text)
 
 
 def _fetch(args: argparse.Namespace) -> None:
-    """As the tutorial's --data_url: what is there is not fetched again."""
+    """Like the tutorial's --data_url: existing data are not downloaded again."""
     folder = options.folders(args).data
     if not any(path.is_dir() for path in folder.glob("*")):
         fetch = argparse.Namespace(data_url=args.data_url, data_dir=folder, sha256=None, keep_archive=False)

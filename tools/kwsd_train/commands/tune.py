@@ -1,4 +1,4 @@
-"""``kwsd-train tune``: trains many times with other settings, and says which did best on the validation set."""
+"""``kwsd-train tune``: trains many times with different settings, and reports which did best on the validation set."""
 
 import argparse
 import json
@@ -33,7 +33,7 @@ SEARCH: dict[str, Callable[[Any], Any]] = {
     "time_masks": lambda trial: trial.suggest_int("time_masks", 0, 2),
     "band_masks": lambda trial: trial.suggest_int("band_masks", 0, 2),
 }
-"""Flags of ``train`` that are searched unless they are given, and where."""
+"""Flags of ``train`` that are searched unless given, and their ranges."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         study.tell(trial, accuracy)
         told = ", ".join(f"{name} {value}" for name, value in sampled.items())
         _log.info("Trial %d: Validation accuracy = %.1f%% (%s)", trial.number, accuracy * 100, told)
-    done = _done(study)  # those that other processes are still at do not count
+    done = _done(study)  # trials of other processes that are still running do not count
     best = max(done, key=lambda trial: trial.value)
     print(f"best of {len(done)} trials: {best.number}, validation accuracy {best.value * 100:.1f}%")
     print(shlex.join(best.user_attrs["command"]))
@@ -117,7 +117,7 @@ def _done(study: Any) -> list[Any]:
 
 
 def _study(args: argparse.Namespace) -> Any:
-    """The study, made now or joined."""
+    """The study, new or joined."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import SQLAlchemyError
@@ -145,7 +145,7 @@ def _study(args: argparse.Namespace) -> Any:
 def _ask(study: Any, args: argparse.Namespace, candidates: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """A new trial and its values.
 
-    Its draws are seeded by its number, so that processes of one study draw differently and one alone repeats.
+    It is seeded by its number, so that processes of a study draw differently and a single one is reproducible.
     """
     import optuna
 
@@ -171,11 +171,11 @@ def _train_parser() -> argparse.ArgumentParser:
 
 
 def _command(args: argparse.Namespace, sampled: dict[str, Any], train_dir: Path) -> list[str]:
-    """The arguments of ``train`` that do what a trial does."""
+    """The arguments of ``train`` that repeat a trial."""
     defaults = vars(_train_parser().parse_args([]))
     values = {name: getattr(args, name) for name in defaults} | sampled | {"train_dir": train_dir}
     rate = values["learning_rate"]
-    if isinstance(rate, float):  # each stage a tenth of the one before, as the tutorial has it
+    if isinstance(rate, float):  # each stage a tenth of the one before, as in the tutorial
         stages = len(train.filled(args).how_many_training_steps)
         values["learning_rate"] = tuple(float(f"{rate * 0.1**stage:.3g}") for stage in range(stages))
     rows = {flag.name: flag for flag in flag_table.TRAIN}

@@ -1,6 +1,6 @@
 """``kwsd-train wav-to-features``: the features of a recording as a C file, for NumPy, or as a table.
 
-The numbers are those of ``kwsd.frontend``, of which train and the daemon take theirs.
+The numbers are those of ``kwsd.frontend``, which train and the daemon use too.
 """
 
 import argparse
@@ -24,7 +24,7 @@ EXAMPLE = "kwsd-train wav-to-features --input_wav yes.wav --window_stride_ms 20 
 FLAGS = tuple(flag for flag in flag_table.FEATURES if flag.name not in ("wanted_words", "model_architecture"))
 
 QUANTIZED_RANGES = {"mfcc": (-247.0, 30.0), "average": (0.0, 127.5), "micro": (0.0, 26.0)}
-"""Features that become 0 and 255, as the tutorial's input_data.get_features_range has them."""
+"""Features that become 0 and 255, as in the tutorial's input_data.get_features_range."""
 
 _log = logging.getLogger("kwsd_train")
 
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def quantized(rows: Any, preprocess: str) -> Any:
-    """Features as uint8: ``round(255 (v - min) / (max - min))``, kept within 0..255."""
+    """Features as uint8: ``round(255 (v - min) / (max - min))``, clamped to 0..255."""
     import numpy as np
 
     low, high = QUANTIZED_RANGES[preprocess]
@@ -107,7 +107,7 @@ def _csv(rows: Any, wav: str, settings: Mapping[str, Any], params: Mapping[str, 
 
 
 def _npz(rows: Any, wav: str, settings: Mapping[str, Any], params: Mapping[str, Any]) -> bytes:
-    """Arrays ``features``, shape (windows, width), and ``frontend``: JSON as ``kwsd.frontend.create`` takes it."""
+    """Arrays ``features``, shape (windows, width), and ``frontend``: JSON for ``kwsd.frontend.create``."""
     import numpy as np
 
     content = io.BytesIO()
@@ -122,7 +122,7 @@ def _tens(numbers: Sequence[str]) -> list[str]:
 
 
 def _number(value: Any, suffix: str = "") -> str:
-    """A float32 with the nine digits that name it exactly; an integer as it is."""
+    """A float32 with nine digits, which represent it exactly; an integer unchanged."""
     if value.dtype.kind == "u":
         return str(value)
     text = f"{value:.9g}"

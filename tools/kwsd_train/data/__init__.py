@@ -1,1 +1,1 @@
-"""Where clips come from: folders of words, recordings of any kind, other people's voices."""
+"""Sources of clips: word folders, recordings of any kind, other people's voices."""

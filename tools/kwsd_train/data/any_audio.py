@@ -1,4 +1,4 @@
-"""Recordings of any kind: what libsndfile reads (MP3 too), and through ffmpeg what it does not (a telephone's m4a)."""
+"""Recordings of any kind: through libsndfile (including MP3), and others through ffmpeg (a telephone's m4a)."""
 
 import shutil
 import subprocess
@@ -11,13 +11,13 @@ from kwsd.errors import InputError
 from kwsd_train.batches.augment import Signal
 
 FOREIGN = frozenset({".m4a", ".aac", ".mp4", ".3gp", ".amr", ".wma", ".caf", ".webm", ".mkv", ".mov"})
-"""Endings of what libsndfile does not read and ffmpeg does."""
+"""Extensions of formats that ffmpeg reads and libsndfile does not."""
 
 _LIMIT_S = 600
 
 
 def read(path: Path, rate_hz: int) -> Signal:
-    """The louder channel of a recording at ``rate_hz``, (n,) in -1..1. InputError says why not."""
+    """The louder channel of a recording at ``rate_hz``, (n,) in -1..1. Raises InputError."""
     import soundfile
     import soxr
 
@@ -38,7 +38,7 @@ def read(path: Path, rate_hz: int) -> Signal:
 
 
 def _converted(path: Path, folder: Path) -> Path:
-    """The first audio stream as WAV, by ffmpeg, which may open no other file and no address."""
+    """The first audio stream as WAV, by ffmpeg, which may not open other files or addresses."""
     if not shutil.which("ffmpeg"):
         raise InputError(str(path), "cannot be read without ffmpeg", "sudo apt-get install ffmpeg")
     output = folder / "converted.wav"

@@ -1,4 +1,4 @@
-"""Common Voice's layout: tables of clips by many people, with what they say."""
+"""Common Voice's layout: tables of clips by many people, with transcripts."""
 
 import csv
 import re
@@ -13,7 +13,7 @@ _BEST = ("validated.tsv", "train.tsv", "dev.tsv", "test.tsv", "other.tsv")
 
 
 class Spoken(NamedTuple):
-    """A recording, the one word that is said in it, and by whom."""
+    """A recording, its single word, and its speaker."""
 
     path: Path
     word: str
@@ -21,7 +21,7 @@ class Spoken(NamedTuple):
 
 
 def tables(folder: Path) -> list[Path]:
-    """The tables to read: validated.tsv alone where it is there, else all that are not of clips voted down."""
+    """The tables to read: only validated.tsv if it exists, else all except those of rejected clips."""
     found = {path.name: path for path in sorted(folder.glob("*.tsv")) if set(_header(path)) >= _COLUMNS}
     if _BEST[0] in found:
         return [found[_BEST[0]]]
@@ -31,7 +31,7 @@ def tables(folder: Path) -> list[Path]:
 
 
 def single_words(table: Path, words: Collection[str]) -> Iterator[Spoken]:
-    """Rows whose sentence is one word, one of ``words`` where there are any. InputError for a broken table."""
+    """Rows whose sentence is a single word, one of ``words`` if given. InputError for a broken table."""
     clips = table.parent / "clips"
     try:
         with table.open(encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""What `import` is about to cut, as a picture: each recording's loudness over time, and the clips in it."""
+"""A plot of the cuts of `import`: each recording's loudness over time, and its clips."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _POINTS = 1200
 
 
 def draw(cuts: Sequence[Any], rate_hz: int) -> bytes:
-    """A PNG of the first dozen recordings. Raises ModuleNotFoundError where matplotlib is not installed."""
+    """A PNG of the first dozen recordings. Raises ModuleNotFoundError if matplotlib is not installed."""
     recordings = list(dict.fromkeys(one.recording for one in cuts))[:_ROWS_MAX]
     figure, axes = pictures.empty(10, 0.8 + 0.9 * max(len(recordings), 1))
     for row, recording in enumerate(recordings):

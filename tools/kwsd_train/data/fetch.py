@@ -1,7 +1,7 @@
-"""A large file over HTTP, in as many connections as it takes.
+"""Downloads a large file over HTTP, in as many connections as needed.
 
-What has come lies in PATH.part and goes on from there, in the same run or a later one. PATH.part.etag says which
-version of the file it is (RFC 9110, If-Range), so that two versions are never joined.
+Partial downloads are in PATH.part and are resumed, in the same run or a later one. PATH.part.etag identifies the
+version of the file (RFC 9110, If-Range), so that two versions are never joined.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from kwsd.errors import InputError, KwsdError, OutputError, UsageError
 
 TRIES = 6
-"""Connections in a row that may bring nothing new."""
+"""Number of successive connections that may bring nothing new."""
 
 _BLOCK = 1 << 18
 _TIMEOUT_S = 30.0
 
 PAUSE_S = 1.0
-"""Before the second try; doubled before each after it, up to 30 s."""
+"""Pause before the second attempt; doubled before each further one, up to 30 s."""
 
 _PAUSE_MAX_S = 30.0
 
@@ -34,19 +34,19 @@ class _Answer(NamedTuple):
     """Where in the file the body begins."""
     total: int | None
     version: str
-    """A strong ETag, or when the file was changed last; empty where the server tells neither."""
+    """A strong ETag, or the time of the last change; empty if the server sends neither."""
 
 
 def fetch(url: str, path: Path, progress: Progress) -> None:
     """Download ``url`` to ``path``, which appears when it is complete.
 
     Args:
-        progress: told the bytes that are there, and of how many.
+        progress: called with the bytes so far, and their total.
 
     Raises:
-        UsageError: no http or https address.
-        InputError: the server refuses, or breaks off every time.
-        OutputError: it cannot be written. What has come stays for the next run.
+        UsageError: not an http or https address.
+        InputError: the server rejects the request, or always breaks off.
+        OutputError: it cannot be written. The partial file stays for the next run.
     """
     if not url.lower().startswith(("http://", "https://")):
         raise UsageError("--data_url", f"{url!r} is no http or https address")
@@ -87,7 +87,7 @@ def sha256(path: Path) -> str:
 
 
 def _go_on(url: str, part: Path, progress: Progress) -> bool:
-    """One connection; whether the file is complete now."""
+    """One connection; returns whether the file is complete."""
     there, version = _size(part), _version(part)
     headers = {"Accept-Encoding": "identity", "User-Agent": "kwsd-train"}
     if there and version:
@@ -99,13 +99,13 @@ def _go_on(url: str, part: Path, progress: Progress) -> bool:
             raise
         error.close()
         if error.headers.get("Content-Range", "").rpartition("/")[2] == str(there):
-            return True  # all of it had come before
+            return True  # it was complete already
         _forget(part)
         return False
     with response:
         answer = _understood(response)
         if answer.start and (answer.start != there or answer.version != version):
-            _forget(part)  # a part of another version, or another part than asked for
+            _forget(part)  # a part of another version, or not the requested part
             return False
         _write(part, answer, response, progress)
     return answer.total is None or _size(part) == answer.total
@@ -123,7 +123,7 @@ def _understood(response: Any) -> _Answer:
 
 
 def _write(part: Path, answer: _Answer, response: Any, progress: Progress) -> None:
-    """Add the body at its place. Raises OutputError, or what reading raises."""
+    """Write the body at its place. Raises OutputError, or errors of reading."""
 
     def told(error: OSError) -> KwsdError:
         return OutputError(str(part), f"cannot be written: {error.strerror}", "Make room, then run it again to go on.")

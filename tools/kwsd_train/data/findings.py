@@ -1,4 +1,4 @@
-"""What is wrong or thin in a folder of words: told before anybody trains on it."""
+"""Problems and gaps of a data folder, reported before training on it."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 FAIL, WARN = "fail", "warn"
 
 _FEW_SPEAKERS = 3
-"""So few can be told from all others by their voices."""
+"""With so few speakers, a model may learn their voices instead of the word."""
 _LATE_MS = 200
 _SHOWN = 3
 
 
 class Finding(NamedTuple):
-    """One line: training would fail (`FAIL`), or will not give what is hoped for (`WARN`)."""
+    """One line: training would fail (`FAIL`), or may disappoint (`WARN`)."""
 
     level: str
     text: str
@@ -41,7 +41,7 @@ def _warn(what: str, why: str, mend: str) -> Finding:
 
 
 class Folder:
-    """The clips of a folder of words, by word and set, from their names alone."""
+    """The clips of a data folder, by word and set, from their names alone."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class Folder:
 
 
 def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) -> Iterator[Finding]:
-    """What names and folders tell."""
+    """Findings from names and folders."""
     if not any(paths for by_set in folder.clips.values() for paths in by_set.values()):
         yield _fail(str(folder.path), "no folder of clips there", "Name the folder of word folders by --data_dir.")
         return
@@ -92,7 +92,7 @@ def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) 
 
 
 def of_sound(data: "Data", settings: Mapping[str, Any]) -> Iterator[Finding]:
-    """What the wanted words' training clips sound like."""
+    """Findings from the audio of the wanted words' training clips."""
     clips, training, clip_ms = data.clips, data.sets["training"], settings["clip_duration_ms"]
     clip_samples = settings["sample_rate"] * clip_ms // 1000
     for place, word in enumerate(options.words(settings)):
@@ -138,7 +138,7 @@ def _of_word(folder: Folder, word: str, speakers_of_others: set[str]) -> Iterato
 
 
 def _of_codecs(folder: Folder, words: Sequence[str], others: Sequence[str]) -> Iterator[Finding]:
-    """A word in one codec among others in another is learnt by its codec."""
+    """A word in one codec among others in another is recognised by its codec."""
     rest = Counter(path.suffix.lower() for word in others for path in folder.training(word))
     if not rest:
         return
@@ -163,7 +163,7 @@ def _another_channel_lives(path: Path) -> bool:
 
 
 def _lies_late(signal: Any, clip_samples: int) -> bool:
-    """Whether the loudest clip's length begins so late that the first holds less of the word."""
+    """Whether the loudest part begins so late that the beginning of the file has less of the word."""
     first, best = (
         float(np.square(part).sum()) for part in (fit(signal, clip_samples), takes.loudest(signal, clip_samples))
     )

@@ -1,7 +1,7 @@
-"""Folders of clips -> labels and sets: who trains, who validates, who tests.
+"""Word folders -> labels and sets: training, validation and testing.
 
-After ``input_data.py`` of TensorFlow's speech_commands (Apache-2.0), with paths sorted, so that an index
-repeats on every file system.
+After ``input_data.py`` of TensorFlow's speech_commands (Apache-2.0), with paths sorted, so that the
+index is the same on every file system.
 """
 
 import csv
@@ -33,16 +33,16 @@ def data_root() -> Path:
 
 @dataclass(frozen=True)
 class Clip:
-    """One entry of a set: a file, or digital silence where ``path`` is None, and its label's index."""
+    """One entry of a set: a file, or digital silence if ``path`` is None, and its label's index."""
 
     path: Path | None
     label: int
 
 
 def parse_words(text: str, flag: str = "--wanted_words") -> tuple[str, ...]:
-    """The wanted words of ``flag``, a comma list. UsageError for none, an empty, a double or a reserved one.
+    """The wanted words of ``flag``, a comma list. UsageError for none, or an empty, duplicate or reserved one.
 
-    Words that differ in case alone are one word: they have one folder.
+    Words that differ only in case are one word: they have one folder.
     """
     words = tuple(word.strip() for word in text.split(","))
     spellings = [word.lower() for word in words]
@@ -60,9 +60,9 @@ def labels_of(words: Sequence[str]) -> list[str]:
 
 
 def which_set(filename: str, validation_percentage: float, testing_percentage: float) -> str:
-    """The set of a file, from its name alone, so that all clips of one speaker fall into one set.
+    """The set of a file, from its name alone, so that all clips of one speaker are in one set.
 
-    The speaker is what stands before ``_nohash_`` in the base name; its SHA-1 gives a percentage.
+    The speaker is the part of the base name before ``_nohash_``; its SHA-1 gives a percentage.
     """
     speaker = speaker_of(Path(filename))
     number = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (_MAX_HASH + 1)
@@ -88,13 +88,13 @@ def build_index(
 ) -> dict[str, list[Clip]]:
     """All clips by set. Percentages of silence and unknown are of the wanted clips; shuffled from ``seed``.
 
-    The case of a folder's name does not matter, nor that of a word: ``Lumos`` finds the folder ``lumos``.
+    The case of folders and words is ignored: ``Lumos`` finds the folder ``lumos``.
 
     Args:
-        whole: the training set has all other words, and no silence, whatever the percentages are.
-        only: sets to test on, the others staying empty. Nobody trains then: one word is enough.
+        whole: the training set has all other words, and no silence, regardless of the percentages.
+        only: sets to test on; the others stay empty. Without training, one word is enough.
 
-    Raises InputError when there are no clips, or none of a wanted word, or none of one left to train on.
+    Raises InputError if there are no clips, or none of a wanted word, or none of one to train on.
     """
     draw = random.Random(seed)
     wanted: dict[str, list[Clip]] = {name: [] for name in SETS}
@@ -136,12 +136,12 @@ def build_index(
 
 
 def speaker_of(path: Path) -> str:
-    """Who speaks in a clip: what stands before ``_nohash_`` in its name."""
+    """The speaker of a clip: the part of its name before ``_nohash_``."""
     return path.name.partition("_nohash_")[0]
 
 
 def _need_training_clip(data_dir: Path, word: str, label: int, clips: dict[str, list[Clip]]) -> None:
-    """InputError where all clips of a word are by speakers who are kept for validation and testing."""
+    """InputError if all clips of a word are by speakers in validation and testing."""
     paths = {name: [clip.path for clip in clips[name] if clip.label == label and clip.path] for name in SETS}
     if paths["training"]:
         return
@@ -156,7 +156,7 @@ def _need_training_clip(data_dir: Path, word: str, label: int, clips: dict[str, 
 
 
 def _need_clips(data_dir: Path, words: Sequence[str], only: Sequence[str], clips: dict[str, list[Clip]]) -> None:
-    """InputError where none of the sets to test on has a clip of the words."""
+    """InputError if no set to test on has a clip of the words."""
     if any(clips[name] for name in only):
         return
     others = [name for name in SETS if clips[name]]
@@ -183,12 +183,12 @@ def background_files(data_dir: Path) -> list[Path]:
 
 
 def listed_files(folder: Path, flag: str, without: Sequence[str] = (), **wanted: str) -> list[Path]:
-    """Audio files of ``folder``. Where a .tsv table there has the columns of ``wanted``, only rows that equal them.
+    """Audio files of ``folder``. If a .tsv table there has the columns of ``wanted``, only rows with these values.
 
-    ``listed_files(noise, "--noise_dir", split="train")`` leaves out what is kept for validation.
+    ``listed_files(noise, "--noise_dir", split="train")`` omits files for validation.
 
     Args:
-        without: words that the column ``transcript`` of such a table may not hold.
+        without: words that must not be in the column ``transcript`` of such a table.
     """
     if not folder.is_dir():
         raise InputError(str(folder), "no such folder", f"Name it by {flag}.")

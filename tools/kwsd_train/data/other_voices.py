@@ -1,6 +1,6 @@
-"""Wanted words, and other words, by synthesized voices: other speakers than the few who have recorded a word.
+"""Wanted and other words by synthesized voices, in addition to the few speakers who have recorded a word.
 
-The clips lie in the cache and are no part of anybody's folder of words.
+The clips are in the cache, not in the data folder.
 """
 
 import hashlib
@@ -26,17 +26,17 @@ _COMMON = (
 )
 
 OTHER_WORDS = tuple(_COMMON.split())
-"""Said by the same voices, so that such a voice is not taken for the word."""
+"""Other words by the same voices, so that a voice is not mistaken for the word."""
 
 TAKES, OTHER_TAKES = 2, 4
-"""Clips of each wanted word, and of other words, by each voice."""
+"""Number of clips of each wanted word, and of other words, by each voice."""
 
 _TEMPO, _PITCH = (0.8, 1.25), (0.85, 1.2)
 _log = logging.getLogger("kwsd_train")
 
 
 class Said(NamedTuple):
-    """A clip: where it lies, and what is said in it."""
+    """A clip: its path, and its word."""
 
     path: Path
     word: str
@@ -55,11 +55,11 @@ def make(
 ) -> list[Said]:
     """Clips of ``words``, and of others, by ``count`` voices; made now or found in ``cache_dir``.
 
-    None where no engine is installed, which is told in a line.
+    None if no engine is installed, which is logged.
 
     Args:
-        none_of: words that are none of the others.
-        codec: as the other clips are kept, lest a model learn the codec.
+        none_of: words excluded from the others.
+        codec: that of the other clips, lest a model learn the codec.
     """
     key = hashlib.sha256(repr((rate_hz, clip_ms, codec, seed)).encode()).hexdigest()[:8]
     folder = cache_dir / f"voices-{key}"
@@ -106,6 +106,6 @@ def make(
 
 
 def _program(words: Sequence[str], others: Sequence[str], place: int) -> list[tuple[str, int]]:
-    """What the voice of this number says, and how often: the others in turns."""
+    """The words of the voice of this number, and how often it says each: the others in turn."""
     chosen = [others[(place * OTHER_TAKES + offset) % len(others)] for offset in range(OTHER_TAKES)] if others else []
     return [*((word, TAKES) for word in words), *((word, 1) for word in dict.fromkeys(chosen))]

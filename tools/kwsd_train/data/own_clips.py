@@ -1,4 +1,4 @@
-"""Clips that a person makes: WORD/SPEAKER_nohash_N.wav in the folder of words, as the data set names its own."""
+"""The user's own clips: WORD/SPEAKER_nohash_N.wav in the data folder, named like those of the data set."""
 
 import io
 import re
@@ -14,11 +14,11 @@ from kwsd_train.data.folders import parse_words
 
 CODECS = {"wav": ".wav", "opus": ".opus"}
 _WORD = re.compile(r"[^\W_][\w' -]*")
-_OPUS_LEVEL = 0.928  # libsndfile's measure for 24 kb/s, which is what many copies of the data set are kept at
+_OPUS_LEVEL = 0.928  # libsndfile's value for 24 kb/s, as in many copies of the data set
 
 
 def words(flag: str, text: str) -> tuple[str, ...]:
-    """Words of a comma list that may name a folder: letters and digits, in lower case. UsageError names the flag."""
+    """Words of a comma list, valid as folder names: letters and digits, in lower case. UsageError names the flag."""
     found = tuple(word.lower() for word in parse_words(text, flag))
     for word in found:
         if not _WORD.fullmatch(word):
@@ -27,26 +27,26 @@ def words(flag: str, text: str) -> tuple[str, ...]:
 
 
 def speaker(flag: str, name: str) -> str:
-    """A name that may stand before ``_nohash_`` in a file's name. UsageError if it may not."""
+    """A name that is valid before ``_nohash_`` in a file's name, else UsageError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
         raise UsageError(flag, f"{name!r} is no name for a speaker", "Give letters, digits, dots and hyphens.")
     return name
 
 
 def numbers(folder: Path, speaker: str) -> list[int]:
-    """The N of this speaker's clips that are there, in whatever codec."""
+    """The numbers N of this speaker's existing clips, in any codec."""
     pattern = re.compile(re.escape(speaker) + r"_nohash_(\d+)\.(?:wav|flac|ogg|opus|mp3)")
     names = (path.name for path in folder.glob(f"{speaker}_nohash_*"))
     return sorted(int(match[1]) for match in map(pattern.fullmatch, names) if match)
 
 
 def path_of(data_dir: Path, word: str, speaker: str, number: int, codec: str) -> Path:
-    """Where a clip lies."""
+    """The path of a clip."""
     return data_dir / word / f"{speaker}_nohash_{number}{CODECS[codec]}"
 
 
 def write(path: Path, signal: Signal, rate_hz: int) -> None:
-    """Write samples (n,) in -1..1 as 16-bit WAV or, by the path's ending, Opus; the folder is made. OutputError."""
+    """Write samples (n,) in -1..1 as 16-bit WAV or, by extension, Opus; creates the folder. Raises OutputError."""
     import soundfile
 
     file = io.BytesIO()

@@ -9,11 +9,11 @@ from kwsd_train.batches.augment import Signal
 
 GRAIN_MS = 20
 STANDS_OUT_DB = 12.0
-"""Above the background, so much is speech..."""
+"""Sound this far above the background is speech..."""
 BELOW_PEAK_DB = 35.0
-"""...if it is no farther than this below the loudest."""
+"""...if it is not farther than this below the loudest."""
 SHORTEST_MS = 120
-"""What is shorter is a click."""
+"""Shorter sounds are clicks."""
 
 
 class Piece(NamedTuple):
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 
 def pieces(signal: Signal, rate_hz: int, pause_ms: int) -> list[Piece]:
-    """The stretches that stand out of the background and have at least ``pause_ms`` between them."""
+    """The pieces that stand out from the background and have at least ``pause_ms`` between them."""
     grain = rate_hz * GRAIN_MS // 1000
     frames = signal[: len(signal) // grain * grain].reshape(-1, grain)
     powers = np.mean(np.square(frames, dtype=np.float64), axis=1)
@@ -32,7 +32,7 @@ def pieces(signal: Signal, rate_hz: int, pause_ms: int) -> list[Piece]:
         return []
     floor = max(float(np.quantile(powers, 0.1)), 1e-12)
     loud = powers > max(floor * 10 ** (STANDS_OUT_DB / 10), powers.max() * 10 ** (-BELOW_PEAK_DB / 10))
-    if floor * 10 ** (STANDS_OUT_DB / 10) > powers.max():  # no pause in it at all
+    if floor * 10 ** (STANDS_OUT_DB / 10) > powers.max():  # without any pause
         loud = powers > powers.max() * 10 ** (-BELOW_PEAK_DB / 10)
     places = np.flatnonzero(loud)
     groups = np.split(places, np.flatnonzero(np.diff(places) > pause_ms / GRAIN_MS) + 1)
@@ -44,8 +44,8 @@ def clip(signal: Signal, piece: Piece, before: int, after: int, count: int) -> S
     """``count`` samples with the piece in their middle, or the loudest ones of a longer piece.
 
     Args:
-        before: sample up to which the recording belongs to the piece before, as ``after`` from which to the next.
-            What lies there is left out, and the background goes on in its place.
+        before: sample up to which the recording belongs to the previous piece; ``after``: from which to the next one.
+            These parts are replaced by background.
     """
     if piece.end - piece.begin >= count:
         return takes.loudest(signal[piece.begin : piece.end], count)
@@ -57,6 +57,6 @@ def clip(signal: Signal, piece: Piece, before: int, after: int, count: int) -> S
     rest[own - start] = False
     quiet = signal[own[(own < piece.begin) | (own >= piece.end)]]
     level = float(np.sqrt(np.mean(np.square(quiet)))) if len(quiet) else 1e-4
-    # digital silence is what no microphone gives, and a model would learn that
+    # microphones never give digital silence, and a model would learn it
     cut[rest] = np.random.default_rng(0).normal(0, max(level, 1e-5), int(rest.sum()))
     return cut

@@ -1,4 +1,4 @@
-"""Audio files, decoded once into one file of int16 samples for each folder, which many processes map.
+"""Audio files, decoded once into one file of int16 samples per folder, which many processes map.
 
 Opus costs about a millisecond a clip to decode, a hundred times what reading the samples back does.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kwsd.errors import InputError, OutputError
 
 _MANY = 200
-"""Of so many recordings it is told that they are decoded."""
+"""Number of recordings from which decoding is logged."""
 
 _log = logging.getLogger("kwsd_train")
 
@@ -26,7 +26,7 @@ SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"})
 
 
 def is_audio(path: Path) -> bool:
-    """Whether the name says WAV, FLAC, Ogg or MP3."""
+    """Whether the name's extension is WAV, FLAC, Ogg or MP3."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -53,7 +53,7 @@ def decode(path: Path, rate_hz: int) -> NDArray[np.int16]:
 
 
 class BadFilesError(InputError):
-    """Recordings that cannot be read: all of them, lest they be found one a run.
+    """Recordings that cannot be read: all of them, so that they are not found one per run.
 
     Args:
         errors: why, by path.
@@ -100,7 +100,7 @@ class Recordings:
 
     @property
     def name(self) -> str:
-        """Tells these recordings from others."""
+        """A key that identifies these recordings."""
         return hashlib.sha256("\n".join(Path(stem).name for stem in self.stems).encode()).hexdigest()[:20]
 
     def length(self, number: int) -> int:
@@ -108,7 +108,7 @@ class Recordings:
         return int(self.bounds[number + 1] - self.bounds[number])
 
     def excerpt(self, number: int, start: int, count: int) -> NDArray[np.float32]:
-        """``count`` samples from ``start`` on, as float32; fewer where the recording ends before."""
+        """``count`` samples from ``start`` on, as float32; fewer if the recording ends before."""
         part = int(np.searchsorted(self._firsts, number, "right")) - 1
         before = int(self.bounds[self._firsts[part]])
         begin = int(self.bounds[number]) - before + start
@@ -119,8 +119,8 @@ class Recordings:
 class Windows:
     """Recordings of any length in pieces of one clip: ``windows[i]`` is float32 in -1..1, shape (clip_samples,).
 
-    They begin half a clip apart, so that a word which one of them cuts is whole in the next; the last of a recording,
-    or the only one, is padded with zeros.
+    They begin half a clip apart, so that a word cut by one of them is complete in the next; the last of a recording, or
+    the only one, is padded with zeros.
     """
 
     def __init__(self, recordings: Recordings, clip_samples: int) -> None:
@@ -150,7 +150,7 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
     """The recordings of ``paths`` in that order, decoded now or found in ``cache_dir``.
 
     Each run of paths in one folder has a part of the cache, so that a new take of a word leaves other words alone.
-    BadFilesError tells all that cannot be read.
+    BadFilesError lists all that cannot be read.
     """
     bad: dict[Path, InputError] = {}
     parts = [tuple(part) for _, part in itertools.groupby(paths, key=lambda path: path.parent)] or [()]
@@ -167,7 +167,7 @@ def load(paths: Sequence[Path], rate_hz: int, cache_dir: Path) -> Recordings:
 
 
 def _stem(paths: Sequence[Path], rate_hz: int, cache_dir: Path, bad: dict[Path, InputError]) -> Path:
-    """Where a part of the cache lies. Files that cannot be looked at are put into ``bad``.
+    """The path of a part of the cache. Files that cannot be accessed are put into ``bad``.
 
     Its name is made from every file's path, size and time of change, so a changed file is read again.
     """
@@ -175,7 +175,7 @@ def _stem(paths: Sequence[Path], rate_hz: int, cache_dir: Path, bad: dict[Path, 
     for path in paths:
         try:
             stat = path.stat()
-        except OSError as error:  # a link that leads nowhere
+        except OSError as error:  # a dangling link
             bad[path] = InputError(str(path), f"cannot be read: {error.strerror}", "Repair or remove it.")
             continue
         key.update(f"{path.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
@@ -187,7 +187,7 @@ def _bounds_file(stem: Path) -> Path:
 
 
 def _decode_part(paths: Sequence[Path], rate_hz: int, stem: Path, bad: dict[Path, InputError]) -> None:
-    """Make a part of the cache, on all cores; where a file is ``bad``, find only what else is."""
+    """Make a part of the cache, on all cores; if a file is ``bad``, only find further bad ones."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         answers = list(pool.map(lambda path: _decoded(path, rate_hz), paths))
     bad |= {path: answer for path, answer in answers if isinstance(answer, InputError)}
@@ -208,9 +208,9 @@ def _decoded(path: Path, rate_hz: int) -> tuple[Path, NDArray[np.int16] | InputE
 
 
 def save_whole(path: Path, array: NDArray[Any]) -> None:
-    """Write ``array`` as .npy under a temporary name, then rename, so that no half file is ever seen.
+    """Write ``array`` as .npy under a temporary name, then rename, so that a partial file is never seen.
 
-    OutputError says why not.
+    Raises OutputError.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

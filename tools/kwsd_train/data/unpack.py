@@ -1,4 +1,4 @@
-"""A .tar.gz of word folders into the folder of words. Nothing of it is trusted."""
+"""Unpacks an untrusted .tar.gz of word folders."""
 
 import gzip
 import shutil
@@ -12,18 +12,18 @@ _BLOCK = 1 << 20
 
 
 def unpack(archive: Path, folder: Path) -> int:
-    """Unpack all files of ``archive`` into ``folder``; how many. What is there already under a name is replaced.
+    """Unpack all files of ``archive`` into ``folder``; returns their number. Existing files are replaced.
 
-    It is unpacked beside its place and moved when all of it is there. Only plain files and folders are taken, with the
-    permissions of new files; a name that leads elsewhere or a link makes all of it refused.
+    It is unpacked beside its place and moved when complete. Only plain files and folders are accepted, with the
+    permissions of new files; if there is a link, or a name that leads elsewhere, the whole archive is rejected.
 
     Raises:
-        InputError: the archive is broken or refused; nothing of it is left.
-        OutputError: the files cannot be written; nothing is left but what had been moved.
+        InputError: the archive is broken or rejected; nothing of it is left.
+        OutputError: the files cannot be written; only files already moved are left.
     """
     place = folder / f".{archive.name}.unpacking"
     try:
-        shutil.rmtree(place, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(place, ignore_errors=True)  # left by a killed run
         try:
             count = _extract(archive, place)
             _move(place, folder)
@@ -53,7 +53,7 @@ def _extract(archive: Path, place: Path) -> int:
                 with path.open("wb") as file:
                     shutil.copyfileobj(content, file)
                 count += 1
-            while stream.read(_BLOCK):  # to the check sum at its end, which tarfile does not look at
+            while stream.read(_BLOCK):  # to the checksum at its end, which tarfile does not check
                 continue
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise InputError(str(archive), f"broken: {error}", "Remove it and download it again.") from error
@@ -65,7 +65,7 @@ def _extract(archive: Path, place: Path) -> int:
 
 
 def _inside(archive: Path, place: Path, name: str) -> Path:
-    """Where a member goes. InputError when that is not below ``place``."""
+    """The target of a member. InputError if that is not below ``place``."""
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts or "\0" in name:
         raise InputError(str(archive), f"refused: {name!r} leads out of the folder")
@@ -73,7 +73,7 @@ def _inside(archive: Path, place: Path, name: str) -> Path:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move what is in ``source`` into ``target``: whole folders where there are none of the name."""
+    """Move the content of ``source`` into ``target``, whole folders if none of that name exists."""
     for path in sorted(source.iterdir()):
         there = target / path.name
         if path.is_dir() and there.is_dir():

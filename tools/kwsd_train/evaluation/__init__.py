@@ -1,1 +1,1 @@
-"""How well a model hears: clips, streams, recognisers' settings."""
+"""Measuring models: on clips and streams, and the recogniser's settings."""

@@ -1,4 +1,4 @@
-"""Counts of what was taken for what."""
+"""Confusion matrices."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +15,19 @@ def matrix(truth: NDArray[Any], predicted: NDArray[Any], labels: int) -> Matrix:
 
 
 def accuracy(counts: Matrix) -> float:
-    """Share of the diagonal, 0..1; 0 of nothing."""
+    """Share of the diagonal, 0..1; 0 if empty."""
     total = int(counts.sum())
     return float(np.trace(counts) / total) if total else 0.0
 
 
 def as_text(counts: Matrix) -> str:
-    """The matrix as numpy prints it, every row."""
+    """The matrix as printed by numpy, with all rows."""
     with np.printoptions(threshold=counts.size + 1, linewidth=10_000):
         return str(counts)
 
 
 def per_label(counts: Matrix, labels: Sequence[str]) -> dict[str, dict[str, float | int]]:
-    """Precision and recall of each label, 0 where nothing was there or nothing was called so."""
+    """Precision and recall of each label; 0 if it never occurs or was never predicted."""
     told, there, right = counts.sum(0), counts.sum(1), np.diag(counts)
     return {
         label: {
@@ -40,7 +40,7 @@ def per_label(counts: Matrix, labels: Sequence[str]) -> dict[str, dict[str, floa
 
 
 def as_table(counts: Matrix, labels: Sequence[str]) -> str:
-    """The matrix with labels, and in percent the recall and the precision of each."""
+    """The matrix with labels, and the recall and precision of each in percent."""
     width = max(5, *(len(label) for label in labels)) + 1
     head = "".join(f"{label:>{width}}" for label in labels)
     lines = [" " * width + head + f"{'recall %':>10}{'precision %':>13}"]

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""A plot of a confusion matrix."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from kwsd_train.evaluation.confusion import Matrix
 
 
 def draw(counts: Matrix, labels: Sequence[str], title: str) -> bytes:
-    """A PNG: a row for each label that was said, a column for each that was heard, counts in the squares.
+    """A PNG: a row for each true label, a column for each predicted one, counts in the squares.
 
-    A square is as dark as the root of its share of its row, so that a mistake of one in twenty is seen.
+    A square's darkness is the square root of its share of the row, so that a mistake in one of twenty is visible.
     """
     from matplotlib.colors import PowerNorm
 

@@ -1,6 +1,6 @@
-"""Miss rate against false alarms per hour over a grid of settings, and the settings to take. Pure functions.
+"""Miss rate against false alarms per hour over a grid of settings, and the best settings. Pure functions.
 
-A *family* is a set of settings that differ in their threshold alone; a *curve* is a family's counts over thresholds.
+A *family* is a set of settings that differ only in their threshold; a *curve* is a family's counts over thresholds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,11 +19,11 @@ from kwsd_train.evaluation.score import Row, strict
 SAID, MISSED, WRONG, FALSE_ALARMS = range(4)
 
 Counts = NDArray[np.int64]
-"""Shape (words, 4): how often each word was said and missed, and how often it was heard wrongly and for nothing."""
+"""Shape (words, 4): for each word, how often it was spoken and missed, and its wrong detections and false alarms."""
 
 
 def count(replayer: Replayer, rows: Sequence[Row], settings: CompleteRecognizeSettings, words: Sequence[str]) -> Counts:
-    """The strict score of one recording at these settings, word by word."""
+    """The strict score of one recording with these settings, word by word."""
     found = replayer.found(settings)
     result = strict(rows, found)
     place = {word: number for number, word in enumerate(words)}
@@ -63,7 +63,7 @@ class Curve:
 
 
 def rates(counts: Counts, words: Sequence[str], hours: float) -> dict[str, Any]:
-    """Counts as rates. Miss rates are of the times a word was said, None where it never was; alarms are per hour."""
+    """Counts as rates. Miss rates are relative to the times a word was spoken, None if never; alarms are per hour."""
 
     def rate(part: float, of: float) -> float | None:
         return round(float(part / of), 5) if of else None
@@ -104,21 +104,21 @@ def sweep(
 
 
 class Choice(NamedTuple):
-    """Settings, and what they come to."""
+    """Settings, and their counts."""
 
     settings: CompleteRecognizeSettings
     counts: Counts
 
     @property
     def cost(self) -> tuple[int, int]:
-        """What is to be small: words missed or heard wrongly, then false alarms."""
+        """The sort key to minimise: words missed or wrong, then false alarms."""
         total = self.counts.sum(axis=0)
         return int(total[MISSED] + total[WRONG]), int(total[FALSE_ALARMS])
 
 
 def recommend_shared(curves: Iterable[Curve], alarms_max: float) -> Choice:
-    """The settings with one threshold for all words that err least with at most ``alarms_max`` false alarms in all;
-    those with the fewest false alarms where none has so few."""
+    """The settings with one threshold for all words that have the fewest errors with at most ``alarms_max`` false
+    alarms in all; those with the fewest false alarms if there are none."""
     choices = [
         Choice(replace(curve.settings, detection_threshold=threshold, thresholds={}), counts)
         for curve in curves
@@ -135,11 +135,11 @@ def recommend_per_word(
     replay: Callable[[CompleteRecognizeSettings], Counts],
     tries: int = 3,
 ) -> Choice | None:
-    """The same with a threshold for each word; None where no such settings were found.
+    """The same with a threshold for each word; None if no such settings were found.
 
     Each word gets the threshold at which its errors plus a price for each of its false alarms are least; the price, one
-    for all words, rises until the alarms are few enough, as in Lagrange's method. Words get in each other's way, so
-    the best ``tries`` families are replayed, and the price rises on where that shows too many alarms.
+    for all words, rises until the alarms are few enough, as in Lagrange's method. Words affect each other,
+    so the best ``tries`` families are replayed, and the price rises further if that shows too many alarms.
     """
     ranked: list[tuple[int, int, Curve, float]] = []
     for curve in curves:
@@ -153,7 +153,7 @@ def recommend_per_word(
     for _, _, curve, price in sorted(ranked, key=lambda item: item[:2])[:tries]:
         for higher in price * np.geomspace(1, 1000, 13) if price else (0.0, *np.geomspace(0.01, 100, 12)):
             thresholds = [curve.thresholds[place] for place in _places(curve.counts, float(higher))]
-            said = curve.counts[0, :, SAID] > 0  # nothing is known of the others
+            said = curve.counts[0, :, SAID] > 0  # nothing is known about the others
             settings = replace(
                 curve.settings,
                 detection_threshold=float(np.median(thresholds)),
@@ -170,7 +170,7 @@ def recommend_per_word(
 def recommend_from_negatives(
     curve: Curve, alarms_max: float, words: Sequence[str], replay: Callable[[CompleteRecognizeSettings], Counts]
 ) -> Choice:
-    """The lowest thresholds with at most ``alarms_max`` false alarms in all, where no word was said."""
+    """The lowest thresholds with at most ``alarms_max`` false alarms in all, for recordings without words."""
 
     def settings_at(thresholds: Mapping[str, float]) -> CompleteRecognizeSettings:
         middle = float(np.median(list(thresholds.values())))
@@ -184,14 +184,14 @@ def recommend_from_negatives(
 
 
 def _places(counts: Counts, price: float) -> NDArray[np.int64]:
-    """For each word the place of the best threshold; the middle one of several equally good, shape (words,)."""
+    """For each word the index of the best threshold, or the middle one of several equally good; shape (words,)."""
     cost = counts[:, :, MISSED] + counts[:, :, WRONG] + price * counts[:, :, FALSE_ALARMS]
     best = np.isclose(cost, cost.min(axis=0))
     return np.array([np.flatnonzero(column)[np.count_nonzero(column) // 2] for column in best.T], np.int64)
 
 
 def as_mapping(settings: CompleteRecognizeSettings) -> Mapping[str, Any]:
-    """Settings as a configuration's ``recognize`` section, or a model's metadata, says them."""
+    """Settings in the form of a configuration's ``recognize`` section, or a model's metadata."""
     mapping: dict[str, Any] = {
         "mode": settings.mode,
         "clip_stride_ms": _whole(settings.clip_stride_ms),

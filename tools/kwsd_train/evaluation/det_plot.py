@@ -1,4 +1,4 @@
-"""Detection-error trade-off curves as a picture."""
+"""A plot of detection-error trade-off curves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ def draw(points: Sequence[Mapping[str, Any]], title: str, chosen: Mapping[str, A
     """A PNG with a line for each word and one for their mean: miss rate against false alarms per hour.
 
     Args:
-        points: a curve as `kwsd_train.evaluation.curves.Curve.points` gives it.
-        chosen: rates of the settings recommended; marked by a star.
+        points: a curve from `kwsd_train.evaluation.curves.Curve.points`.
+        chosen: rates of the recommended settings, marked by a star.
 
-    Raises ModuleNotFoundError where matplotlib is not installed.
+    Raises ModuleNotFoundError if matplotlib is not installed.
     """
     figure, axes = pictures.empty(8, 5.5)
     words = list(points[0]["per_word"])

@@ -1,4 +1,4 @@
-"""Recordings heard by the pipeline of the daemon, with every clip's scores kept for replays.
+"""Runs recordings through the daemon's pipeline, and keeps every clip's scores for replays.
 
 Nothing here needs TensorFlow.
 """
@@ -26,15 +26,15 @@ from kwsd_train.evaluation.score import Found
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model made of a recording.
+    """A model's results for a recording.
 
     Attributes:
         labels: the model's.
         clip_ms: length of a clip.
         duration_ms: of the recording, without the tail.
-        times_ms: ends of the clips, int64, shape (n,); those in the tail lie after the recording's end.
+        times_ms: ends of the clips, int64, shape (n,); those in the tail are after the recording's end.
         scores: of each clip, float32, shape (n, labels).
-        found: the words that the Spotter gave, ``audio_ms`` being never after the recording's end.
+        found: the Spotter's detections; ``audio_ms`` is never after the recording's end.
     """
 
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ class Heard:
 
 
 class _Listener:
-    """A model that remembers its scores."""
+    """A model that records its scores."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -62,7 +62,7 @@ class _Listener:
 
 
 def hear(model: Model, path: Path | str, recognize: Mapping[str, Any]) -> Heard:
-    """Hear a file as ``kwsd --source`` does, with its tail. Raises InputError, ConfigError."""
+    """Process a file like ``kwsd --source``, with its tail. Raises InputError, ConfigError."""
     listener = _Listener(model)
     spotter = Spotter(listener, **recognize)  # type: ignore[arg-type]
     source = open_source(str(path), model.sample_rate_hz)
@@ -87,7 +87,7 @@ def hear(model: Model, path: Path | str, recognize: Mapping[str, Any]) -> Heard:
 
 
 def _stride_samples(spotter: Spotter) -> int:
-    """From clip to clip; a whole number of rows, each cut to whole samples."""
+    """The clip stride; a whole number of rows, each truncated to whole samples."""
     params, stride_ms = spotter.model.frontend, spotter.clip_stride_ms
     if "stride_ms" not in params:
         return int(params["sample_rate_hz"] * stride_ms / 1000)
@@ -96,7 +96,7 @@ def _stride_samples(spotter: Spotter) -> int:
 
 
 def audio_files(paths: Sequence[Path], flag: str) -> list[Path]:
-    """The files named, folders standing for the audio files in them, sorted. Raises InputError."""
+    """The named files, and the audio files in the named folders, sorted. Raises InputError."""
     files: list[Path] = []
     for path in paths:
         if not path.is_dir():
@@ -125,10 +125,10 @@ def _hear_here(task: tuple[Path, Mapping[str, Any]]) -> Heard:
 def hear_all(
     load_args: Mapping[str, Any], tasks: Sequence[tuple[Path, Mapping[str, Any]]], workers: int | None = None
 ) -> list[Heard]:
-    """`hear` each (file, recogniser's settings), in processes where there are several.
+    """`hear` each (file, recogniser's settings), in several processes if there are several files.
 
     Args:
-        load_args: what `kwsd.model.load` takes.
+        load_args: arguments of `kwsd.model.load`.
         workers: processes; by default one for each core.
     """
     count = min(workers or os.cpu_count() or 1, len(tasks))

@@ -1,4 +1,4 @@
-"""The clips that a model names wrongly, as a list of files to listen to."""
+"""The clips that a model misclassifies, as a list of files to listen to."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Mistake(NamedTuple):
-    """A clip, its label, the one that it was taken for, and the scores of both, 0..1."""
+    """A clip, its label, the predicted label, and the scores of both, 0..1."""
 
     file: Path
     said: str
@@ -27,7 +27,7 @@ def find(
     scores: NDArray[np.float32],
     labels: Sequence[str],
 ) -> list[Mistake]:
-    """The mistakes of n clips with ``scores`` (n, labels), the surest first. Entries without a file are left out."""
+    """The mistakes among n clips with ``scores`` (n, labels), highest score first. Omits entries without a file."""
     wrong = [
         Mistake(file.absolute(), labels[said], labels[heard], float(row[heard]), float(row[said]))
         for file, said, heard, row in zip(files, truth, predicted, scores, strict=True)
@@ -37,7 +37,7 @@ def find(
 
 
 def as_tsv(mistakes: Sequence[Mistake]) -> str:
-    """A table with a head, divided by tabs."""
+    """A tab-separated table with a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
     writer.writerow(Mistake._fields)
@@ -47,7 +47,7 @@ def as_tsv(mistakes: Sequence[Mistake]) -> str:
 
 
 def as_text(mistakes: Sequence[Mistake]) -> str:
-    """A line for each."""
+    """A line for each mistake."""
     return "\n".join(
         f"{mistake.file}: said {mistake.said} ({mistake.said_score:.2f}), heard {mistake.heard} "
         f"({mistake.heard_score:.2f})"

@@ -1,4 +1,4 @@
-"""What the tool's pictures share."""
+"""What the tool's plots share."""
 
 from kwsd.tuning.plot import as_png, empty
 
@@ -6,5 +6,5 @@ __all__ = ["as_png", "empty", "need_matplotlib"]
 
 
 def need_matplotlib() -> None:
-    """Raises ModuleNotFoundError without it; called before the work that a picture would show."""
+    """Raises ModuleNotFoundError without it; called before the work that a plot would show."""
     import matplotlib  # noqa: F401

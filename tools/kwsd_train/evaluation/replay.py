@@ -1,8 +1,8 @@
-"""What a recogniser makes of stored scores, at any settings, without hearing the recording again.
+"""A recogniser's results from stored scores, with any settings, without processing the recording again.
 
-For modes ``tensorflow``, ``rearm`` and ``repeat`` averages are made for a whole recording at once and shared by all
-thresholds and suppression times; only the rules that follow them run clip by clip. The results equal those of
-`kwsd.recognize.RecognizeCommands` to the last bit, which tests hold them to. Other modes replay that class itself.
+For modes ``tensorflow``, ``rearm`` and ``repeat``, averages are computed for a whole recording at once and shared by
+all thresholds and suppression times; only the rules after them run clip by clip. The results equal those of
+`kwsd.recognize.RecognizeCommands` to the last bit, which tests check. Other modes replay that class itself.
 """
 
 from bisect import bisect_left, bisect_right
@@ -33,7 +33,7 @@ class Averages:
     """A recording's scores, averaged over a window of time.
 
     Attributes:
-        best: the label with the largest average after each clip, shape (n,); -1 where there are too few results.
+        best: the label with the largest average after each clip, shape (n,); -1 if there are too few results.
         score: its average, float32.
     """
 
@@ -46,7 +46,7 @@ class Averages:
         for count in np.unique(counts):
             ends = np.flatnonzero(counts == count)
             shares = heard.scores / np.float32(count)
-            for back in range(count - 1, -1, -1):  # oldest first, as the recogniser adds them
+            for back in range(count - 1, -1, -1):  # oldest first, in the recogniser's order
                 averages[ends] += shares[ends - back]
         valid = (counts >= max(minimum_count, 1)) & (times_ms - times_ms[first] >= average_window_ms // 4)
         self.valid = np.flatnonzero(valid)
@@ -55,7 +55,7 @@ class Averages:
 
     @cached_property
     def recent(self) -> NDArray[np.float64]:
-        """Means over the newest part of the window, by which a word is seen to fall, shape (n, labels)."""
+        """Means over the newest part of the window, which show when a word falls, shape (n, labels)."""
         times_ms, scores = self.heard.times_ms, self.heard.scores
         first = np.searchsorted(times_ms, times_ms - self._window_ms // REARM_WINDOW_DIVISOR, side="left")
         counts = np.arange(len(times_ms)) - first + 1
@@ -76,10 +76,10 @@ class Replayer:
         self._in_speech: dict[int, bool] = {}
 
     def found(self, settings: CompleteRecognizeSettings, *, with_unknown: bool = False) -> list[Found]:
-        """What is detected, the clip stride being that of the stored scores; times never after the recording's end.
+        """The detections, at the clip stride of the stored scores; times are never after the recording's end.
 
         Args:
-            with_unknown: ``_unknown_`` too, which the tutorial's scoring counts and the daemon never tells.
+            with_unknown: include ``_unknown_``, which the tutorial's scoring counts and the daemon never reports.
         """
         heard = self.heard
         fired = self._fire(settings) if settings.mode in FAST_MODES else _replay(heard, settings)
@@ -122,7 +122,7 @@ class Replayer:
         return fired
 
     def _is_in_speech(self, clip: int) -> bool:
-        """As `RecognizeCommands` knows it; the same for all settings, so it is found once."""
+        """As in `RecognizeCommands`; the same for all settings, so it is computed once."""
         if clip not in self._in_speech:
             times_ms, clip_ms = self._times_ms, self.heard.clip_ms
             first = bisect_left(times_ms, times_ms[clip] - (1 + SPEECH_CLIPS) * clip_ms)

@@ -1,8 +1,9 @@
-"""How well detections agree with what was said: pure functions from rows and detections to counts.
+"""Scores of detections against the words spoken: pure functions from rows and detections to counts.
 
 Three ways of counting. ``tutorial`` is StreamingAccuracyStats of TensorFlow's speech_commands (accuracy_utils.cc and
-accuracy_utils.py, Apache-2.0), in which each detection takes the first row in reach whatever its label. ``strict``
-is one to one: a word counts once, and what was nobody's word is a false alarm; `kwsd.tuning.ground_truth` has it.
+accuracy_utils.py, Apache-2.0), in which each detection takes the first row in reach regardless of its label.
+``strict`` is one to one: a word counts once, and a detection without a word is a false alarm; see
+`kwsd.tuning.ground_truth`.
 """
 
 import json
@@ -22,7 +23,7 @@ Scoring = Literal["cpp", "python"]
 
 def parse_detections(text: str) -> list[Found]:
     """Detections from JSON lines with ``audio_ms`` and ``label`` (and perhaps ``score``); lines of other types, which
-    kwsd's receivers may have kept, are passed over. Raises ValueError that names the line."""
+    receivers may have stored, are ignored. Raises a ValueError that names the line."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -42,7 +43,7 @@ def parse_detections(text: str) -> list[Found]:
 
 @dataclass(frozen=True)
 class Tutorial:
-    """Counts of the tutorial's scoring; ``words`` are rows up to the time asked for."""
+    """Counts of the tutorial's scoring; ``words`` are the rows up to the given time."""
 
     words: int
     matched: int
@@ -51,7 +52,7 @@ class Tutorial:
     false_positives: int
 
     def line(self, scoring: Scoring) -> str:
-        """The statistics as the original program prints them."""
+        """The statistics as printed by the original program."""
         if not self.words:
             return f"No ground truth yet, {self.false_positives}{' ' * (scoring == 'cpp')}false positives"
         shares = [
@@ -73,11 +74,11 @@ def tutorial(
     scoring: Scoring = "cpp",
     up_to_ms: float | None = None,
 ) -> Tutorial:
-    """The tutorial's counts. Rows and detections in order of time; the time of either is the start of a clip.
+    """The tutorial's counts. Rows and detections are in order of time, which is the start of the clip for both.
 
     Each detection takes the first row within the tolerance, both ends included, right or wrong, and a row that was
     taken makes every later detection wrong. ``matched`` counts different times (``cpp``) or every hit (``python``).
-    Times of rows become whole ms: cut off as float32 (``cpp``), or rounded, half to even (``python``).
+    Times of rows become whole ms: truncated as float32 (``cpp``), or rounded, half to even (``python``).
     """
     limit_ms = math.inf if up_to_ms is None else up_to_ms + tolerance_ms
     said = [(row.label, int(np.float32(row.start_ms)) if scoring == "cpp" else round(row.start_ms)) for row in rows]
@@ -99,7 +100,7 @@ def tutorial(
 
 
 def running_lines(rows: Sequence[Row], found: Sequence[Found], tolerance_ms: float, scoring: Scoring) -> Iterable[str]:
-    """The lines that ``--verbose`` prints: for each detection itself, then the statistics up to its time."""
+    """The lines of ``--verbose``: each detection, followed by the statistics up to its time."""
     before = Tutorial(0, 0, 0, 0, 0)
     for place, (label, time_ms, score) in enumerate(found, 1):
         now = tutorial(rows, found[:place], tolerance_ms, scoring, time_ms)
@@ -116,7 +117,7 @@ def running_lines(rows: Sequence[Row], found: Sequence[Found], tolerance_ms: flo
 
 
 def summary(scores: Iterable[Strict], duration_ms: float) -> dict[str, Any]:
-    """The strict scores of recordings that last ``duration_ms`` together, as the JSON says them."""
+    """The strict scores of recordings with a total length of ``duration_ms``, in the form of the JSON."""
     scores = list(scores)
     latencies_ms = [latency for score in scores for latency in score.latencies_ms]
     words, hit = sum(score.words for score in scores), sum(len(score.hits) for score in scores)

@@ -1,7 +1,7 @@
-"""A recording for tests, put together from clips and background, after TensorFlow's generate_streaming_test_wav.py.
+"""A test recording made of clips and background, after TensorFlow's generate_streaming_test_wav.py.
 
 With the tutorial's settings the draws come in the original's order, from one generator of the same kind
-(numpy's RandomState), so that a seed gives what the original gives after ``np.random.seed``. (Apache-2.0; the
+(numpy's RandomState), so that a seed gives the same result as the original after ``np.random.seed``. (Apache-2.0; the
 algorithm, not its text.)
 """
 
@@ -21,16 +21,16 @@ WORD_RAMP_SAMPLES = 500
 
 @dataclass(frozen=True)
 class Settings:
-    """What a stream is like.
+    """The parameters of a stream.
 
     Attributes:
-        group_words: so many words are said in a row, ``group_stride_ms`` from start to start; ``same_word``: all of a
-            group are the same.
-        word_gap_ms: added to the length of a group, from one group to the next; the group starts somewhere in it.
-        unknown_percentage: of the words.
+        group_words: number of words in a group, ``group_stride_ms`` from start to start; ``same_word``: whether all
+            words of a group are the same.
+        word_gap_ms: added to the length of a group, from one group to the next; the group starts at random within it.
+        unknown_percentage: share of the words that are other words.
         background_volume: upper end of the volume drawn for each piece of background.
-        snr_db: in place of volumes, the noise is as loud as leaves this between the louder half of each word's 20 ms
-            frames and the mean power of the noise in its clip; None for volumes.
+        snr_db: instead of volumes, the ratio between the louder half of each word's 20 ms frames and the mean power of
+            the noise in its clip; None for volumes.
     """
 
     rate_hz: int = 16_000
@@ -57,13 +57,13 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """What a stream is made of.
+    """The material of a stream.
 
     Attributes:
         clips: of one set, in the order of its index.
         load: the samples of one of them.
         background: long recordings, each longer than a clip.
-        responses: rooms; none where words are not to be heard in one.
+        responses: rooms; none for no reverberation.
     """
 
     clips: Sequence[Clip]
@@ -73,7 +73,7 @@ class Material:
 
 
 def make(settings: Settings, words: int, material: Material, seed: int) -> tuple[Signal, list[Said]]:
-    """The stream, float32, not yet cut to -1..1, and what is said in it.
+    """The stream, float32, not yet clipped to -1..1, and its words.
 
     Args:
         words: how many wanted words there are; their labels are 2, 3, ...
@@ -111,14 +111,14 @@ def mix(
 def _lay_background(
     track: Signal, settings: Settings, background: Sequence[Signal], draw: np.random.RandomState
 ) -> None:
-    """Pieces of clip length and half a second more, one each clip length, each from somewhere in some recording."""
+    """Pieces half a second longer than a clip, one per clip length, each from a random place in a random recording."""
     clip = settings.samples(settings.clip_ms)
     length, ramp = clip + settings.samples(SEGMENT_EXTRA_MS), settings.samples(SEGMENT_RAMP_MS)
     for start in range(0, len(track), clip):
         recording = background[draw.randint(len(background))]
         sample_start = draw.randint(0, len(recording) - clip)
         volume = draw.uniform(0, settings.background_volume)
-        if settings.snr_db is not None:  # level pieces: how loud they become is decided word by word
+        if settings.snr_db is not None:  # level pieces: their loudness is determined word by word
             power = float(np.mean(np.square(recording[sample_start : sample_start + length], dtype=np.float64)))
             volume = 0.01 / power**0.5 if power > 0 else 0.0
         mix(track, start, recording, sample_start, length, volume, ramp, ramp)
@@ -150,7 +150,7 @@ def _lay_words(
 
 
 def _draw_clip(clips: Sequence[Clip], label: int, draw: np.random.RandomState) -> Clip:
-    """A clip of that label: the first one in a shuffled list, from a drawn place on and round to it again."""
+    """A clip of that label: the first one in a shuffled list, searched circularly from a random place."""
     first = draw.randint(len(clips))
     order = np.arange(len(clips))
     draw.shuffle(order)
@@ -159,9 +159,9 @@ def _draw_clip(clips: Sequence[Clip], label: int, draw: np.random.RandomState) -
 
 
 def _noise_gains(spoken: Signal, noise: Signal, said: Sequence[Said], settings: Settings) -> Signal:
-    """What the noise is to be multiplied by, shape (n,): constant in each word's clip, gliding between them.
+    """The factors for the noise, shape (n,): constant in each word's clip, interpolated between them.
 
-    A clip without sound, or with no noise under it, has no say. Where words overlap, the later one has its own.
+    Clips without sound, or without noise under them, are ignored. If words overlap, the later one determines it.
     """
     assert settings.snr_db is not None
     clip = settings.samples(settings.clip_ms)

@@ -1,4 +1,4 @@
-"""``python -m kwsd_train.export.convert``: a SavedModel to TFLite, in a process of its own: the converter can crash."""
+"""``python -m kwsd_train.export.convert``: a SavedModel to TFLite, in its own process: the converter can crash."""
 
 import os
 import subprocess
@@ -20,9 +20,9 @@ def convert(saved_model: Path, quantize: str, representative: Mapping[str, Any],
 
     Args:
         quantize: one of QUANTIZE.
-        representative: for each input its values (n, ...) that show the ranges of all tensors; used for int8.
-        float_layers: with int8, leave the input and so many layers with weights in floats. A tensor of integers has
-            one scale: where a column of features is much larger than the others, these lose what they say.
+        representative: for each input, values (n, ...) that show the ranges of all tensors; used for int8.
+        float_layers: with int8, leave the input and this many layers with weights in floats. An integer tensor has one
+            scale: if one column of features is much larger than the others, these lose their precision.
     """
     with tempfile.TemporaryDirectory() as folder:
         shown, result = Path(folder) / "representative.npz", Path(folder) / "model.tflite"
@@ -40,7 +40,7 @@ def convert(saved_model: Path, quantize: str, representative: Mapping[str, Any],
 
 
 def convert_here(saved_model: str, quantize: str, representative: str, result: str, float_layers: str = "0") -> None:
-    """Write the file ``result`` from the files named; see ``convert``, which runs this in a process of its own."""
+    """Write the file ``result`` from the named files; run by ``convert`` in its own process."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
@@ -54,7 +54,7 @@ def convert_here(saved_model: str, quantize: str, representative: str, result: s
             dict(zip(shown, clip, strict=True)) for clip in zip(*shown.values(), strict=True)
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    if "features" not in shown:  # waveform: the front end's operators are no builtin ones, and have no int8
+    if "features" not in shown:  # waveform: the front end's operators are not builtin, and have no int8 version
         converter.allow_custom_ops = True
         converter.target_spec.supported_ops = [*converter.target_spec.supported_ops, tf.lite.OpsSet.TFLITE_BUILTINS]
     elif quantize == "int8":
@@ -67,8 +67,8 @@ def convert_here(saved_model: str, quantize: str, representative: str, result: s
 
 
 def _partly_in_floats(converter: Any, float_layers: int, output_type: Any) -> bytes:
-    """The model in 8 bits, but for its inputs and so many layers with weights after them."""
-    from tensorflow.lite.python.convert import mlir_quantize  # what tf.lite.experimental.QuantizationDebugger calls
+    """The model in 8 bits, except for its inputs and this many layers with weights after them."""
+    from tensorflow.lite.python.convert import mlir_quantize  # as called by tf.lite.experimental.QuantizationDebugger
 
     converter._experimental_calibrate_only = True
     calibrated = converter.convert()
@@ -97,7 +97,7 @@ def _first_layers(tflite: bytes, count: int) -> list[str]:
 
 
 def output_name(tflite: bytes, output: str) -> str:
-    """The tensor that an exported model's ``output`` has become. KeyError where there is none of that name."""
+    """The tensor of an exported model's ``output``. KeyError if there is none of that name."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(tflite, 0)
@@ -108,7 +108,7 @@ def output_name(tflite: bytes, output: str) -> str:
 
 def _in_order(tflite: bytes) -> bytes:
     """The model with its inputs in the order of phone apps, samples, then their rate, and its scores before any other
-    output. The converter keeps no order.
+    output. The converter does not keep the order.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -123,7 +123,7 @@ def _in_order(tflite: bytes) -> bytes:
 
 
 def _signature_outputs(model: Any) -> dict[str, int]:
-    """Index of the tensor of each output by the name that it was exported under."""
+    """Index of the tensor of each output, by its exported name."""
     signature = model.SignatureDefs(0)
     outputs = (signature.Outputs(place) for place in range(signature.OutputsLength()))
     return {output.Name().decode(): output.TensorIndex() for output in outputs}

@@ -1,7 +1,7 @@
-"""Write kwsd's metadata into a .tflite file (docs/model-format.md says what it holds).
+"""Write kwsd's metadata into a .tflite file (see docs/model-format.md).
 
 The flatbuffer is unpacked, changed and packed again with the schema of ai-edge-litert, so that the same model and
-the same metadata give the same bytes, whatever metadata the file carried before.
+the same metadata give the same bytes, regardless of earlier metadata.
 """
 
 import json
@@ -12,9 +12,9 @@ from kwsd.model.metadata import ENTRY, validate
 
 
 def write(tflite: bytes, metadata: Mapping[str, Any]) -> bytes:
-    """``tflite`` with ``metadata`` as its KWSD entry, an older one replaced.
+    """``tflite`` with ``metadata`` as its KWSD entry, replacing an older one.
 
-    Raises kwsd.errors.ModelError where kwsd would refuse the metadata.
+    Raises kwsd.errors.ModelError if kwsd would reject the metadata.
     """
     import flatbuffers
     import numpy as np
@@ -23,7 +23,7 @@ def write(tflite: bytes, metadata: Mapping[str, Any]) -> bytes:
     document = json.dumps(validate(metadata, "metadata"), ensure_ascii=False, separators=(",", ":")).encode()
 
     class AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-        """A buffer whose data starts at a multiple of 16, as schema.fbs demands and the generated code forgets."""
+        """A buffer whose data starts at a multiple of 16, as required by schema.fbs, not done by the generated code."""
 
         def __init__(self, data: Any) -> None:
             super().__init__(data=np.frombuffer(bytes(data), np.uint8))

@@ -1,4 +1,4 @@
-"""Recogniser's settings into a model's metadata; `kwsd.config.write` puts them into a configuration."""
+"""Writes the recogniser's settings into a model's metadata; `kwsd.config.write` writes them into a configuration."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from kwsd.whole_file import write_whole
 
 
 def write_model(model: Model, target: Path, recognize: Mapping[str, Any]) -> None:
-    """``model`` with these settings in its metadata, as ``target``, which may be its own file. Raises ModelError."""
+    """Writes ``model`` with these settings in its metadata to ``target``, possibly its own file. Raises ModelError."""
     from kwsd_train.export import metadata_writer
 
     metadata = {**model.metadata, "recognize": dict(recognize)}

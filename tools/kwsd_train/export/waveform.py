@@ -1,9 +1,9 @@
 """The front end as a part of the graph, for ``freeze --input waveform``.
 
-Such a file takes what TensorFlow's Android speech app feeds: samples, float32 [N,1] in -1..1, and their rate, int32
+Such a file has the inputs of TensorFlow's Android speech app: samples, float32 [N,1] in -1..1, and their rate, int32
 [1].
-mfcc and average use the operators AudioSpectrogram and Mfcc, which TFLite's runtimes have as custom ones; log_mel is
-made of builtin ones.
+mfcc and average use the operators AudioSpectrogram and Mfcc, which TFLite's runtimes have as custom ones; log_mel
+uses builtin ones.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ FRONTEND = {"type": "waveform"}
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """UsageError for a front end that no graph can hold."""
+    """UsageError for a front end that cannot be part of a graph."""
     if settings["preprocess"] == "micro":
         raise UsageError(
             "--input", "TFLite's runtimes do not have the operator of the micro front end", "Leave it out."
@@ -31,11 +31,11 @@ def check(settings: Mapping[str, Any]) -> None:
 
 
 def to_tflite(scorer: Any, settings: Mapping[str, Any], quantize: str, signals: Any, float_layers: int = 0) -> bytes:
-    """The .tflite bytes of a Keras model, of one input (1, frames, width), with its front end before it.
+    """The .tflite bytes of a Keras model with one input (1, frames, width), preceded by its front end.
 
     Args:
-        signals: clips (n, samples) in -1..1 that show the ranges of all tensors; used for int8, which leaves the front
-            end, the inputs and the output in floats.
+        signals: clips (n, samples) in -1..1 that show the ranges of all tensors; used for int8, in which front end,
+            inputs and output stay in floats.
         float_layers: of the network, see `convert.convert`.
     """
     import keras
@@ -55,7 +55,7 @@ def to_tflite(scorer: Any, settings: Mapping[str, Any], quantize: str, signals: 
 
 
 def _rows_layer(settings: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
-    """A Keras layer: samples (n, 1) and their rate (1,) to features of that shape, as ``kwsd.frontend`` makes them."""
+    """A Keras layer: samples (n, 1) and their rate (1,) to features of that shape, as in ``kwsd.frontend``."""
     import keras
     import tensorflow as tf
 

@@ -1,1 +1,1 @@
-"""What commands take: the table of flags, and what is made of them."""
+"""The commands' flags: their table, and the settings made of them."""

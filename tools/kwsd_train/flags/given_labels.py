@@ -1,4 +1,4 @@
-"""``--labels`` as the tutorial's command lines give it, also with models that carry their labels themselves."""
+"""``--labels`` as in the tutorial's command lines, also for models that contain their labels."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from kwsd.errors import ModelError
 
 
 def needed(model: str, labels: str) -> str | None:
-    """What `kwsd.model.load` has to be told: the file, or None where the model says the same labels itself.
+    """The argument for `kwsd.model.load`: the file, or None if the model contains the same labels.
 
     Args:
         model: a bundled name or a file.
-        labels: a file with one label a line.
+        labels: a file with one label per line.
 
     Raises:
         ModelError: a file cannot be read, or the model has other labels.

@@ -37,10 +37,10 @@ def add_layer_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Layers:
-    """What the command line and the configuration say.
+    """The settings of the command line and the configuration.
 
     Attributes:
-        load: what `kwsd.model.load` takes.
+        load: arguments of `kwsd.model.load`.
         flags, file: the two nearest layers of settings.
     """
 
@@ -49,12 +49,12 @@ class Layers:
     file: RecognizeSettings
 
     def complete(self, model: Model) -> CompleteRecognizeSettings:
-        """The settings in force for this model."""
+        """The settings in effect for this model."""
         return recognize_in_force(model, self.flags, self.file)
 
 
 def read(args: argparse.Namespace) -> Layers:
-    """The layers of a command's arguments. Raises ConfigError, and ModelError for --labels that are not the model's."""
+    """The layers of a command's arguments. Raises ConfigError, and ModelError if --labels are not the model's."""
     settings = config.load(args.config) if args.config is not None else config.Settings()
     model = args.model or settings.models[0].model
     load = {
@@ -68,6 +68,6 @@ def read(args: argparse.Namespace) -> Layers:
 
 
 def spotter_settings(settings: CompleteRecognizeSettings) -> dict[str, Any]:
-    """What of the settings a Spotter takes."""
+    """The settings that a Spotter takes."""
     names = (field.name for field in fields(settings) if field.name != "max_clip_stride_ms")
     return {name: getattr(settings, name) for name in names}

@@ -1,7 +1,7 @@
-"""What commands make of the flags that they share, which stand in `flag_table`.
+"""The handling of flags that commands share, which are defined in `flag_table`.
 
 A flag that is not given is None, so that ``freeze`` and ``evaluate`` can take it from the checkpoint instead;
-`resolve` fills in the default of what is left.
+`resolve` fills in the remaining defaults.
 """
 
 import argparse
@@ -26,12 +26,12 @@ AUGMENT_DEFAULTS = flags.defaults(flag_table.AUGMENTATION)
 
 
 def add_flags(parser: argparse.ArgumentParser, title: str, rows: Iterable[Flag], *, filled: bool = False) -> None:
-    """One group of flags of the table; every one stays None when it is not given, unless they are ``filled``."""
+    """One group of flags of the table; flags that are not given stay None, unless they are ``filled``."""
     flags.add(parser.add_argument_group(title), rows, filled=filled)
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
-    """The folders of data. Their defaults lie under ``KWSD_DATA`` (default: data)."""
+    """The folders of data. Their defaults are in ``KWSD_DATA`` (default: data)."""
     group = parser.add_argument_group("folders")
     group.add_argument(
         "--data_dir", type=Path, metavar="DIR", help="folder of word folders (default: $KWSD_DATA/speech_commands)"
@@ -61,7 +61,7 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the data lies."""
+    """The folders of the data."""
 
     data: Path
     noise: Path
@@ -87,7 +87,7 @@ def resolve(
 ) -> dict[str, Any]:
     """The value of each flag: given, else stored in the checkpoint, else the default.
 
-    UsageError when a given value contradicts a stored one.
+    UsageError if a given value contradicts a stored one.
     """
     values: dict[str, Any] = {}
     for name, default in defaults.items():
@@ -113,7 +113,7 @@ def add_trust(group: Any) -> None:
 
 
 def check_trusted(args: argparse.Namespace, settings: Mapping[str, Any]) -> None:
-    """UsageError where a checkpoint or weights, and not the command line, name a program that would be run."""
+    """UsageError if a checkpoint or weights, not the command line, name a program that would be run."""
     name = settings["model_architecture"]
     if networks.is_own(name) and args.model_architecture is None and not args.trust_architecture:
         raise UsageError(
@@ -124,12 +124,12 @@ def check_trusted(args: argparse.Namespace, settings: Mapping[str, Any]) -> None
 
 
 def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
-    """The flags out of ``names`` that were given."""
+    """Those of ``names`` that were given."""
     return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """UsageError where settings, each of them in its range, contradict each other. Looks at no data."""
+    """UsageError if settings, each within its range, contradict each other. Does not read data."""
     from kwsd_train.batches import features
 
     sampling.check(words(settings), settings)
@@ -145,7 +145,7 @@ def check(settings: Mapping[str, Any]) -> None:
 
 
 def frontend_params(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``frontend`` mapping of the model's metadata, as ``kwsd.frontend.create`` takes it, without the rate."""
+    """The ``frontend`` mapping of the model's metadata, as for ``kwsd.frontend.create``, without the rate."""
     kind, bins = settings["preprocess"], settings["feature_bin_count"]
     params: dict[str, Any] = {
         "type": kind,
@@ -176,7 +176,7 @@ def words(settings: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _whole(number: float) -> float:
-    """40 rather than 40.0, where they are the same."""
+    """40 rather than 40.0, if they are equal."""
     return int(number) if float(number).is_integer() else number
 
 

@@ -1,4 +1,4 @@
-"""Which flags name a file to be written, and whether it can be."""
+"""The flags that name output files, and a check that these can be written."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ OUTPUTS = frozenset(
     {"output_file", "weights_file", "json", "png", "csv", "errors", "write_config", "write_model", "output_image"}
     | {"output_audio_file", "output_labels_file", "output_c_file", "output_npz_file", "output_csv_file"}
 )
-"""Names of the flags that say where a command writes a file."""
+"""Names of the flags for output files."""
 
 
 def check_outputs(flags: dict[str, Any]) -> None:
-    """Whether the files can be written that a command is asked for: looked at before its work, not after it.
+    """Checks that a command's output files can be written, before its work rather than after it.
 
     Raises:
         OutputError: why not.

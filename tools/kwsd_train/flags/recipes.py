@@ -1,7 +1,7 @@
-"""Defaults of ``train``: the tutorial's, or those that make a few recordings of own words enough.
+"""Defaults of ``train``: the tutorial's, or those for a few recordings of one's own words.
 
-The latter hold where a trained model is fine-tuned, unless ``--recipe`` says otherwise. They bring what one person's
-takes lack: rooms, noise, running speech, other words by the same voice, and other voices.
+The latter apply when a trained model is fine-tuned, unless ``--recipe`` overrides it. They add what one person's takes
+lack: rooms, noise, running speech, other words by the same voice, and other voices.
 """
 
 import logging
@@ -51,7 +51,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 _NEEDS = {"noise_frequency": "noise", "speech_percentage": "speech", "reverberation_frequency": "impulse"}
-"""Setting -> the folder without which it is 0 by default."""
+"""Setting -> the folder that it needs; without it, it is 0 by default."""
 
 _log = logging.getLogger("kwsd_train")
 
@@ -63,7 +63,7 @@ def defaults(recipe: str, rows: Iterable[Flag]) -> dict[str, Any]:
 
 
 def as_percentages_are_meant(settings: Mapping[str, Any], asked_for: Iterable[str]) -> dict[str, Any]:
-    """``settings`` with the tutorial's sampling where nobody chose one and only that can be meant; told in a line.
+    """``settings`` with the tutorial's sampling if none was chosen and only that makes sense; logged.
 
     "--unknown_percentage 150" is 150 clips of other words for 100 wanted ones.
     """
@@ -74,7 +74,7 @@ def as_percentages_are_meant(settings: Mapping[str, Any], asked_for: Iterable[st
 
 
 def without_what_is_missing(settings: Mapping[str, Any], asked_for: Iterable[str], where: Any) -> dict[str, Any]:
-    """``settings`` less what a recipe brings from folders that are not there; told in a line.
+    """``settings`` without the parts of a recipe that need missing folders; logged.
 
     Args:
         asked_for: flags that were given, the share or the folder, so that a missing folder is an error.

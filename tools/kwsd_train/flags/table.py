@@ -25,7 +25,7 @@ OPTIMIZERS = ("gradient_descent", "momentum", "adam")
 class _Preprocess(Choice):
     def accept(self, value: Any) -> str:
         if value not in self.words:
-            raise ValueError(f'Unknown preprocess mode "{value}"')  # the tutorial's words
+            raise ValueError(f'Unknown preprocess mode "{value}"')  # the tutorial's text
         return str(value)
 
 

@@ -1,7 +1,7 @@
-"""Networks by name. Each family has a file; a builder takes (frames, width, labels) and gives a Keras model.
+"""Networks by name. Each family has a file; a builder takes (frames, width, labels) and returns a Keras model.
 
 Input: features (batch, frames, width). Output: logits (batch, labels). TensorFlow is imported by a builder only.
-``path/to/file.py:function`` names a builder of one's own: (features, labels) to logits, Keras tensors both.
+``path/to/file.py:function`` names the user's own builder: (features, labels) to logits, Keras tensors both.
 """
 
 import importlib
@@ -29,23 +29,23 @@ FAMILIES = {name: family for family, names in _NAMES.items() for name in names.s
 
 
 def is_own(name: str) -> bool:
-    """Whether the name means a function in somebody's file, ``path/to/file.py:function``, and not one of FAMILIES."""
+    """Whether the name is a function in the user's file, ``path/to/file.py:function``, not one of FAMILIES."""
     return ".py:" in name
 
 
 def absolute(name: str) -> str:
-    """The name with its path made absolute, so that a checkpoint means the same file wherever it is used."""
+    """The name with an absolute path, so that a checkpoint refers to the same file wherever it is used."""
     path, colon, function = name.rpartition(":")
     return f"{Path(path).resolve()}{colon}{function}" if is_own(name) else name
 
 
 def title(name: str) -> str:
-    """The name without a path: what checkpoints are called."""
+    """The name without a path, as used in the names of checkpoints."""
     return name.rpartition(":")[2] if is_own(name) else name
 
 
 def check(name: str) -> None:
-    """UsageError for a name that is none, and for a file that is not there. What is in the file, `build` finds out."""
+    """UsageError for an invalid name, or a missing file. `build` checks the content of the file."""
     if is_own(name):
         if not Path(name.rpartition(":")[0]).is_file():
             raise _refused(name, FileNotFoundError("no such file"))
@@ -55,9 +55,9 @@ def check(name: str) -> None:
 
 
 def build(name: str, frames: int, width: int, labels: int, batch_size: int | None = None) -> Any:
-    """A fresh keras.Model of that name, its weights drawn from Keras's global seed. ``model.architecture`` is the name.
+    """A new keras.Model of that name, its weights drawn from Keras's global seed. ``model.architecture`` is the name.
 
-    UsageError where a function in somebody's file fails, or does not give logits (batch, labels).
+    UsageError if a function in the user's file fails, or does not return logits (batch, labels).
     """
     builder = _builder(name)
     import keras
@@ -89,7 +89,7 @@ def _builder(name: str) -> Callable[[Any, int], Any]:
     try:
         spec.loader.exec_module(module)
         own: Callable[[Any, int], Any] = getattr(module, function)
-    except Exception as error:  # whatever somebody's file may raise
+    except Exception as error:  # the user's file may raise anything
         raise missing(error) or _refused(name, error) from error
     return own
 
@@ -103,7 +103,7 @@ def _refused(name: str, error: Exception) -> UsageError:
 
 
 def embedding(model: Any) -> Any:
-    """The features before the last layer, a Keras tensor (batch, n). UsageError where that layer is not a dense one."""
+    """The features before the last layer, a Keras tensor (batch, n). UsageError if that layer is not a dense one."""
     last = model.layers[-1]
     if type(last).__name__ != "Dense" or len(last.input.shape) != 2:
         raise UsageError(
@@ -113,7 +113,7 @@ def embedding(model: Any) -> Any:
 
 
 def parameters(model: Any) -> int:
-    """Numbers that training changes; moving averages of batch norm are not among them."""
+    """Number of trainable parameters; moving averages of batch norm do not count."""
     return sum(_size(weight) for weight in model.trainable_weights)
 
 

@@ -1,6 +1,6 @@
 """BC-ResNet (arXiv 2106.04140): 2-D residual maps, and a 1-D path over time that is broadcast back over frequency.
 
-Sub-spectral normalisation is batch norm with own statistics for each of five groups of adjacent bands.
+Sub-spectral normalisation is batch norm with separate statistics for each of five groups of adjacent bands.
 """
 
 from functools import partial

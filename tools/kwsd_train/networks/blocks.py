@@ -7,10 +7,10 @@ from keras import layers
 
 
 class BatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
-    """Keras's layer, which takes a dozen operations where TensorFlow has one: a quarter of a training step of res2d1d.
+    """Keras's layer, which uses a dozen operations where TensorFlow has one: a quarter of a training step of res2d1d.
 
-    Of a batch of images (rank 4) in training the one is used; its running variance is the unbiased estimate. The name
-    is Keras's, because files of weights call layers by it.
+    For a batch of images (rank 4) in training, that one is used; its running variance is the unbiased estimate. The
+    name is Keras's, because files of weights refer to layers by name.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -55,9 +55,9 @@ def image(features: Any) -> Any:
 
 
 def scaled(features: Any) -> Any:
-    """Features brought to zero mean and unit deviation by batch norm, one pair of numbers for each of them.
+    """Features normalised to zero mean and unit deviation by batch norm, each separately.
 
-    Scale and offset stay as they are, for what follows learns its own: then nothing needs the gradient of its input.
+    Scale and offset are not trained, since the next layer learns its own: so no gradient of the input is needed.
     """
     layer = BatchNormalization(momentum=0.99, epsilon=1e-3)
     normed = layer(features)

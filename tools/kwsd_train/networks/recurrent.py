@@ -1,7 +1,7 @@
 """Recurrent networks: GRU and LSTM, with convolutions before them (CRNN), with attention after them.
 
-Where the batch is fixed, which is how models are frozen, cells are unrolled: TFLite then has plain operators in a row,
-which every runtime knows, and no loops.
+If the batch is fixed, as in frozen models, cells are unrolled: TFLite then has a sequence of plain operators, which
+every runtime supports, instead of loops.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def crnn(features: Any, labels: int, *, filters: int, strides: tuple[int, int], 
 def attention(
     features: Any, labels: int, *, cell: Callable[..., Any], units: int, heads: int, dense: tuple[int, ...]
 ) -> Any:
-    """Two layers heard both ways, and a mean of their rows, weighted by how they answer the middle one.
+    """Two bidirectional layers, and a mean of their rows, weighted by their match with the middle one.
 
     Att-RNN (arXiv 1808.08929) with one head of LSTM, MHAtt-RNN (arXiv 2005.06720) with four of GRU.
     """

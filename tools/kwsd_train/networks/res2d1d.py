@@ -1,8 +1,8 @@
-"""Residual network that is two-dimensional first, so that a voice's pitch moves maps and not channels, and
-one-dimensional later, where a 2-D map would cost more than it tells.
+"""Residual network that is two-dimensional first, so that a voice's pitch shifts maps, not channels, and
+one-dimensional later, where a 2-D map would not be worth its cost.
 
 The 2-D convolutions are dense, which trains fast on a CPU; the 1-D ones separable and wide over time, as in
-MatchboxNet (arXiv 2004.08531), which hears more for its parameters.
+MatchboxNet (arXiv 2004.08531), which makes better use of its parameters.
 """
 
 from functools import partial

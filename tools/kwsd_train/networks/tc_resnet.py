@@ -10,7 +10,7 @@ from kwsd_train.networks.blocks import conv_norm
 
 
 def tc_resnet(features: Any, labels: int, *, channels: Sequence[int], width: float = 1.0) -> Any:
-    """A block for each of ``channels``; where they change, time is halved. ``width`` multiplies all channels."""
+    """A block for each of ``channels``; if they change, time is halved. ``width`` multiplies all channels."""
     frames, bands = features.shape[1:]
     maps = conv_norm(layers.Reshape((frames, 1, bands))(features), int(16 * width), (3, 1))
     for count in (int(count * width) for count in channels):

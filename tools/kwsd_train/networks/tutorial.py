@@ -1,6 +1,7 @@
 """The six networks of TensorFlow's speech_commands ``models.py`` (Apache-2.0), layer by layer.
 
-Kernels are time x frequency. Weights start normal with deviation 0.01, cut at two deviations; biases at 0.
+Kernels are time x frequency. Weights start normally distributed with deviation 0.01, truncated at
+two deviations; biases at 0.
 """
 
 from typing import Any
@@ -64,7 +65,7 @@ class Bias(layers.Layer):  # type: ignore[misc]
 def low_latency_svdf(features: Any, labels: int) -> Any:
     """A rank-2 SVDF layer of 1280 units (Nakkiran et al., Interspeech 2015), then dense layers.
 
-    Each of 2560 filters weighs the bands of a frame, then the frames; two filters add up to one unit.
+    Each of 2560 filters weights the bands of a frame, then the frames; two filters add up to one unit.
     """
     units, rank = 1280, 2
     over_bands = layers.Conv1D(units * rank, 1, use_bias=False, kernel_initializer=_normal())(features)

@@ -1,6 +1,6 @@
-"""Checkpoints: one file each with all numbers of a run and the settings that they belong to.
+"""Checkpoints: files with all variables of a run and its settings.
 
-The file appears by rename, so what is there is whole. It is a zip of numpy arrays; nothing in it is code.
+A file appears by rename, so existing ones are complete. It is a zip of numpy arrays, and does not contain code.
 """
 
 import json
@@ -25,7 +25,7 @@ _NAME = re.compile(r"\.ckpt-(\d+)$")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on: the step that is done, its settings, and the groups of variables."""
+    """The state of a run: the last step, its settings, and the groups of variables."""
 
     step: int
     settings: Mapping[str, Any]
@@ -33,12 +33,12 @@ class Checkpoint:
 
 
 def path_of(train_dir: Path, architecture: str, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """The path of a step's checkpoint."""
     return train_dir / f"{architecture}.ckpt-{step}"
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write under a temporary name, sync, rename; then remove all but the newest ``KEPT``. OutputError says why not."""
+    """Write under a temporary name, sync, rename; then remove all but the newest ``KEPT``. Raises OutputError."""
     arrays: dict[str, Any] = {
         f"{group}/{place:04d}": array
         for group, members in checkpoint.variables.items()
@@ -63,7 +63,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint. ModelError if it is none."""
+    """Read a checkpoint. ModelError if it is not one."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             header = json.loads(arrays["header"].tobytes())
@@ -89,12 +89,12 @@ def latest(train_dir: Path) -> Path:
 
 
 def find(name: str, train_dir: Path) -> Path:
-    """The file that ``--start_checkpoint`` means: a path, or ``latest`` of ``train_dir``."""
+    """The file for ``--start_checkpoint``: a path, or ``latest`` of ``train_dir``."""
     return latest(train_dir) if name == "latest" else Path(name)
 
 
 def _complete(folder: Path, prefix: str) -> list[Path]:
-    """Checkpoints of a folder by step, lowest first. A file that is being written has another name."""
+    """Checkpoints of a folder by step, lowest first. A file that is being written has a different name."""
     found = []
     for path in folder.glob(f"{prefix}*"):
         match = _NAME.search(path.name)

@@ -1,4 +1,4 @@
-"""Several devices or machines that train one model: each takes its part of every batch (tf.distribute)."""
+"""Training one model on several devices or machines: each takes its part of every batch (tf.distribute)."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from kwsd_train.training import meeting
 from kwsd_train.training.interruption import EndRequests
 
 _JOIN_S = 120
-"""TensorFlow needs a second for it, once all are there."""
+"""TensorFlow needs a second for it once all workers have connected."""
 
 NAMES = ("none", "mirrored", "multi_worker")
 
 
 class WorkerGoneError(KwsdError):
-    """Another process of the run has ended, or hangs."""
+    """Another process of the run has ended or hangs."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -26,7 +26,7 @@ class WorkerGoneError(KwsdError):
 
 
 def is_chief(name: str) -> bool:
-    """Whether this process of a run with ``--distribute name`` writes the files: of workers, only the first one."""
+    """Whether this process of a run with ``--distribute name`` writes the files: only the first worker does."""
     if name != "multi_worker":
         return True
     task = _cluster().get("task", {})
@@ -36,7 +36,7 @@ def is_chief(name: str) -> bool:
 def strategy(name: str, requests: EndRequests) -> Any:
     """The tf.distribute.Strategy of ``--distribute``; ``multi_worker`` waits for all workers of ``TF_CONFIG``.
 
-    To be called before TensorFlow has computed anything. UsageError where ``TF_CONFIG`` does not tell the workers.
+    Call it before TensorFlow has computed anything. UsageError if ``TF_CONFIG`` does not name the workers.
     """
     if name == "multi_worker":
         check_cluster()
@@ -47,18 +47,18 @@ def strategy(name: str, requests: EndRequests) -> Any:
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     meeting.meet(*check_cluster())
-    signal.alarm(_JOIN_S)  # ends the process where TensorFlow waits in vain, in native code that hears nothing else
+    signal.alarm(_JOIN_S)  # ends the process if TensorFlow waits in vain, in native code that ignores everything else
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise KwsdError("TF_CONFIG", f"the workers do not come together: {str(error).splitlines()[0]}") from error
     finally:
         signal.alarm(0)
-        requests.take_back()  # TensorFlow has put a handler of its own in place of SIGTERM's
+        requests.take_back()  # TensorFlow has replaced the handler of SIGTERM
 
 
 def check_cluster() -> tuple[list[str], int]:
-    """Addresses of the workers of ``TF_CONFIG``, and which one this process is. UsageError where it does not say."""
+    """Addresses of the workers of ``TF_CONFIG``, and the index of this process. Raises UsageError."""
     workers, task = _workers(), _cluster().get("task", {})
     names = [(kind, number) for kind in ("chief", "worker") for number in range(len(workers.get(kind, ())))]
     own = (task.get("type", "worker"), task.get("index", 0)) if isinstance(task, dict) else None
@@ -72,7 +72,7 @@ def check_cluster() -> tuple[list[str], int]:
 
 
 def agreement(strategy: Any) -> Callable[[bool], bool]:
-    """Tells whether any of the workers wishes for something, when all have been asked in the same step."""
+    """Returns whether any of the workers wants something; all are asked in the same step."""
     import tensorflow as tf
 
     @tf.function  # type: ignore[untyped-decorator]
@@ -89,9 +89,9 @@ def agreement(strategy: Any) -> Callable[[bool], bool]:
 
 
 def share(strategy: Any, *arrays: Any) -> tuple[Any, ...]:
-    """The rows of each array (batch, ..) that this process's replicas take, as values that differ by replica.
+    """The rows of each array (batch, ..) for this process's replicas, as per-replica values.
 
-    Every process makes the whole batch, so that a step sees the same clips however many share it.
+    Every process makes the whole batch, so that a step sees the same clips regardless of their number.
     """
     import tensorflow as tf
 
@@ -109,7 +109,7 @@ def share(strategy: Any, *arrays: Any) -> tuple[Any, ...]:
 
 
 def check_batch(strategy: Any, batch_size: int) -> None:
-    """UsageError for a batch that the replicas cannot share evenly, since its mean would not be the parts' mean."""
+    """UsageError for a batch that cannot be split evenly, since its mean would not be that of the parts' means."""
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UsageError("--batch_size", f"{batch_size} clips cannot be shared evenly by {replicas} replicas")

@@ -1,6 +1,6 @@
-"""Fine-tuning: the backbone of a trained model under a last layer for other words.
+"""Fine-tuning: the backbone of a trained model with a last layer for other words.
 
-What was learnt of speech is taken over, so a new word needs a few recordings instead of thousands.
+What was learned about speech is reused, so a new word needs a few recordings instead of thousands.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from kwsd_train.flags import table as flag_table
 ENDING = ".weights.h5"
 
 NEW_TO_OLD = 0.4
-"""Where words are added: with 1 the old ones lose twice as much, and the new ones gain nothing (docs/training.md)."""
+"""When words are added: with 1, the old ones lose twice as much, and the new ones gain nothing (docs/training.md)."""
 
 
 @dataclass(frozen=True)
 class Donor:
-    """A trained model: its float weights, the file that runs, the flags that made it, labels, recogniser's settings."""
+    """A trained model: its float weights, .tflite file, training flags, labels, and settings of the recogniser."""
 
     weights: Path
     model: Path
@@ -31,9 +31,9 @@ class Donor:
 
 
 def find(name: str) -> Donor | None:
-    """What ``--start_checkpoint`` names, if it is a bundled model or a .weights.h5 file; None for a checkpoint.
+    """The donor named by ``--start_checkpoint``, if it is a bundled model or a .weights.h5 file; None for a checkpoint.
 
-    The flags come from the metadata of the .tflite file that lies beside the weights. ModelError if one is missing.
+    The flags come from the metadata of the .tflite file beside the weights. ModelError if one is missing.
     """
     from kwsd import model as models
     from kwsd.model.catalogue import FLOAT32, bundled
@@ -61,13 +61,13 @@ def find(name: str) -> Donor | None:
 
 
 def stored_settings(donor: Donor, wanted_words: str | None) -> dict[str, Any]:
-    """The donor's feature flags, as a checkpoint would hold them; the words are free to choose."""
+    """The donor's feature flags, as in a checkpoint, except for the words."""
     return {**donor.settings, "wanted_words": wanted_words or donor.settings["wanted_words"]}
 
 
 def inherited(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
-    """What a checkpoint remembers of the donor: its weights, to go on after a break, and its recogniser's settings,
-    without the thresholds of words that are left out.
+    """The part of a checkpoint about the donor: its weights, to resume later, and its settings of the recogniser,
+    without thresholds of omitted words.
     """
     recognize = dict(donor.recognize)
     if "thresholds" in recognize:
@@ -76,16 +76,16 @@ def inherited(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
 
 
 def word_weights(donor: Donor, words: Sequence[str]) -> str:
-    """``--word_weights`` by which words that are new come `NEW_TO_OLD` times as often as those that the donor knows."""
+    """``--word_weights`` that draw new words `NEW_TO_OLD` times as often as those that the donor knows."""
     new = [word for word in words if word not in donor.labels]
     weight = NEW_TO_OLD * (len(words) - len(new)) / len(new) if new else 1
     return ",".join(f"{word}={weight:g}" for word in new) if weight > 1 else ""
 
 
 def taught_by(donor: Donor, args: argparse.Namespace, settings: Mapping[str, Any]) -> argparse.Namespace:
-    """``args`` with the donor as the teacher of the words that it knows, so that they stay what they were.
+    """``args`` with the donor as the teacher of the words that it knows, so that they do not change.
 
-    Nothing changes where there are other teachers or no such words, with the tutorial's recipe, or with a weight of 0.
+    No change if there are other teachers or no such words, with the tutorial's recipe, or with a weight of 0.
     """
     kept = set(options.words(settings)) & set(donor.labels)
     if args.teacher or not kept or settings["recipe"] == recipes.TUTORIAL or not settings["teacher_weight"]:
@@ -94,10 +94,10 @@ def taught_by(donor: Donor, args: argparse.Namespace, settings: Mapping[str, Any
 
 
 def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[str]) -> list[str]:
-    """Set the weights of a fresh ``model`` for ``labels`` to the donor's, and say which labels have to start anew.
+    """Set the weights of a fresh ``model`` for ``labels`` to the donor's, and return the labels that must start anew.
 
     In the last layer a label that the donor knows by name (``_silence_`` and ``_unknown_`` are two) keeps its weights.
-    ModelError when the file holds another network.
+    ModelError if the file is of another network.
     """
     from kwsd_train import networks
 
@@ -122,7 +122,7 @@ def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[s
 
 
 def _settings(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags of ``train`` out of a model's metadata. ModelError where the tool could not have made it."""
+    """Flags of ``train`` from a model's metadata. ModelError if this tool could not have made it."""
     front = {key: value for key, value in metadata["frontend"].items() if key != "sample_rate_hz"}
     names = {
         "type": "preprocess",

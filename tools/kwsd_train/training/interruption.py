@@ -1,4 +1,4 @@
-"""What ends a run early: SIGINT and SIGTERM, which first let it save what it has."""
+"""Early ends of a run: SIGINT and SIGTERM let it save its state first."""
 
 import os
 import select
@@ -12,11 +12,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was asked to end, and has saved what there was to save.
+    """A run was asked to end, and has saved its state.
 
     Args:
         number: the signal.
-        told: what a person wants to know of it, one line.
+        told: a line about it for the user.
     """
 
     def __init__(self, number: int, told: str) -> None:
@@ -26,11 +26,11 @@ class Stopped(KeyboardInterrupt):
 
 
 class EndRequests:
-    """SIGINT and SIGTERM, in a context of the main thread; elsewhere, and before it is entered, nobody asks.
+    """SIGINT and SIGTERM, in a context of the main thread; not handled elsewhere, or before it is entered.
 
-    The first one raises `Stopped` where the program is, or, after `save_first`, sets ``number`` and leaves the end to
-    the program. A second one ends the process at once. Where the main thread is in native code, in which no handler
-    runs, a thread of its own sees to both.
+    The first one raises `Stopped` at the current place or, after `save_first`, sets ``number`` and leaves the end to
+    the program. A second one ends the process at once. If the main thread is in native code, in which no handler runs,
+    another thread does both.
 
     Attributes:
         number: the signal that came; 0 for none.
@@ -69,7 +69,7 @@ class EndRequests:
         os.close(self._read)
 
     def take_back(self) -> None:
-        """Handle the signals again, after a library has put its own handlers in place."""
+        """Handle the signals again, after a library has installed its own handlers."""
         for number in self._before:
             signal.signal(number, self._handle)
 
@@ -77,19 +77,19 @@ class EndRequests:
         """From now on a signal only sets ``number``.
 
         Args:
-            patience_s: end the process anyway when it has not ended so long after it; None for never.
+            patience_s: end the process anyway if it has not ended this long after it; None for never.
         """
         self._saves_first, self._patience_s = True, patience_s
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.number:
-            return  # the watcher's business
+            return  # left to the watcher
         self.number = number
         if not self._saves_first:
             raise Stopped(number, "ended before the first step, so there is nothing to save")
 
     def _watch(self) -> None:
-        """The interpreter writes each signal's number into the pipe, whatever the main thread does."""
+        """The interpreter writes each signal's number into the pipe, regardless of what the main thread does."""
         first = 0
         while True:
             if not select.select([self._read], [], [], self._patience_s if first else None)[0]:

@@ -1,4 +1,4 @@
-"""The loop of ``kwsd-train train``: steps, validations and checkpoints, until all is done or somebody asks to end."""
+"""The loop of ``kwsd-train train``: steps, validations and checkpoints, until all is done or the user ends it."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from kwsd_train.training.schedule import Schedule
 from kwsd_train.training.summaries import Summaries
 
 _PATIENCE_WITH_OTHERS_S = 10.0
-"""How long after a request to end another worker is waited for, which may hang."""
+"""How long to wait for other workers after a request to end, since they may hang."""
 
 _log = logging.getLogger("kwsd_train")
 
@@ -26,7 +26,7 @@ class Loop:
 
     Args:
         args: flags of ``train``.
-        settings: what they and the checkpoint come to.
+        settings: the result of flags and checkpoint.
         data: a `kwsd_train.batches.training_data.Data`.
     """
 
@@ -67,7 +67,7 @@ class Loop:
         self._done = 0
 
     def take(self, start: checkpoint.Checkpoint | None, donor: finetune.Donor | None) -> None:
-        """Begin with what a checkpoint or a trained model has learned."""
+        """Begin with the weights of a checkpoint or a trained model."""
         if start is not None:
             self._trainer.restore(start.variables)
             self._done = start.step
@@ -78,10 +78,10 @@ class Loop:
             _log.info("Backbone from %s; new labels: %s", donor.weights, ", ".join(new) or "none")
 
     def run(self) -> float | None:
-        """Train, then test. The last validation's accuracy, 0..1; None where there is nothing to validate on.
+        """Train, then test. Returns the last validation's accuracy, 0..1; None without validation data.
 
         Raises:
-            Stopped: a signal asked to end; the step that was at work is done and saved.
+            Stopped: a signal ended it; the current step is done and saved.
         """
         from kwsd_train.batches.workers import batches
 
@@ -139,7 +139,7 @@ class Loop:
             _log.warning("No clip falls into the testing set (--testing_percentage): nothing is tested.")
 
     def _evaluate(self, rows: Any, labels: Any, line: str) -> float:
-        """Log how clips are named; the accuracy, 0..1."""
+        """Log the confusion matrix; returns the accuracy, 0..1."""
         from kwsd_train.evaluation import confusion
 
         counts = confusion.matrix(labels, self._trainer.predict(rows), self._trainer.labels)
@@ -150,7 +150,7 @@ class Loop:
 
 
 def _ended(number: int, step: int) -> BaseException:
-    """What ends a run early, once it is saved."""
+    """The exception that ends a run early, once it is saved."""
     mend = "Go on with --start_checkpoint latest."
     if number:
         return Stopped(number, f"ended after step {step}, which is saved. {mend}")

@@ -1,8 +1,8 @@
-"""Where the processes of a cluster wait until all are there, before TensorFlow starts.
+"""A rendezvous of the processes of a cluster, before TensorFlow starts.
 
-TensorFlow waits for them, too, but in native code that says nothing, hears no signal and gives up after an hour. The
-first worker listens at its own address, which TensorFlow takes over afterwards; the others tell it who they are, and
-each keeps its connection until the first one says that all are there.
+TensorFlow waits for them too, but in native code that prints nothing, ignores signals and gives up after an hour. The
+first worker listens on its own address, which TensorFlow takes over afterwards; the others identify themselves, and
+keep their connections until the first one reports that all have connected.
 """
 
 import logging
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from kwsd.errors import UsageError
 
 TELL_S = 5.0
-"""From one line about who is missing to the next."""
+"""Time between log lines about missing processes."""
 
 _LOOK_S = 1.0
 _HELLO, _GO = b"kwsd-train worker ", b"go\n"
@@ -22,14 +22,14 @@ _log = logging.getLogger("kwsd_train")
 
 
 def meet(addresses: Sequence[str], place: int) -> None:
-    """Return when all are there.
+    """Return when all have connected.
 
     Args:
-        addresses: ``HOST:PORT`` of each process; the first one is where all meet.
-        place: which of them this process is.
+        addresses: ``HOST:PORT`` of each process; the first one is the rendezvous.
+        place: the index of this process.
 
     Raises:
-        UsageError: an address is none, or the port of this process is taken.
+        UsageError: an address is invalid, or the port of this process is in use.
     """
     places = [_host_and_port(address) for address in addresses]
     if place == 0:
@@ -68,7 +68,7 @@ def _server(port: int) -> socket.socket:
 
 
 def _hear(here: dict[socket.socket, int | None], connection: socket.socket) -> None:
-    """Who has connected, or that it has gone. A second process of the same number takes the place of the first."""
+    """Records a connection or its end. A second process of the same number replaces the first."""
     try:
         line = connection.recv(64)
     except OSError:
@@ -100,7 +100,7 @@ def _join(address: str, place: tuple[str, int], own: int) -> None:
 
 
 class _Teller:
-    """Logs a line at most every so often."""
+    """Logs a line, but not too often."""
 
     def __init__(self) -> None:
         self._due_s = 0.0

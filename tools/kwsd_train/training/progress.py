@@ -1,4 +1,4 @@
-"""The log of training on standard error, and, where a person watches, a bar under its last line."""
+"""The log of training on standard error, with a progress bar below it on a terminal."""
 
 import logging
 import sys
@@ -9,10 +9,10 @@ _WIDTH = 30
 
 
 def log_to(stream: TextIO, *, times: bool = True) -> "Progress":
-    """The handler of the log, made now or by an earlier run of this process.
+    """The log's handler, new or from an earlier run in this process.
 
     Args:
-        times: let each entry begin with the local time.
+        times: whether each entry begins with the local time.
     """
     root = logging.getLogger()
     installed = next((handler for handler in root.handlers if isinstance(handler, Progress)), None)
@@ -23,13 +23,13 @@ def log_to(stream: TextIO, *, times: bool = True) -> "Progress":
 
 
 def log_plainly() -> None:
-    """What a command has to say goes to standard error, each entry as it is."""
+    """Sends a command's log to standard error, without decoration."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("kwsd_train").setLevel(logging.INFO)
 
 
 class Progress(logging.StreamHandler[TextIO]):
-    """A log handler that writes each line as it is; on a terminal a bar stays below them.
+    """A log handler that writes lines unchanged; on a terminal, a bar stays below them.
 
     Args:
         stream: standard error.
@@ -61,7 +61,7 @@ class Progress(logging.StreamHandler[TextIO]):
         self._draw()
 
     def end(self) -> None:
-        """Leave a clean line behind."""
+        """Remove the bar."""
         self._erase()
         self._bar, self._first = "", None
 

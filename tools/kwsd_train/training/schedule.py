@@ -12,7 +12,7 @@ SHAPES = ("stages", "cosine")
 
 @dataclass(frozen=True)
 class Schedule:
-    """Stages, as the tutorial's two lists say, or a cosine that falls to zero within each stage; after a warm-up.
+    """Stages, as in the tutorial's two lists, or a cosine that falls to zero within each stage; after a warm-up.
 
     Steps count from 1.
     """
@@ -24,7 +24,7 @@ class Schedule:
 
     @property
     def total(self) -> int:
-        """Steps of all stages together."""
+        """Number of steps of all stages."""
         return sum(self.steps)
 
     def rate(self, step: int) -> float:
@@ -41,7 +41,7 @@ class Schedule:
 
 
 def make_schedule(steps: Sequence[int], rates: Sequence[float], shape: str, warmup_steps: int) -> Schedule:
-    """The schedule of two lists. UsageError where they are not equally long."""
+    """The schedule of two lists. UsageError if their lengths differ."""
     if len(steps) != len(rates):
         raise UsageError(
             "--how_many_training_steps and --learning_rate",

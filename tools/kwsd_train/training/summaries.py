@@ -14,19 +14,19 @@ class Summaries:
         self._writers: dict[str, Any] = {}
 
     def write(self, kind: str, step: int, **numbers: float) -> None:
-        """Add the numbers of a step. OutputError when the folder cannot be made."""
+        """Add the numbers of a step. OutputError if the folder cannot be created."""
         if self._folder is None:
             return
         import tensorflow as tf
 
-        # tf.summary.scalar wants TensorBoard installed; what it writes is this
+        # tf.summary.scalar requires TensorBoard; this is what it writes
         scalar = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
         with self._writer(kind).as_default(step):
             for name, number in numbers.items():
                 tf.summary.write(f"eval/{name}", tf.constant(number, tf.float32), metadata=scalar)
 
     def close(self) -> None:
-        """Have all of it on disk."""
+        """Flush everything to disk."""
         for writer in self._writers.values():
             writer.close()
 

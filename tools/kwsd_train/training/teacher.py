@@ -1,7 +1,7 @@
-"""What other models say of the training clips, so that a small network can learn from larger ones.
+"""Scores of other models for the training clips, so that a small network can learn from larger ones.
 
-Either once, of the clips as they are, and the student then hears them shifted, noisy and far away (Hinton et al., arXiv
-1503.02531); or of each clip of each batch, just as the student hears it (Beyer et al., arXiv 2106.05237).
+Either once, for the original clips, while the student gets them augmented (Hinton et al., arXiv 1503.02531); or for
+each clip of each batch, exactly as the student gets it (Beyer et al., arXiv 2106.05237).
 """
 
 import hashlib
@@ -33,10 +33,10 @@ def blend(
     labels: Sequence[str],
     cache_dir: Path,
 ) -> Scores:
-    """``targets`` (n, labels), of rows with one 1, moved by ``weight`` towards the mean of the teachers' scores.
+    """``targets`` (n, labels), rows with a single 1, moved by ``weight`` towards the mean of the teachers' scores.
 
-    A teacher's own further labels count as ``_unknown_``; of clips whose label it lacks it is not asked, nor of
-    silence (``numbers`` below 0). Rows still add up to 1.
+    A teacher's additional labels count as ``_unknown_``; clips whose label it lacks, and silence (``numbers`` below 0),
+    are skipped. Rows still add up to 1.
     """
     truth = targets.argmax(axis=1)
     asked = np.flatnonzero(numbers >= 0)
@@ -56,9 +56,9 @@ def blend(
 def of_unlabelled(
     teachers: Sequence[str], windows: Windows, rate_hz: int, labels: Sequence[str], cache_dir: Path
 ) -> Scores:
-    """Targets (n, labels) of ``windows`` that have no label: the mean of the teachers' scores, folded as in `blend`.
+    """Targets (n, labels) of ``windows`` without labels: the mean of the teachers' scores, mapped as in `blend`.
 
-    A teacher that lacks one of the words would call it unknown, so it is not asked. UsageError where all do.
+    Teachers that lack one of the words are skipped, since they would call it unknown. UsageError if all do.
     """
     wanted = set(labels) - {SILENCE, UNKNOWN}
     able = [teacher for teacher in teachers if wanted <= set(models.load(teacher).labels)]
@@ -76,7 +76,7 @@ def of_unlabelled(
 def listeners(
     teachers: Sequence[str], front: Mapping[str, Any], clip_samples: int, labels: Sequence[str]
 ) -> list[models.Model]:
-    """The teachers, to be asked about features (`said_of`). UsageError for one with other features or words."""
+    """The teachers for `said_of`. UsageError for one with other features or words."""
     loaded = [models.load(teacher) for teacher in teachers]
     for teacher, model in zip(teachers, loaded, strict=True):
         shared = set(labels) & set(model.labels) - {SILENCE, UNKNOWN}
@@ -90,12 +90,12 @@ def listeners(
 
 
 def known_to(listening: Sequence[models.Model], labels: Sequence[str]) -> NDArray[np.bool_]:
-    """Which of ``labels`` all ``listeners`` know, (labels,): they are asked about no clip of another word."""
+    """Which of ``labels`` all ``listeners`` know, (labels,); clips of other words are skipped."""
     return np.array([all(label in model.labels for model in listening) for label in labels])
 
 
 def said_of(rows: Scores, listening: Sequence[models.Model], labels: Sequence[str]) -> Scores:
-    """The mean scores (n, labels) that ``listeners`` give features (n, frames, width), folded as in `blend`."""
+    """The mean scores (n, labels) of ``listeners`` for features (n, frames, width), mapped as in `blend`."""
     answers = [
         _folded(
             np.array([model.scores(clip) for clip in rows], np.float32).reshape(len(rows), -1), model.labels, labels
@@ -106,7 +106,7 @@ def said_of(rows: Scores, listening: Sequence[models.Model], labels: Sequence[st
 
 
 def _folded(scores: Scores, known: Sequence[str], labels: Sequence[str]) -> Scores:
-    """Scores (n, known) as scores (n, labels); what is none of ``labels`` counts as ``_unknown_``."""
+    """Scores (n, known) as scores (n, labels); other labels count as ``_unknown_``."""
     folded = np.zeros((len(scores), len(labels)), np.float32)
     for label, score in zip(known, scores.T, strict=True):
         folded[:, labels.index(label if label in labels else UNKNOWN)] += score

@@ -1,4 +1,4 @@
-"""TensorFlow takes long to load, and talks while it does: it is loaded in one place, when all else is checked."""
+"""TensorFlow is slow to load, and prints messages: it is loaded in one place, after all other checks."""
 
 import importlib.util
 import logging
@@ -10,14 +10,14 @@ _log = logging.getLogger("kwsd_train")
 
 
 def check() -> None:
-    """Whether it is there, without loading it. ModuleNotFoundError where it is not."""
+    """ModuleNotFoundError if it is missing; does not load it."""
     for name in ("tensorflow", "keras"):
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 
 def load() -> None:
-    """Import TensorFlow and Keras, without their notes on the processor. ModuleNotFoundError where they are missing."""
+    """Import TensorFlow and Keras, without their notes on the processor. ModuleNotFoundError if they are missing."""
     if "tensorflow" in sys.modules:
         return
     _log.info("Loading TensorFlow ...")

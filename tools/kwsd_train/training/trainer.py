@@ -1,4 +1,4 @@
-"""The part of training that is TensorFlow's: a model, its optimiser, one step."""
+"""The TensorFlow part of training: a model, its optimiser, one step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,10 +23,10 @@ class Trainer:
         settings: resolved flags; ``model_architecture`` and ``seed`` are used.
         shape: (frames, width) of a clip's features.
         labels: number of labels.
-        average_decay: decay of the moving average of the weights, which is what predicts; 0 for none.
-        spoken: how many words a second last layer tells apart, of more kinds than there are labels, so that the
-            features before it hold more than the labels ask for; 0 for none. `averaged_model` is without it.
-        spoken_weight: of its loss beside that of the labels.
+        average_decay: decay of the moving average of the weights, which is used for prediction; 0 for none.
+        spoken: number of words of an auxiliary last layer, more than there are labels, so that the features before it
+            carry more than the labels need; 0 for none. `averaged_model` does not have it.
+        spoken_weight: weight of its loss relative to that of the labels.
         strategy: the tf.distribute.Strategy whose replicas share each batch; None for one replica.
     """
 
@@ -66,9 +66,9 @@ class Trainer:
         self._step = tf.function(self._shared_step)
 
     def step(self, batch: Batch, rate: float, step: int) -> tuple[float, float]:
-        """One update. Accuracy (0..1) and mean cross entropy of the batch, under dropout.
+        """One update. Returns accuracy (0..1) and mean cross entropy of the batch, under dropout.
 
-        KwsdError when another worker has gone.
+        KwsdError if another worker has gone.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
         parts = distribute.share(self._strategy, *batch)
@@ -79,7 +79,7 @@ class Trainer:
             raise distribute.WorkerGoneError from error
 
     def predict(self, features: NDArray[np.float32], batch_size: int = 500) -> NDArray[np.int64]:
-        """The most likely label of each clip, (n,), by the averaged weights where there are some."""
+        """The most likely label of each clip, (n,), by the averaged weights if there are any."""
         self._swap()
         parts = [
             np.argmax(self.model(features[at : at + batch_size], training=False), axis=1)
@@ -89,7 +89,7 @@ class Trainer:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def variables(self) -> dict[str, list[NDArray[Any]]]:
-        """Everything, by group: the model (batch norm and the state of dropout too), the optimiser, the averages."""
+        """All variables, by group: the model (with batch norm and state of dropout), the optimiser, the averages."""
         return {
             "model": [np.asarray(variable) for variable in self.model.variables],
             "optimizer": [np.asarray(variable) for variable in self._optimizer.variables],
@@ -98,7 +98,7 @@ class Trainer:
         }
 
     def restore(self, variables: Mapping[str, Sequence[NDArray[Any]]]) -> None:
-        """Set all numbers. ModelError when they belong to another network, optimiser or kind of average."""
+        """Set all variables. ModelError if they belong to another network, optimiser or kind of average."""
         groups = {
             "model": self.model.variables,
             "optimizer": self._optimizer.variables,
@@ -116,7 +116,7 @@ class Trainer:
         return list(self._second.layers[-1].variables) if self._second is not None else []
 
     def reset_averages(self) -> None:
-        """Let the averages begin at the weights as they are."""
+        """Start the averages at the current weights."""
         for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
             average.assign(weight)
 
@@ -143,7 +143,7 @@ class Trainer:
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(smoothed, logits))
             total = loss if told is None else loss + self._spoken_weight * _named_loss(spoken, told)
         gradients = tape.gradient(total, self._learnt)
-        if self._replicas > 1:  # all clip the mean of their gradients, then Keras adds up what they apply
+        if self._replicas > 1:  # all clip the mean of their gradients, then Keras adds up the updates
             mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
             gradients = [gradient / self._replicas for gradient in mean]
         self._optimizer.apply_gradients(zip(gradients, self._learnt, strict=True))
@@ -152,14 +152,14 @@ class Trainer:
 
 
 def _named_loss(spoken: Any, logits: Any) -> Any:
-    """Cross entropy of the words spoken (batch,), those that nobody has named (below 0) adding nothing to the mean."""
+    """Cross entropy of the spoken words (batch,); unlabelled ones (below 0) add nothing to the mean."""
     known = tf.cast(spoken >= 0, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(spoken, 0), logits)
     return tf.reduce_mean(losses * known)
 
 
 def averaged_model(settings: Mapping[str, Any], shape: Sequence[int], labels: int, variables: Mapping[str, Any]) -> Any:
-    """The keras.Model of a checkpoint, with the averaged weights where it has them."""
+    """The keras.Model of a checkpoint, with the averaged weights if it has them."""
     model = networks.build(settings["model_architecture"], shape[0], shape[1], labels)
     stored = variables["model"]
     if [tuple(variable.shape) for variable in model.variables] != [array.shape for array in stored]:
