@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kwsd.audio.stream.address import StreamAddress
 from kwsd.config import Settings
@@ -13,6 +13,11 @@ from kwsd.servers.settings import Address, ServerSettings
 from kwsd.sinks.settings import SinkSettings
 from kwsd.sinks.webhook.url import Url
 from kwsd.validation.yaml import Path
+
+if TYPE_CHECKING:
+    from kwsd.config.effective import Effective
+
+    Heard = Mapping[str, Sequence[Effective]]
 
 HELP = "Checks a configuration file. Prints the effective settings, or each error as FILE:LINE: what is wrong."
 EXAMPLE = "kwsd check-config /etc/kwsd/kwsd.yaml"
@@ -30,9 +35,10 @@ def run(args: argparse.Namespace) -> int:
     from kwsd import config
     from kwsd.errors import ConfigError, UnavailableError
 
+    heard: Heard = {}
     try:
         settings = config.load(args.file, faults_on_this_machine)
-        settings = with_model(settings)
+        settings, heard = with_models(settings)
         if faults := sink_faults(settings):
             raise ConfigError(*faults)
     except ConfigError as error:
@@ -41,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         return error.exit_code
     except UnavailableError as error:
         print(f"kwsd: words and strides are not checked: {error}", file=sys.stderr)
-    print(to_yaml(settings), end="")
+    print(to_yaml(settings, heard), end="")
     return 0
 
 
@@ -50,7 +56,7 @@ def faults_on_this_machine(settings: Settings) -> Sequence[str]:
     from kwsd.errors import ConfigError, UnavailableError
 
     try:
-        with_model(settings)
+        with_models(settings)
     except ConfigError as error:
         return (*error.faults, *sink_faults(settings))
     except UnavailableError:
@@ -66,51 +72,68 @@ def sink_faults(settings: Settings) -> Sequence[str]:
     return [settings.fault(path, text) for path, text in found]
 
 
-def with_model(settings: Settings) -> Settings:
-    """The settings with all of ``recognize`` filled in, as the daemon fills it in.
+def with_models(settings: Settings) -> "tuple[Settings, Heard]":
+    """The settings with all of ``recognize`` filled in, as the daemon fills it in, and what holds for each model.
+
+    A listener with several models has settings for each of them, and its own section stays as it is.
 
     Raises:
-        ConfigError: the model is rejected, or does not fit the settings.
+        ConfigError: a model is rejected, or does not fit the settings.
         UnavailableError: there is no runtime to load it with.
     """
     from kwsd.config.effective import Plan, effective_of_all
     from kwsd.errors import ConfigError, ModelError
-    from kwsd.recognize.settings import RecognizeSettings
 
     try:
         heard = effective_of_all(Plan(settings))
     except ModelError as error:
         raise ConfigError(settings.fault(("model",), str(error))) from error
-    if settings.named or len(heard["default"]) > 1:  # settings left out come from each model
+    if not settings.named:
+        return _filled(settings, heard["default"]), heard
+    return replace(settings, named={name: _filled(each, heard[name]) for name, each in settings.named.items()}), heard
+
+
+def _filled(settings: Settings, plans: "Sequence[Effective]") -> Settings:
+    from kwsd.recognize.settings import RecognizeSettings
+
+    if len(plans) > 1:
         return settings
-    return replace(settings, recognize=RecognizeSettings(**asdict(heard["default"][0].recognize)))
+    return replace(settings, recognize=RecognizeSettings(**asdict(plans[0].recognize)))
 
 
-def to_yaml(settings: Settings) -> str:
-    """The settings as a configuration file, without secrets or the secret parts of URLs.
+def to_yaml(settings: Settings, heard: "Heard | None" = None) -> str:
+    """The settings as a configuration file, without secrets; of a URL only the part that may be shown.
 
-    Recogniser settings that are not set are left out, since they come from the model.
+    Args:
+        heard: what holds for each listener's models. If a listener has several, comments say it for each of them.
     """
-    tree: dict[str, Any] = {}
+    heard = heard or {}
     if settings.named:
-        tree["listeners"] = {name: _heard(each) for name, each in settings.named.items()}
+        lines = ["listeners:\n"]
+        for name, each in settings.named.items():
+            lines += [f"  {_scalar(name)}:\n", *_listener(each, heard.get(name, ()), "    ")]
     else:
-        tree |= _heard(settings)
-    tree |= {server.type: vars(server) for server in settings.servers}
+        lines = _listener(settings, heard.get("default", ()), "")
+    tree: dict[str, Any] = {server.type: vars(server) for server in settings.servers}
     tree["log"] = asdict(settings.log)
-    text = "".join(_block(tree, ""))
+    text = "".join([*lines, *_block(tree, "")])
     if settings.sinks is None:
         return f"{text}sinks: null  # standard output; under systemd the socket too\n"
     sinks = [_sink(sink) for sink in settings.sinks]
     return text + ("sinks:\n" if sinks else "sinks: []\n") + "".join(sinks)
 
 
-def _heard(settings: Settings) -> dict[str, Any]:
-    """The settings of a listener."""
+def _listener(settings: Settings, plans: "Sequence[Effective]", indent: str) -> list[str]:
+    """The lines of a listener."""
     tree: dict[str, Any] = {name: getattr(settings, name) for name in ("model", "labels", "frontend", "only")}
     tree["audio"] = asdict(settings.audio)
     tree["recognize"] = {name: value for name, value in asdict(settings.recognize).items() if value is not None}
-    return tree
+    lines = _block(tree, indent)
+    for plan in plans if len(plans) > 1 else ():
+        words = tuple(label for label in plan.model.labels if label in plan.only)
+        effective = _block({"only": words, "recognize": asdict(plan.recognize)}, "  ")
+        lines += [f"{indent}# effective for {plan.model.name}:\n", *(f"{indent}# {line}" for line in effective)]
+    return lines
 
 
 def _sink(sink: SinkSettings) -> str:

@@ -141,7 +141,12 @@ def _listeners(nodes: Mapping[str, Node], faults: Faults) -> dict[str, dict[str,
     for key in (*(key.name for key in KEYS[""]), *LISTENER_SECTIONS):
         if key in nodes:
             faults.add(nodes[key].line, f"key {key!r}: cannot be combined with 'listeners'; set it in each listener")
-    return {name: _listener(name, child, faults) for name, child in node.value.items()}
+    listeners = {name: _listener(name, child, faults) for name, child in node.value.items()}
+    readers = [name for name, values in listeners.items() if values["audio"].get("source") == "-"]
+    for name in readers[1:]:
+        line = node.value[name].value["audio"].value["source"].line
+        faults.add(line, f"key 'source': got '-', which {readers[0]} reads already; standard input has one reader")
+    return listeners
 
 
 def _listener(name: str, node: Node, faults: Faults) -> dict[str, Any]:

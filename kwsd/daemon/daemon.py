@@ -28,7 +28,7 @@ from kwsd.daemon.listeners import Listeners
 from kwsd.daemon.pipelines import Pipelines
 from kwsd.daemon.reload import Checked, Reload
 from kwsd.daemon.signals import Signals
-from kwsd.daemon.sources import Sources
+from kwsd.daemon.sources import Sources, moves
 from kwsd.daemon.spotter_thread import Run
 from kwsd.daemon.systemd import Notifier, Watchdog
 from kwsd.errors import KwsdError
@@ -285,9 +285,12 @@ class Daemon:
     def _change(self, checked: Checked, sources: Mapping[str, Source]) -> None:
         """Applies a configuration that a reload has checked; nothing in it may fail."""
         after = []
+        old, new = self._plan.settings.listeners, checked.plan.settings.listeners
         for name, hearing in checked.hearing.items():
             if (listener := self._listeners.get(name)) is not None:
-                listener.change(hearing, sources.get(name))
+                if listener.paused and moves(old[name], new[name]):
+                    listener.read_next(sources.get(name))
+                listener.change(hearing, None if listener.paused else sources.get(name))
             else:
                 listener = self._new_listener(name, sources[name], hearing)
                 listener.start()

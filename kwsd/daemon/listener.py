@@ -1,6 +1,5 @@
 """Source, models and spotter thread as one object, supervised by the main thread."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,28 +8,13 @@ from kwsd.audio.source import LiveSource, Resumable, Source
 from kwsd.config.effective import Effective
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.ensemble import Ensemble
+from kwsd.daemon.rest import Rest
 from kwsd.daemon.spotter_thread import Run, SpotterThread
 from kwsd.events import Event, PeakEvent, rfc3339
 from kwsd.status import State
 
 STILL_S = 2.0  # without a block processed although there is audio
 BEHIND_S = 0.25  # of audio; ordinary jitter stays below
-
-
-class Rest:
-    """A source without audio, for a pause."""
-
-    paced = True
-
-    def __init__(self, name: str, rate_hz: int) -> None:
-        self.name, self.rate_hz = name, rate_hz
-        self._closed = threading.Event()
-
-    def read(self, timeout_s: float) -> None:
-        self._closed.wait(timeout_s)
-
-    def close(self) -> None:
-        self._closed.set()
 
 
 class Listener:
@@ -176,6 +160,16 @@ class Listener:
         self._began_s = time.time()
         self._kept = self._paused_since_s = None
         self._go_on_with(source)
+
+    def read_next(self, source: Source | None) -> None:
+        """Lets go of the file that is held up by the pause at hand.
+
+        Args:
+            source: the one to read after the pause; None to open a microphone then.
+        """
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = source
 
     def _go_on_with(self, source: Source) -> None:
         thread = self._thread

@@ -50,12 +50,19 @@ class Sources:
                 opened[name] = self.open(settings, hearing, wait=True)
 
 
+def moves(before: Settings, settings: Settings) -> bool:
+    """Whether another file, stream or device kind is asked for."""
+    return before.audio.source != settings.audio.source
+
+
 def _is_other(listener: Listener, before: Settings, settings: Settings, hearing: Sequence[Effective]) -> bool:
-    """Whether a listener needs another source."""
+    """Whether a listener needs another source now; a paused one opens devices and streams when it resumes."""
     rate_hz = listener.sample_rate_hz
     same_rate = hearing[0].model.sample_rate_hz == rate_hz
-    if listener.reads_on and before.audio.source == settings.audio.source:
+    if listener.reads_on and not moves(before, settings):
         if not same_rate:
             raise ConfigError(f"model: its rate is not {rate_hz} Hz, at which this source is being read")
         return False
-    return not (listener.paused or listener.ended or (same_rate and before.audio == settings.audio))
+    if listener.paused:
+        return moves(before, settings) and isinstance(settings.audio.source, str)
+    return not (listener.ended or (same_rate and before.audio == settings.audio))

@@ -1,6 +1,7 @@
 """kwsd check-config: settings that are a configuration again, or faults and 78."""
 
 import argparse
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,3 +185,46 @@ def test_what_a_start_would_refuse_is_refused_here_too(check, model, sink, why):
     code, _, told = check(f"only: [stop]\nsinks:\n  - {sink}\n")
     assert code == 78
     assert ":3: " in told and why in told, told
+
+
+@pytest.mark.parametrize(
+    ("text", "module", "told"),
+    [
+        ("\nhttp: {}\n", "prometheus_client", "FILE:2: key 'metrics': prometheus_client is not installed; "),
+        ("sinks:\n- {type: mqtt, host: localhost}\n", "paho", "FILE:2: key 'type': paho-mqtt is not installed; "),
+    ],
+)
+def test_a_package_that_a_start_would_miss_is_told(check, model, monkeypatch, text, module, told):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, out, err = check(text)
+    assert (code, out) == (78, "")
+    assert err.startswith(told) and "pip install 'kwsd[house]'" in err
+    assert err.count("\n") == 1
+
+
+def test_without_metrics_http_needs_no_package(check, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert check("http: {metrics: false}")[0] == 0
+
+
+def test_each_of_several_models_shows_all_that_holds_for_it(check):
+    text = "model: [{model: default, only: [stop]}, {model: tiny, only: [go]}]\nrecognize: {minimum_count: 4}\n"
+    code, out, err = check(text)
+    assert (code, err) == (0, "")
+    assert config.read(out.encode(), "x") == config.read(text.encode(), "x")
+    for name, word in (("kwsd-default", "stop"), ("kwsd-tiny", "go")):
+        lines = out.partition(f"# effective for {name}:\n")[2].partition("# effective")[0].splitlines()
+        shown = config.read("\n".join(line[4:] for line in lines if line.startswith("#   ")).encode(), "x")
+        assert shown.only == (word,)
+        assert shown.recognize.minimum_count == 4
+        assert None not in [value for name, value in vars(shown.recognize).items() if name != "on_demand"]
+    assert check(out) == (0, out, "")
+
+
+def test_each_listener_shows_all_that_holds_for_it(check):
+    code, out, err = check("listeners: {kitchen: {recognize: {minimum_count: 4}}, porch: {model: tiny}}\n")
+    assert (code, err) == (0, "")
+    kitchen, porch = config.read(out.encode(), "x").named.values()
+    assert kitchen.recognize.minimum_count == 4 and porch.recognize.minimum_count is not None
+    assert kitchen.recognize.detection_threshold is not None
+    assert check(out) == (0, out, "")

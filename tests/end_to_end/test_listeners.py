@@ -142,6 +142,14 @@ def test_faults_name_their_lines(tmp_path):
     assert run("check-config", config).process.returncode == 0
 
 
+def test_standard_input_has_one_reader(tmp_path):
+    listeners = "".join(f"  {room}:\n    audio: {{source: '-'}}\n" for room in ("attic", "kitchen", "porch"))
+    config = config_of(tmp_path, listeners)
+    fault = "key 'source': got '-', which attic reads already; standard input has one reader"
+    assert run("check-config", config).log == [f"{config}:{line}: {fault}" for line in (5, 7)]
+    assert run("--config", config).process.returncode == 78
+
+
 def test_check_config_prints_what_it_takes(tmp_path):
     config = config_of(tmp_path, f"  kitchen: {{only: [stop]}}\n  porch: {{audio: {{source: {DEMO}}}}}\n")
     printed = run("check-config", config)

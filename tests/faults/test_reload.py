@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from kwsd.client import Connection
-from tests.helpers.kwsd_process import DEMO, LIMIT_S, Kwsd, running
+from tests.helpers.kwsd_process import DEMO, LIMIT_S, Kwsd, run, running
 from tests.helpers.virtual_mic import VirtualMic
 
 REFUSED = "reload rejected; keeping previous settings: "
@@ -195,4 +195,31 @@ def test_what_describes_a_model_is_read_again_too(tmp_path: Path) -> None:
         kwsd.wait_for_log(TAKEN)
         with Connection(str(socket)) as client:
             assert client.hello["labels"] == ["_silence_", "_unknown_", "on", "off"]
+        assert kwsd.stop()[0] == 0
+
+
+def test_another_file_that_a_reload_asks_for_during_a_pause_is_the_one_read_on(tmp_path: Path) -> None:
+    """One that is not there refuses the reload, as at any other time."""
+    config, path = tmp_path / "kwsd.yaml", tmp_path / "s"
+
+    def write_source(source: Path) -> None:
+        config.write_text(f"model: tiny\naudio: {{source: {source}}}\n")
+
+    other = tmp_path / "other.flac"
+    shutil.copy(DEMO, other)
+    write_source(DEMO)
+    with running("--config", config, "--realtime", "--socket", path) as kwsd:
+        kwsd.wait_for(lambda: len(kwsd.lines) >= 1, "a word")
+        assert run("pause", "--socket", path).process.returncode == 0
+        write_source(tmp_path / "nowhere.flac")
+        kwsd.process.send_signal(signal.SIGHUP)
+        kwsd.wait_for_log(REFUSED)
+        write_source(other)
+        kwsd.process.send_signal(signal.SIGHUP)
+        kwsd.wait_for_log(TAKEN)
+        before = len(kwsd.lines)
+        assert run("resume", "--socket", path).process.returncode == 0
+        kwsd.wait_for(lambda: len(kwsd.lines) > before + 1, "words after the pause")
+        assert {event["device"] for event in kwsd.events[:before]} == {DEMO.name}
+        assert {event["device"] for event in kwsd.events[before:]} == {other.name}
         assert kwsd.stop()[0] == 0

@@ -35,11 +35,14 @@ class HttpSettings(ServerSettings):
             yield "listen", f"got {listen}, which other machines can reach; this requires token_file"
 
     def check(self) -> Iterable[tuple[str, str]]:
+        from importlib.util import find_spec
+
         from kwsd.errors import ConfigError
         from kwsd.servers.http.access import read_token
 
+        if self.metrics and find_spec("prometheus_client") is None:
+            yield "metrics", "prometheus_client is not installed; type pip install 'kwsd[house]', or set metrics: false"
         try:
             read_token(self.token_file)
         except ConfigError as error:
-            return [("token_file", fault) for fault in error.faults]
-        return ()
+            yield from (("token_file", fault) for fault in error.faults)

@@ -79,6 +79,8 @@ class MqttSettings(SinkSettings):
         return self.node or host_node(socket.gethostname())
 
     def check(self) -> Iterable[tuple[str, str]]:
+        from importlib.util import find_spec
+
         from kwsd.errors import ConfigError
         from kwsd.sinks.mqtt.access import password, tls_context
 
@@ -88,6 +90,8 @@ class MqttSettings(SinkSettings):
             (name, lambda: password(self.password_file, self.password_env, os.environ)),
         ]
         faults = []
+        if find_spec("paho") is None:
+            faults.append(("type", "paho-mqtt is not installed; type pip install 'kwsd[house]'"))
         for name, look in looks:
             try:
                 look()
