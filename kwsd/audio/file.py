@@ -17,7 +17,6 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kwsd.audio.ogg import Chain, links
 from kwsd.audio.pipe import UNKNOWN_FROM, PipeDecoder, check_format
 from kwsd.audio.resample import Resampler
 from kwsd.audio.source import Block, End, Gap
@@ -152,8 +151,9 @@ class FileSource:
             if self._resampler is None:
                 self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
             # Values that are not finite must not enter the filter, where they would spread.
-            sound = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
-            decoded = self._resampler.push(np.clip(sound, -LOUDEST, LOUDEST))
+            if not math.isfinite(np.add.reduce(decoded)):
+                decoded = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
+            decoded = self._resampler.push(np.clip(decoded, -LOUDEST, LOUDEST))
         amplified = decoded * self._gain
         self._waiting = np.clip(amplified, -1.0, 1.0)
         if self._gain > 1:
@@ -219,11 +219,9 @@ class SoundFileDecoder:
             raise UnavailableError("libsndfile", str(error), "Install it: apt install libsndfile1") from error
         self._errors = soundfile.SoundFileError
         try:
+            chain = _chain(name, file) if magic == b"OggS" else None
             # By descriptor: given a name, soundfile would go by its extension.
-            chained = links(file.fileno()) if magic == b"OggS" else []
-            self._sound: Any = (
-                Chain(name, file, chained) if len(chained) > 1 else soundfile.SoundFile(file.fileno(), closefd=False)
-            )
+            self._sound: Any = chain or soundfile.SoundFile(file.fileno(), closefd=False)
         except soundfile.SoundFileError as error:
             raise InputError(name, f"libsndfile cannot read it ({_words(error)})") from error
         self.rate_hz = int(self._sound.samplerate)
@@ -254,6 +252,13 @@ class SoundFileDecoder:
     def close(self) -> None:
         self._sound.close()
         self._file.close()
+
+
+def _chain(name: str, file: IO[bytes]) -> Any:
+    """The recordings of an Ogg file that holds several; None where it holds one."""
+    from kwsd.audio.ogg import Chain, links
+
+    return Chain(name, file, starts) if len(starts := links(file.fileno())) > 1 else None
 
 
 def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int, decode_ms: int) -> Decoder:

@@ -211,10 +211,10 @@ class SpotterThread:
         for member, detection in self.ensemble.push(block.samples):
             latency_ms = (time.monotonic() - block.arrived_s) * 1000 if self.source.paced else None
             self._tell(member, detection, self._moment_s(detection.audio_ms), latency_ms)
-        if len(block.samples):
-            self._power = float(np.dot(block.samples, block.samples)) / len(block.samples)
-        self.samples += len(block.samples)
-        self.audio_s += len(block.samples) / self.source.rate_hz
+        if count := len(block.samples):
+            self._power = float(block.samples.dot(block.samples)) / count
+        self.samples += count
+        self.audio_s += count / self.source.rate_hz
         if not self.first_block.is_set():
             self.first_block.set()
             self._wake()
@@ -231,12 +231,13 @@ class SpotterThread:
         now_s = time.monotonic()
         if self.ensemble.keep_up(now_s - block.arrived_s, now_s):
             self._wake()
-        fault = self.device.fault if self.device is not None else None
-        if fault != self._fault:
+        if self.device is None:
+            return
+        if (fault := self.device.fault) != self._fault:
             self._fault = fault
             self._wake()
         is_newest = now_s - block.arrived_s < self.ensemble.clip_stride_ms / 2000
-        if self.device is not None and is_newest and self.ensemble.slow is None and not self._scores_wanted():
+        if is_newest and self.ensemble.slow is None and not self._scores_wanted():
             self._let_blocks_gather()
 
     def _let_blocks_gather(self) -> None:

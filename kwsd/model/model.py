@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from kwsd.errors import KwsdError, ModelError
 from kwsd.frontend import create
 from kwsd.model import runtime
-from kwsd.model.along import ClipsOfRows
 from kwsd.model.catalogue import bundled, find, is_bundled, read_file
 from kwsd.model.description import Description, Labels, describe
 from kwsd.model.tensors import INTEGERS, feeder, fit, reader
 from kwsd.model.tflite.flatbuffer import MalformedError
 from kwsd.model.tflite.graph import Graph, Tensor, read
+
+if TYPE_CHECKING:
+    from kwsd.model.along import ClipsOfRows
 
 __all__ = ["Model", "bundled_names", "load"]
 
@@ -134,12 +136,14 @@ class Model:
         self._feed(features)
         self._invoke()
         scores = self._read()
-        if not math.isfinite(scores.sum()):
+        if not math.isfinite(scores.dot(scores)):
             raise KwsdError(str(self.path), "its scores are not finite")
         return scores
 
-    def clips_of_rows(self) -> ClipsOfRows:
+    def clips_of_rows(self) -> "ClipsOfRows":
         """Returns an object for the `scores` of many clips in the same rows."""
+        from kwsd.model.along import ClipsOfRows
+
         clip, output = self._interpreter.get_input_details()[0], self._output()
         return ClipsOfRows(str(self.path), self._interpreter, clip, output, logits=self.metadata["scores"] == "logits")
 

@@ -41,16 +41,17 @@ def feeder(interpreter: Any, detail: Mapping[str, Any]) -> Callable[[Floats], No
         return lambda values: set_tensor(index, values.reshape(shape))
     scale, zero_point = detail["quantization"]
     limits = np.iinfo(kind)
-    low, high = np.float32(limits.min), np.float32(limits.max)
-    scale, zero_point = np.float32(scale), np.float32(zero_point)
+    # Arrays without axes, since ufuncs take longer for numpy's scalars.
+    low, high, scale, zero_point = (
+        np.array(number, np.float32) for number in (limits.min, limits.max, scale, zero_point)
+    )
     exact, quantised = np.empty(shape, np.float32), np.empty(shape, kind)
 
     def feed(values: Floats) -> None:
         np.divide(values.reshape(shape), scale, out=exact)
         np.rint(exact, out=exact)
         np.add(exact, zero_point, out=exact)
-        np.maximum(exact, low, out=exact)
-        np.minimum(exact, high, out=exact)
+        exact.clip(low, high, out=exact)
         quantised[...] = exact
         set_tensor(index, quantised)
 

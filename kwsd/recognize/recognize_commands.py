@@ -161,10 +161,13 @@ class RecognizeCommands:
         self._clip_ms = clip_ms
         # The original compares in float32, where 0.2 is not above 0.2.
         self._thresholds = [float(np.float32(thresholds.get(label, detection_threshold))) for label in labels]
+        self._needed = self._thresholds  # in force now: an armed word has one of its own
         self._speech_threshold = float(np.float32(speech_threshold))
         self._on_demand = frozenset(map(self.labels.index, on_demand))
         self._armed_threshold = armed_threshold
         self._armed: dict[int, float] = {}
+        self._words = frozenset(index for index, label in enumerate(labels) if label not in (SILENCE, UNKNOWN))
+        self._may_follow_itself = self._words if mode in REARMING_MODES else frozenset()
         self._unknown = self.labels.index(UNKNOWN) if mode == "repeat" and UNKNOWN in self.labels else None
         self._results = ScoreWindow(len(labels))
         self.reset()
@@ -201,10 +204,11 @@ class RecognizeCommands:
             self.labels.index(word): float(np.float32(self._armed_threshold if own is None else own))
             for word, own in thresholds.items()
         }
+        self._needed = [self._armed.get(index, threshold) for index, threshold in enumerate(self._thresholds)]
 
     def threshold(self, label: str) -> float:
         """The current threshold of this label."""
-        return self._threshold(self.labels.index(label))
+        return self._needed[self.labels.index(label)]
 
     def reset(self) -> None:
         """Discards all results and what has fired."""
@@ -266,17 +270,19 @@ class RecognizeCommands:
             return Result(self._held_label, 0.0, False)
 
         self.averages = averages = results.average()
-        best = self._candidate(averages)
+        best = int(averages.argmax())
+        if self._armed and best not in self._words:
+            best = self._armed_word_above(averages, best)
         label, score = self.labels[best], averages.item(best)
         if self._falling is not None and self.mode in REARMING_MODES:
             recent = self._recent_mean(self._falling, time_ms)
-            if recent < REARM_RATIO * self._threshold(self._falling):
+            if recent < REARM_RATIO * self._needed[self._falling]:
                 self._falling = None
-        self.verdict = self._judge(best, score, time_ms)
-        is_new = self.verdict is Verdict.FIRED
+        self.verdict = verdict = self._judge(best, score, time_ms)
+        is_new = verdict is Verdict.FIRED
         if is_new:
             self._held_label, self._held_score, self._held_ms = label, score, time_ms
-            self._falling = None if label in (SILENCE, UNKNOWN) else best
+            self._falling = best if best in self._words else None
         return Result(label, score, is_new)
 
     @property
@@ -287,36 +293,25 @@ class RecognizeCommands:
         """
         if self.averages is None:
             return 0
-        margins = (
-            self._threshold(index) - average
-            for index, average in enumerate(self.averages.tolist())
-            if self.labels[index] not in (SILENCE, UNKNOWN)
-        )
-        margin = min(margins, default=0.0)
+        averages = self.averages.tolist()
+        margin = min((self._needed[index] - averages[index] for index in self._words), default=0.0)
         return int(min(margin, 1.0) * len(self._results.times_ms) - 0.01) if margin > 0 else 0
 
-    def _candidate(self, averages: NDArray[np.float32]) -> int:
-        """The label to consider: that with the largest average, or an armed word that is above its threshold."""
-        best = int(averages.argmax())
-        if self._armed and self.labels[best] in (SILENCE, UNKNOWN):
-            score, armed = max((averages.item(index) - threshold, index) for index, threshold in self._armed.items())
-            if score > 0:
-                return armed
-        return best
-
-    def _threshold(self, index: int) -> float:
-        return self._armed.get(index, self._thresholds[index])
+    def _armed_word_above(self, averages: NDArray[np.float32], otherwise: int) -> int:
+        """The armed word that is farthest above its threshold; ``otherwise`` if none is above."""
+        score, armed = max((averages.item(index) - threshold, index) for index, threshold in self._armed.items())
+        return armed if score > 0 else otherwise
 
     def _judge(self, index: int, score: float, time_ms: int) -> Verdict:
         """The outcome for the label with the largest average."""
-        if not score > self._threshold(index):  # which includes values that are not numbers
+        if not score > self._needed[index]:  # which includes values that are not numbers
             return Verdict.BELOW_THRESHOLD
         is_armed = index in self._armed
         if index in self._on_demand and not is_armed:
             return Verdict.NOT_ARMED
         if not self._may_fire(index, time_ms):
             return Verdict.HELD if self.labels[index] == self._held_label else Verdict.SUPPRESSED
-        is_free = is_armed or score > self._speech_threshold or self.labels[index] in (SILENCE, UNKNOWN)
+        is_free = is_armed or score > self._speech_threshold or index not in self._words
         return Verdict.FIRED if is_free or not self._is_in_speech(time_ms) else Verdict.SPEECH
 
     def _may_fire(self, index: int, time_ms: int) -> bool:
@@ -329,16 +324,14 @@ class RecognizeCommands:
             return is_rested
         if self.mode == "micro":
             return is_other or is_rested
-        return is_rested and (is_other or self._is_said_again(index, time_ms))
+        return is_rested and (is_other or (index in self._may_follow_itself and self._is_said_again(index, time_ms)))
 
     def _is_said_again(self, index: int, time_ms: int) -> bool:
         """Whether the word that fired last fell and rose again, or outlasts its clip (modes ``rearm``, ``repeat``)."""
-        if self.mode not in REARMING_MODES or self.labels[index] in (SILENCE, UNKNOWN):
-            return False
         outlives_clip = self.mode == "repeat" and time_ms - self._held_ms > self._clip_ms
         if self._falling is not None and not outlives_clip:
             return False
-        return self._recent_mean(index, time_ms) > self._threshold(index)
+        return self._recent_mean(index, time_ms) > self._needed[index]
 
     def _is_in_speech(self, time_ms: int) -> bool:
         """Whether other speech came before the current clip (mode ``repeat``)."""

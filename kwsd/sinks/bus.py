@@ -22,6 +22,9 @@ class Bus:
     Args:
         sinks: not yet started.
         on_death: called in the thread of a sink that ended with an error, with the sink and the error.
+
+    Attributes:
+        audio_ms: how much audio before and after a word the sinks want; None if none does.
     """
 
     def __init__(self, sinks: Sequence[Sink], on_death: OnDeath) -> None:
@@ -49,14 +52,6 @@ class Bus:
     def wants(self, event_type: str) -> bool:
         """Whether any sink would take an event of this type now; avoids creating events that nothing reads."""
         return any(sink.wants(event_type) for sink in self._sinks)
-
-    @property
-    def audio_ms(self) -> tuple[int, int] | None:
-        """How much audio before and after a word the sinks want; None if none does."""
-        wanted = [sink.audio_ms for sink in self._sinks if sink.audio_ms is not None]
-        if not wanted:
-            return None
-        return max(before_ms for before_ms, _ in wanted), max(after_ms for _, after_ms in wanted)
 
     def publish(self, event: Event) -> None:
         """Puts the event on every sink's queue; never waits for any of them."""
@@ -136,6 +131,8 @@ class Bus:
         for sink in self._sinks:
             sink.on_death = self._on_death
             sink.alone = len(self._sinks) == 1
+        wanted = [sink.audio_ms for sink in self._sinks if sink.audio_ms is not None]
+        self.audio_ms = (max(before for before, _ in wanted), max(after for _, after in wanted)) if wanted else None
 
     def _start(self, sinks: Iterable[Sink]) -> None:
         started: list[Sink] = []
