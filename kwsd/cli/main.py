@@ -81,17 +81,17 @@ def parser_of(command: str) -> "tuple[Any, Parser]":
         description=module.HELP,
         example=module.EXAMPLE,
         commands=COMMANDS if command == "run" else (),
+        more=_list_of_commands if command == "run" else None,
         once=True,
     )
     if command == "run":
         parser.add_argument("--version", action="version", version=f"kwsd {__version__}")
-        parser.description = f"{module.HELP}\n\n{_list_of_commands()}"
     module.add_arguments(parser)
     return module, parser
 
 
 def _list_of_commands() -> str:
-    """The other commands, each with the first sentence of its help."""
+    """The other commands, each with the first sentence of its help; imports all of them."""
     helps = {name: importlib.import_module(f"kwsd.cli.{name.replace('-', '_')}").HELP for name in COMMANDS[1:]}
     rows = (f"  {name:18} {' '.join(text.split()).partition('. ')[0].rstrip('.')}" for name, text in helps.items())
     return "\n".join(("other commands (kwsd COMMAND --help):", *rows))

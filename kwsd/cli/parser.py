@@ -7,7 +7,7 @@ option or command that was probably meant.
 import argparse
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 MAY_REPEAT = ("model",)
@@ -20,18 +20,25 @@ class Parser(argparse.ArgumentParser):
     Args:
         example: a command line shown at the end of ``--help``.
         commands: names that may take the place of the first option, for hints.
+        more: returns text that follows the description in ``--help``; called only for that.
         once: reject options of one value that are given twice, except MAY_REPEAT.
     """
 
     def __init__(
-        self, *args: Any, example: str = "", commands: Sequence[str] = (), once: bool = False, **kwargs: Any
+        self,
+        *args: Any,
+        example: str = "",
+        commands: Sequence[str] = (),
+        more: Callable[[], str] | None = None,
+        once: bool = False,
+        **kwargs: Any,
     ) -> None:
         kwargs["allow_abbrev"] = False
         if example:
             kwargs["epilog"] = f"example: {example}"
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **kwargs)
-        self._commands = commands
+        self._commands, self._more = commands, more
         self.given: set[str] = set()
         if once:
             for name in (None, "store"):
@@ -50,6 +57,11 @@ class Parser(argparse.ArgumentParser):
             args = sys.argv[1:]
         self.given.clear()
         return super().parse_known_args([self._canonical(arg) for arg in args], namespace)
+
+    def format_help(self) -> str:
+        if self._more is not None:
+            self.description, self._more = f"{self.description}\n\n{self._more()}", None
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Exits with 2 and one line, without the usage that argparse would print first."""

@@ -1,6 +1,7 @@
 """Wrong use of the command line: one line with its cause, and code 2."""
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,6 +99,15 @@ def test_options_that_may_be_repeated_are_taken():
     args = parser.parse_args(shlex.split("--webhook http://a/ --webhook http://b/ -v -q -m tiny --model default"))
     assert (len(args.webhook), args.model) == (2, ["tiny", "default"])
     assert parser.parse_args(["--device", "a"]).device == "a"  # nothing is kept from the last time
+
+
+def test_the_daemon_imports_no_other_command():
+    code = (
+        "import sys; from kwsd.cli.main import parser_of; parser_of('run')[1].parse_args([]);"
+        "print(*sorted(name for name in sys.modules if name.startswith('kwsd.cli.')))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["kwsd.cli.main", "kwsd.cli.options", "kwsd.cli.parser", "kwsd.cli.run"]
 
 
 def test_the_training_tool_takes_the_last_of_several(tmp_path):
