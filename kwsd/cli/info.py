@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def lines(model: "Model", facts: dict[str, Any]) -> list[str]:
         f"clip           {model.clip_ms} ms at {model.sample_rate_hz} Hz",
         f"front end      {metadata['frontend']['type']}{frontend and ': ' + frontend}",
         *(f"input          {_tensor(tensor)}" for tensor in facts["inputs"]),
-        *(f"output         {_tensor(tensor)}, {metadata['scores']}" for tensor in facts["outputs"]),
+        *(f"output         {_tensor(tensor)}{_meaning(tensor, metadata)}" for tensor in facts["outputs"]),
         f"parameters     {facts['parameters']:,}",
         f"multiply-adds  {facts['multiply_adds']:,} a clip",
         f"invoke         {facts['invoke_us']} us on {model.backend}, one thread",
@@ -100,6 +101,13 @@ def lines(model: "Model", facts: dict[str, Any]) -> list[str]:
         *(f"{key:14} {value}" for key, value in training.items()),
         *([f"licence        {metadata['licence']}"] if "licence" in metadata else []),
     ]
+
+
+def _meaning(output: dict[str, Any], metadata: dict[str, Any]) -> str:
+    if output["name"] == metadata.get("embedding"):
+        return ", embedding"
+    scores = math.prod(output["shape"]) == len(metadata["labels"])
+    return f", {metadata['scores']}" if scores else ""
 
 
 def _tensor(tensor: dict[str, Any]) -> str:

@@ -188,9 +188,8 @@ class Model:
         """The shape of the input that takes the clip, known before a runtime is asked."""
         inputs = self.graph.inputs
         outputs, embedding = self.graph.outputs, self.metadata.get("embedding")
-        wanted_outputs = 1 if embedding is None else 2
-        if not inputs or len(outputs) != wanted_outputs:
-            raise self._refuse(f"it has {len(inputs)} inputs and {len(outputs)} outputs, not 1 and {wanted_outputs}")
+        if not inputs or not outputs:
+            raise self._refuse(f"it has {len(inputs)} inputs and {len(outputs)} outputs")
         if embedding is not None and [output.name for output in outputs].count(embedding) != 1:
             raise self._refuse(f"its metadata's 'embedding': no output has the name {embedding!r}")
         clip, *others = inputs
@@ -208,13 +207,16 @@ class Model:
         return shape
 
     def _output(self) -> dict[str, Any]:
-        """The interpreter's output, if it can be the scores of the labels."""
-        outputs = self._interpreter.get_output_details()
+        """The interpreter's output that can be the scores of the labels; no other may have as many values."""
         embedding = self.metadata.get("embedding")
-        detail: dict[str, Any] = next(output for output in outputs if output["name"] != embedding)
-        kind, shape = np.dtype(detail["dtype"]).name, detail["shape"].tolist()
-        if math.prod(shape) != len(self.labels):
-            raise self._refuse(f"its output {shape} gives {math.prod(shape)} scores for {len(self.labels)} labels")
+        outputs = [output for output in self._interpreter.get_output_details() if output["name"] != embedding]
+        fitting = [output for output in outputs if math.prod(output["shape"]) == len(self.labels)]
+        if len(fitting) != 1:
+            sizes = " and ".join(f"{output['shape'].tolist()}" for output in outputs)
+            gives = " and ".join(str(math.prod(output["shape"])) for output in outputs)
+            raise self._refuse(f"its output {sizes} gives {gives} scores for {len(self.labels)} labels")
+        detail: dict[str, Any] = fitting[0]
+        kind = np.dtype(detail["dtype"]).name
         if kind != "float32" and not (kind in INTEGERS and detail["quantization"][0] > 0):
             raise self._refuse(f"its output of type {kind} is neither float32 nor a quantised integer with its scale")
         return detail

@@ -78,6 +78,18 @@ def test_a_foreign_model_runs_with_labels_and_front_end(models, backend, golden,
     assert load(tmp_path / "kwt.tflite", backend=backend).name == "kwt"
 
 
+def test_a_bundled_model_without_its_metadata_is_a_foreign_model(backend, tmp_path):
+    """It has a second output, which only the metadata names."""
+    whole = load("tiny-float32", backend=backend)
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(whole.path.read_bytes().replace(b"KWSD", b"ELSE"))
+    given = {key: whole.metadata[key] for key in ("frontend", "sample_rate_hz", "clip_ms", "scores")}
+    foreign = load(path, whole.labels, given, backend)
+    clip = whole.features(np.random.default_rng(5).normal(0, 0.1, 16000).astype(np.float32))
+    assert foreign.scores(clip).tolist() == whole.scores(clip).tolist()
+    refused(r"gives 12 and \d+ scores for 13 labels", path, [*whole.labels, "x"], given, backend=backend)
+
+
 def refused(why, path, *args, backend):
     with pytest.raises(ModelError, match=why) as caught:
         load(path, *args, backend=backend)

@@ -208,10 +208,6 @@ def test_the_features_before_the_last_layer_are_a_second_output(quantize, tmp_pa
         embedding = model.embedding(clip)
         assert embedding.shape == (42,)
         np.testing.assert_allclose(embedding, expected["embedding"], atol=near * max(1, expected["embedding"].max()))
-    for metadata, why in (
-        (METADATA, "1 inputs and 2 outputs"),
-        (METADATA | {"embedding": "x"}, "no output has the name"),
-    ):
-        path.write_bytes(write(tflite, metadata))
-        with pytest.raises(ModelError, match=why):
-            load(path)
+    path.write_bytes(write(tflite, METADATA | {"embedding": "x"}))
+    with pytest.raises(ModelError, match="no output has the name"):
+        load(path)
