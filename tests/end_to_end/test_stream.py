@@ -1,8 +1,10 @@
-"""Words of a network stream, through ffmpeg, from a server that breaks off, stalls, changes its rate, comes back."""
+"""Words of a network stream (HTTP, RTSP, UDP), through ffmpeg, from servers that break off, stall, come back."""
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -10,9 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.kwsd_process import DEMO, demo_words, in_order, run, running
+from tests.helpers.rtsp_server import RtspServer
 from tests.helpers.stream_server import StreamServer
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
 
 
 def ffmpegs_of(pid: int) -> list[int]:
@@ -157,3 +166,43 @@ def test_a_playlist_from_a_server_opens_no_file(tmp_path):
         playlists.shutdown()
         with running("--source", str(speech.as_uri())) as kwsd:  # the person at the command line may name it
             kwsd.wait_for(lambda: bool(kwsd.events), "words of the file")
+
+
+def test_rtsp_as_of_a_camera_is_heard_and_opened_again():
+    with (
+        RtspServer(DEMO) as camera,
+        running("--source", f"rtsp://paul:secret@127.0.0.1:{camera.port}/live?key=geheim") as kwsd,
+    ):
+        kwsd.wait_for(lambda: in_order(kwsd.words, demo_words()) >= 3, "words of the stream")
+        assert {"DESCRIBE", "SETUP", "PLAY"} <= set(camera.methods)
+        camera.break_off()
+        kwsd.wait_for_log("recovering: ")
+        before = len(kwsd.events)
+        kwsd.wait_for(lambda: len(kwsd.events) > before + 1, "words after it broke off")
+        assert {event["device"] for event in kwsd.events} == {f"rtsp://127.0.0.1:{camera.port}"}
+        assert not any(secret in "\n".join(kwsd.log + kwsd.lines) for secret in ("paul", "secret", "geheim"))
+        assert kwsd.stop()[0] == 0
+
+
+def test_udp_is_heard_stalls_when_its_sender_goes_and_goes_on():
+    address = f"udp://127.0.0.1:{free_udp_port()}"
+    with running("--source", address) as kwsd:
+        with sending(address):
+            kwsd.wait_for(lambda: in_order(kwsd.words, demo_words()) >= 3, "words of the stream")
+        kwsd.wait_for_log("stalled: no audio for 2 s")
+        before = len(kwsd.events)
+        with sending(address):
+            kwsd.wait_for(lambda: len(kwsd.events) > before + 1, "words of the next sender")
+        assert {event["device"] for event in kwsd.events} == {address}
+        assert kwsd.stop()[0] == 0
+
+
+@contextlib.contextmanager
+def sending(address):
+    """An ffmpeg that sends the demo again and again, as MPEG-TS, to whoever is there."""
+    sound = ["-re", "-stream_loop", "-1", "-i", DEMO, "-c:a", "mp2", "-b:a", "128k", "-f", "mpegts"]
+    with subprocess.Popen(["ffmpeg", "-nostdin", "-v", "error", *sound, f"{address}?pkt_size=1316"]) as sender:
+        try:
+            yield
+        finally:
+            sender.kill()
