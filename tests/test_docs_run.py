@@ -116,7 +116,7 @@ def test_command_lines_are_taken(where, command):
     if command[0] == "kwsd-train":
         name, arguments, parser_of = command[1], command[2:], training.parser_of
     else:
-        (name, arguments), parser_of = cli._command(command[1:]), cli.parser_of
+        (name, arguments), parser_of = cli.command_of(command[1:]), cli.parser_of
     parser_of(name)[1].parse_args(arguments)
 
 
@@ -128,7 +128,7 @@ def test_the_pages_show_command_lines():
 def test_the_example_of_a_command_is_taken(name):
     module, parser = cli.parser_of(name)
     [words] = commands(Block("", "", module.EXAMPLE))
-    command, arguments = cli._command(words[1:])
+    command, arguments = cli.command_of(words[1:])
     assert command == name
     parser.parse_args(arguments)
 

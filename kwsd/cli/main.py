@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; errors that a user can fix become one line each."""
     try:
         signal.signal(signal.SIGTERM, _interrupt)
-        command, arguments = _command(list(sys.argv[1:] if argv is None else argv))
+        command, arguments = command_of(list(sys.argv[1:] if argv is None else argv))
         if command == "run":
             hold_hangup()
         _fill_standard_files()
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _command(arguments: list[str]) -> tuple[str, list[str]]:
+def command_of(arguments: list[str]) -> tuple[str, list[str]]:
     """The command, and its arguments."""
     if arguments and arguments[0] in COMMANDS:
         return arguments[0], arguments[1:]

@@ -1,11 +1,13 @@
 """Recordings of events: the audio around each, from one side of a gap, each once."""
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kwsd.audio.recent import span_ms
-from kwsd.daemon.cutter import HINDSIGHT_MS, Cutter
+from kwsd.daemon.cutter import Cutter
 from kwsd.events import PeakEvent, RecordingEvent
 from tests.sinks.conftest import detection
 
@@ -80,7 +82,6 @@ def test_while_nobody_wants_audio_none_is_kept():
     published, wanted = [], None
     cutter = Cutter(published.append, lambda: wanted, RATE_HZ)
     cutter.push(np.zeros(2000, np.float32))
-    assert cutter._recent is None
     cutter.publish(heard_at(2000))
     wanted = (700, 300)  # a reload
     cutter.push(np.ones(100, np.float32))
@@ -90,7 +91,11 @@ def test_while_nobody_wants_audio_none_is_kept():
     assert (published[-1].start, len(published[-1].samples)) == (2000, 100)
     wanted = None
     cutter.push(np.ones(100, np.float32))
-    assert cutter._recent is None
+    wanted = (700, 300)
+    cutter.push(np.ones(50, np.float32))
+    cutter.publish(heard_at(2250))
+    cutter.finish()
+    assert (published[-1].start, len(published[-1].samples)) == (2200, 50)
 
 
 def test_a_stream_of_another_rate_is_cut_by_its_own():
@@ -106,9 +111,18 @@ def test_a_stream_of_another_rate_is_cut_by_its_own():
 
 def test_what_is_kept_does_not_grow():
     cutter = Cutter(lambda event: None, lambda: (700, 300), RATE_HZ)
-    for _ in range(100):
-        cutter.push(np.zeros(997, np.float32))
-    assert len(cutter._recent._ring) == 1000 + HINDSIGHT_MS
+    block = np.zeros(997, np.float32)
+    tracemalloc.start()
+    try:
+        for _ in range(10):
+            cutter.push(block)
+        before_bytes, _ = tracemalloc.get_traced_memory()
+        for _ in range(1000):
+            cutter.push(block)
+        after_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after_bytes - before_bytes < 10 * block.nbytes
 
 
 def test_samples_come_as_they_were_captured_and_loud_ones_are_clipped():

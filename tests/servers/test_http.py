@@ -261,16 +261,20 @@ def test_the_oldest_go_and_the_page_is_told_how_many() -> None:
     assert stream.take(0) is None
 
 
+def is_well(served: Served) -> bool:
+    with contextlib.suppress(OSError):  # a connection too many is closed before its request is read
+        return served.get("/health").status == 200
+    return False
+
+
 def test_connections_are_few_and_the_next_is_told(serve: Serve) -> None:
     served = serve()
     with contextlib.ExitStack() as stack:
         for _ in range(HttpServer.connections_max):
             stack.enter_context(socket.create_connection(("127.0.0.1", served.port), LIMIT_S))
-        wait_until(lambda: len(served.server._deadlines) == HttpServer.connections_max, "all are in")
         with socket.create_connection(("127.0.0.1", served.port), LIMIT_S) as further:
             assert further.recv(100).startswith(b"HTTP/1.1 503 ")
-    wait_until(lambda: not served.server._deadlines, "they are gone")
-    assert served.get("/health").status == 200
+    wait_until(lambda: is_well(served), "there is room again")
 
 
 def test_pages_leave_room_for_scrapers(serve: Serve) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kwsd.events import DetectionEvent, ScoresEvent, StatusEvent
 from kwsd.sinks.bus import Bus
-from kwsd.sinks.sink import Services
+from kwsd.sinks.sink import Services, Sink
 from kwsd.sinks.socket.settings import SocketSettings
 from kwsd.sinks.socket.sink import SocketSink
 from kwsd.uptime import uptime_s
@@ -76,6 +76,11 @@ class Peer:
         self.socket.close()
 
 
+def is_running(sink: Sink) -> bool:
+    """Whether the thread of a sink of this name runs."""
+    return f"sink-{sink.name}" in {thread.name for thread in threading.enumerate()}
+
+
 class Server:
     """A bus with a socket sink and maybe others, as the daemon runs it."""
 
@@ -91,7 +96,15 @@ class Server:
 
     @property
     def services(self) -> Services:
-        return Services(self.hello, self.snapshot, lambda sink, error: None, self.control, self.report, dict)
+        """What answers requests; a test may put other functions in place of `hello` and `snapshot` at any time."""
+        return Services(
+            lambda: self.hello(),
+            lambda: self.snapshot(),
+            lambda sink, error: None,
+            self.control,
+            self.report,
+            dict,
+        )
 
     def control(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.asked.append(request)

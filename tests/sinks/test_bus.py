@@ -10,6 +10,7 @@ from kwsd.errors import ConfigError
 from kwsd.events import json_line
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.sink import Sink
+from tests.sinks.conftest import is_running
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def test_a_sink_that_cannot_be_opened_leaves_none_running():
     first = Collector("first")
     with pytest.raises(ConfigError, match="second cannot be opened"):
         Bus([first, Collector("second", opened=False)], no_death).start()
-    assert not first._thread.is_alive()
+    assert not is_running(first)
 
 
 def test_two_sinks_of_one_name_are_counted_apart():
@@ -172,7 +173,7 @@ def test_a_reload_that_fails_changes_nothing(make):
     with pytest.raises(ConfigError):
         bus.replace([fresh, Collector("bad", opened=False)])
     assert bus.sinks == (old,)
-    assert not fresh._thread.is_alive()
+    assert not is_running(fresh)
     bus.publish(make(7))
     assert bus.drain(soon())
     bus.stop()
@@ -225,7 +226,7 @@ def test_what_cannot_be_adopted_after_all_leaves_everything_as_it_was(make):
         bus.replace([fresh, changed("first", "new"), changed("second", "refused")])
     assert bus.sinks == (first, second)
     assert (first.settings.name, second.settings.name) == ("first", "second")
-    assert not fresh._thread.is_alive()
+    assert not is_running(fresh)
     bus.stop()
 
 

@@ -198,9 +198,9 @@ class Gate:
 def test_a_crowd_of_newcomers_keeps_nobody_waiting(serve):
     """One client that connects and hangs up in a loop: somebody is at the door for ever."""
     server, greeting = serve(), Gate()
-    server.sink._services = server.sink._services._replace(snapshot=lambda: {"greeted": greeting.passed})
+    server.snapshot = lambda: {"greeted": greeting.passed}
     well = server.connect()
-    server.sink._services = server.sink._services._replace(hello=lambda: {**greeting(), "labels": []})
+    server.hello = lambda: {**greeting(), "labels": []}
     server.connect(greeted=False)
     assert greeting.reached.wait(20)
     for _ in range(500):
@@ -213,7 +213,7 @@ def test_a_crowd_of_newcomers_keeps_nobody_waiting(serve):
 
 def test_clients_that_flood_with_requests_take_turns_and_delay_no_event(serve):
     server, request = serve(), Gate()
-    server.sink._services = server.sink._services._replace(snapshot=request)
+    server.snapshot = request
     well, *floods = [server.connect() for _ in range(9)]
     floods[0].send(b'{"get":"status"}\n' * 900)
     assert request.reached.wait(20)
@@ -434,8 +434,7 @@ def test_a_socket_that_is_put_back_while_the_old_one_drains_goes_on(serve, make,
 
 def test_a_request_that_breaks_the_snapshot_ends_the_sink_with_its_error(serve, until):
     server = serve()
-    server.snapshot = None
-    server.sink._services = server.sink._services._replace(snapshot=lambda: 1 / 0)
+    server.snapshot = lambda: 1 / 0
     peer = server.connect()
     peer.send(b'{"get":"status"}\n')
     until(lambda: server.deaths)

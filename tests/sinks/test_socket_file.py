@@ -159,14 +159,14 @@ def test_whoever_swaps_the_file_for_a_symlink_gets_at_nothing(tmp_path, listenin
     precious.write_text("precious")
     precious.chmod(0o644)
     before = precious.stat()
-    bind = socket_file._bind
+    bind = socket.socket.bind
 
-    def bound_and_swapped(listener, passing, folder_fd):
-        bind(listener, passing, folder_fd)
-        passing.unlink()
-        passing.symlink_to(precious)
+    def bound_and_swapped(listener, address):
+        bind(listener, address)
+        Path(address).unlink()
+        Path(address).symlink_to(precious)
 
-    monkeypatch.setattr(socket_file, "_bind", bound_and_swapped)
+    monkeypatch.setattr(socket.socket, "bind", bound_and_swapped)
     with pytest.raises(ConfigError, match="it cannot be made: Socket operation on non-socket"):
         listening(path, group.gr_name)
     after = precious.stat()
@@ -291,13 +291,13 @@ def test_whoever_locks_the_folder_holds_nobody_up(tmp_path, listening):
 
 
 def test_what_is_locked_is_for_the_owner_alone(tmp_path, listening, monkeypatch):
-    place, seen = socket_file._place, {}
+    bind, seen = socket.socket.bind, {}
 
-    def look(*arguments):
+    def look(listener, address):
         seen.update((file.name, stat.S_IMODE(file.stat().st_mode)) for file in tmp_path.iterdir())
-        return place(*arguments)
+        return bind(listener, address)
 
-    monkeypatch.setattr(socket_file, "_place", look)
+    monkeypatch.setattr(socket.socket, "bind", look)
     before = os.umask(0)
     try:
         listening(tmp_path / "kwsd.sock")

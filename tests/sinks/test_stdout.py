@@ -13,6 +13,7 @@ from kwsd.sinks import stdout
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.sink import Sink
 from kwsd.sinks.stdout import StdoutSettings, StdoutSink
+from tests.sinks.conftest import is_running
 
 
 class Quiet(Sink):
@@ -153,7 +154,7 @@ def test_a_standard_output_closed_at_start_is_an_error_and_never_another_file(tm
     assert rig.broken[0].errno == errno.EBADF
 
 
-def test_a_pipe_that_nobody_reads_neither_delays_others_nor_the_end(pipe, make):
+def test_a_pipe_that_nobody_reads_neither_delays_others_nor_the_end(pipe, make, until):
     fill(pipe[1])
     other = Quiet(None)
     rig = Rig(pipe[1], other)
@@ -162,8 +163,7 @@ def test_a_pipe_that_nobody_reads_neither_delays_others_nor_the_end(pipe, make):
     assert other.drain(time.monotonic() + 20)
     assert not rig.bus.drain(time.monotonic() + 0.05)
     rig.bus.stop()
-    rig.sink._thread.join(20)
-    assert not rig.sink._thread.is_alive()
+    until(lambda: not is_running(rig.sink))
     assert rig.bus.counters["stdout"]["dropped"] == 5
 
 

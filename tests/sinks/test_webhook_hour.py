@@ -51,9 +51,9 @@ class Server:
 
 def hook(clock, monkeypatch, max_age_s):
     """A hook that no thread runs, and whose pauses move the clock."""
-    sink = WebhookSink(WebhookSettings(url=Url.parse("http://127.0.0.1:9/"), max_age_s=max_age_s))
     server = Server(clock, clock.now_s + HOUR_S)
-    monkeypatch.setattr(sink, "_poster", server)
+    monkeypatch.setattr("kwsd.sinks.webhook.sink.Poster", lambda url: server)
+    sink = WebhookSink(WebhookSettings(url=Url.parse("http://127.0.0.1:9/"), max_age_s=max_age_s))
 
     def pause(seconds):
         clock.now_s += seconds

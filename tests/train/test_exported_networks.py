@@ -178,7 +178,7 @@ def test_a_column_that_dwarfs_the_others_costs_less_when_the_first_layer_stays_i
     scorer = freeze.scoring(network)
     expected = np.concatenate([scorer(clip[None]) for clip in clips])
     plain, better = (freeze.to_tflite(scorer, "int8", clips, layers) for layers in (0, 1))
-    costs = [freeze._difference(tflite, clips, expected, 16000) for tflite in (plain, better)]
+    costs = [freeze.score_difference(tflite, clips, expected, 16000) for tflite in (plain, better)]
     assert costs[1] < most * costs[0]
     path = tmp_path / "exported.tflite"
     path.write_bytes(write(better, METADATA))

@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
             raise OutputError(
                 tempfile.gettempdir(), f"cannot be written: {why}", "Make room, or set TMPDIR."
             ) from error
-        difference = _difference(tflite, compared, expected, settings["sample_rate"])
+        difference = score_difference(tflite, compared, expected, settings["sample_rate"])
         _log.info(
             "Scores differ from Keras by %f (mean over %d clips)%s", difference, len(compared), _told(float_layers)
         )
@@ -228,7 +228,7 @@ def _made_up(settings: Mapping[str, Any], front: Mapping[str, Any]) -> tuple[Any
     return rows, rows
 
 
-def _difference(tflite: bytes, clips: Any, expected: Any, rate_hz: int) -> float:
+def score_difference(tflite: bytes, clips: Any, expected: Any, rate_hz: int) -> float:
     """Mean over clips of the largest difference between the file's scores and ``expected``."""
     from ai_edge_litert.interpreter import Interpreter
 
