@@ -127,7 +127,7 @@ def test_an_open_page_is_sent_the_frames_that_the_model_is_given(serve: Serve) -
         reader.read()
         served.bus.publish(ScoresEvent(52340, {"stop": 0.25}, -42.0, rows))
         assert reader.read()["type"] == "scores"
-        assert reader.read() == {"type": "frames", "rows": [[-150, 25], [200, 333]]}
+        assert reader.read() == {"type": "frames", "rows": [[-150, 25], [200, 333]], "listener": "default"}
 
 
 def test_control_is_carried_out_and_answered(serve: Serve) -> None:

@@ -87,6 +87,48 @@ def test_it_shows_what_is_heard_and_pauses_it(microphone: VirtualMic, speech: Pa
         page.errors.clear()  # the browser tells that it cannot connect
 
 
+def test_of_several_listeners_one_is_chosen(page: Page, tmp_path: Path) -> None:
+    """By the keyboard; its words, thresholds and sound are shown, and the events name theirs."""
+    port, path = free_port(), tmp_path / "kwsd.yaml"
+    source = f"audio: {{source: {ROOT / 'examples' / 'demo.flac'}}}"
+    path.write_text(
+        f"http: {{listen: '127.0.0.1:{port}'}}\n"
+        f"listeners:\n  kitchen: {{{source}, recognize: {{detection_threshold: 0.61}}}}\n"
+        f"  porch: {{{source}, model: tiny, only: [stop, go], recognize: {{detection_threshold: 0.72}}}}\n"
+    )
+    words = "[...document.querySelectorAll('#words .name')].map(each => each.textContent)"
+    with running("--config", path, "--realtime") as kwsd:
+        kwsd.wait_for_log("is served")
+        page.look(1200, 800)
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for("document.querySelectorAll('#words li').length === 12")
+        assert page.value("document.getElementById('what').textContent.startsWith('kwsd-default ')")
+        page.wait_for(f"{DRAWN} > 20")
+        page.value("document.getElementById('listener').focus()")
+        page.press("p")  # begins the name of the other one, and is no pause there
+        page.wait_for("document.querySelectorAll('#words li').length === 4")
+        assert page.value(words) == ["_silence_", "_unknown_", "stop", "go"]
+        page.wait_for("document.getElementById('what').textContent.startsWith('kwsd-tiny ')")
+        mark = (
+            "[...document.querySelectorAll('#words .mark')].filter(each => !each.hidden).map(each => each.style.left)"
+        )
+        page.wait_for(f"{mark}.join() === '72%,72%'")
+        page.wait_for(f"{DRAWN} > 20")
+        page.wait_for(f"{HEARD} >= 2")
+        how = page.value("[...document.querySelectorAll('#events .fired .how')].map(each => each.textContent)")
+        assert all(text.startswith(("kitchen: heard", "porch: heard")) for text in how)
+        assert page.value(STATE) == "listening"
+        several_pictures(page)
+
+
+def several_pictures(page: Page) -> None:
+    if (folder := os.environ.get("KWSD_PICTURES")) is not None:
+        page.picture(Path(folder) / "listeners.png")
+        page.look(390, 844)
+        page.wait_for("innerWidth === 390")
+        page.picture(Path(folder) / "listeners-phone.png")
+
+
 def pictures(page: Page) -> None:
     folder = os.environ.get("KWSD_PICTURES")
     if folder is None:

@@ -126,4 +126,4 @@ def _lines(event: Event) -> Iterator[bytes]:
     yield json_line(event.to_dict())
     if isinstance(event, ScoresEvent) and event.rows is not None:
         hundredths = (event.rows * 100).astype(int)  # the page scales them anyway; integers take a sixth of the space
-        yield json_line({"type": "frames", "rows": hundredths.tolist()})
+        yield json_line({"type": "frames", "rows": hundredths.tolist(), "listener": event.listener})

@@ -11,6 +11,9 @@ const OUTCOMES = {
 
 const rows = new Map(); // by label: the elements of a word
 let thresholds = {};
+let labels = []; // of all models
+let shown = ""; // the listener whose sound and words are shown
+let chosen = ""; // the one that was chosen, if any was
 let state = "";
 let told = 0; // states that the stream has told
 
@@ -52,6 +55,7 @@ function showWords(labels) {
 let scoresWithoutFrames = 0;
 
 function showScores(message) {
+  if (message.listener !== shown) return;
   if (++scoresWithoutFrames === 20) {
     canvas.hidden = true;
     $("no-frames").hidden = false;
@@ -85,6 +89,7 @@ function colour(part) { // from black over blue and orange to white
 }
 
 function showFrames(message) {
+  if (message.listener !== shown) return;
   scoresWithoutFrames = 0;
   canvas.hidden = false;
   $("no-frames").hidden = true;
@@ -116,6 +121,7 @@ function tell(classes, time, ...parts) {
 }
 
 function tellWord(message, how, classes) {
+  if ($("listener").length > 1) how = `${message.listener}: ${how}`;
   tell(classes, message.time, element("span", "word", message.label),
        element("span", "score", message.score.toFixed(2)), element("span", "how", how));
 }
@@ -131,7 +137,7 @@ function showState(message) {
 }
 
 const RECEIVERS = {
-  hello: (message) => { showWords(message.labels); look(); },
+  hello: (message) => { labels = message.labels; shown = ""; look(); },
   scores: showScores,
   frames: showFrames,
   detection: (message) => tellWord(message, `heard, ${message.latency_ms ?? "-"} ms`, "fired"),
@@ -163,10 +169,11 @@ async function look() {
     return; // the stream says that kwsd is gone
   }
   if (snapshot.state !== state && told === before) showState(snapshot); // else the stream knows better
-  $("what").textContent = `${snapshot.model} · ${snapshot.device}`;
-  const listener = Object.values(snapshot.listeners ?? {})[0] ?? {};
-  thresholds = listener.thresholds ?? {};
-  const onDemand = listener.on_demand ?? [];
+  chooseAmong(snapshot.listeners);
+  const listener = snapshot.listeners[shown];
+  $("what").textContent = `${listener.models.join(", ")} · ${listener.device}`;
+  thresholds = listener.thresholds;
+  const onDemand = listener.on_demand;
   for (const [label, row] of rows) {
     const armed = label in (snapshot.armed ?? {});
     row.mark.hidden = !(label in thresholds);
@@ -178,6 +185,37 @@ async function look() {
   $("words").classList.toggle("arming", [...rows.values()].some((row) => !row.arm.hidden));
   showCounters(snapshot);
 }
+
+// Listeners: one is shown.
+
+function chooseAmong(listeners) {
+  const names = Object.keys(listeners);
+  const select = $("listener");
+  if (names.join() !== [...select.options].map((option) => option.value).join()) {
+    select.replaceChildren(...names.map((name) => new Option(name, name)));
+    $("choice").hidden = names.length < 2;
+  }
+  for (const option of select.options) { // its state, where that is not the usual one
+    const its = listeners[option.value].state;
+    option.textContent = its === "listening" ? option.value : `${option.value} (${its})`;
+  }
+  const wanted = names.includes(chosen) ? chosen : names[0];
+  if (wanted !== shown) showListener(wanted, listeners[wanted], names.length > 1);
+  select.value = shown;
+}
+
+function showListener(name, listener, isOneOfSeveral) {
+  shown = name;
+  const isIts = (label) => !isOneOfSeveral || SPECIAL.includes(label) || label in listener.thresholds;
+  showWords(labels.filter(isIts));
+  ink.clearRect(0, 0, canvas.width, canvas.height);
+  low = high = 0;
+}
+
+$("listener").addEventListener("change", () => {
+  chosen = $("listener").value;
+  look();
+});
 
 function showCounters(snapshot) {
   const lines = [
@@ -213,7 +251,7 @@ async function ask(request) {
 
 $("pause").addEventListener("click", () => ask(state === "paused" ? {resume: {}} : {pause: {}}));
 document.addEventListener("keydown", (event) => {
-  const typing = event.ctrlKey || event.metaKey || event.altKey;
+  const typing = event.ctrlKey || event.metaKey || event.altKey || event.target === $("listener");
   if (event.key === "p" && !typing && !$("pause").disabled) $("pause").click();
 });
 
