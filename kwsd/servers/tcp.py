@@ -10,6 +10,7 @@ import select
 import socket
 import threading
 import time
+import traceback
 from abc import abstractmethod
 from typing import Any
 
@@ -129,6 +130,9 @@ class TcpServer(Sink):
         try:
             with connection, contextlib.suppress(OSError):
                 self.serve(connection, address)
+        except Exception as error:  # a fault in answering one client does not end kwsd for all
+            log.error("%s: %s: %s: %s; connection closed", self.name, address[0], type(error).__name__, error)
+            log.debug("%s", "".join(traceback.format_exception(error)))
         finally:
             with self._lock:
                 del self._deadlines[connection]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from kwsd import config
 from kwsd.cli.check_config import sink_faults, to_yaml
 from kwsd.errors import ConfigError
 from kwsd.events import DetectionEvent, ScoresEvent
+from kwsd.servers import tcp
 from kwsd.servers.http.server import PAGES_MAX, HttpServer
 from kwsd.servers.http.settings import HttpSettings
 from kwsd.servers.http.stream import QUEUE_MAX, Stream
@@ -199,6 +201,7 @@ def test_with_a_token_nothing_is_told_without_it(serve: Serve, token_file: str, 
     for offered in ("", "wrong", TOKEN[:-1], TOKEN + "x", "größer"):
         body = f"token={offered}".encode()
         assert served.ask("POST", "/login", body).status == 401
+    assert served.ask("POST", "/login", b"a&b=1&c&d&e&f;g=%ff&token").status == 401
     answer = served.ask("POST", "/login", f"token={TOKEN}".encode(), Origin="http://h:1", Host="h:1")
     assert (answer.status, answer.headers["Location"]) == (303, "/")
     cookie = answer.headers["Set-Cookie"]
@@ -318,6 +321,19 @@ def test_the_end_waits_for_nobody(serve: Serve) -> None:
         assert reader.ended()
 
 
+def test_a_fault_in_answering_ends_that_connection_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve()
+    with monkeypatch.context() as patched:
+        patched.setattr(HttpServer, "serve", lambda *_: 1 // 0)
+        with pytest.raises(OSError):
+            served.get("/health")
+    wait_until(lambda: not served.server._deadlines, "it is gone")
+    assert "http: 127.0.0.1: ZeroDivisionError: " in caplog.text
+    assert served.get("/health").status == 200
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.one_of(
@@ -349,7 +365,7 @@ def test_the_end_waits_for_nobody(serve: Serve) -> None:
 )
 def test_whatever_is_sent_is_answered_or_ended_and_harms_nothing(sent: bytes) -> None:
     answer = b""
-    with contextlib.closing(Served()) as served:
+    with patch.object(tcp.log, "error") as fault, contextlib.closing(Served()) as served:
         with socket.create_connection(("127.0.0.1", served.port), LIMIT_S) as client:
             client.settimeout(LIMIT_S)
             with contextlib.suppress(OSError):
@@ -360,6 +376,7 @@ def test_whatever_is_sent_is_answered_or_ended_and_harms_nothing(sent: bytes) ->
         wait_until(lambda: not served.server._deadlines, "it is gone")
         assert served.daemon.asked == []
         assert b"Traceback" not in answer
+        fault.assert_not_called()
 
 
 # The configuration.

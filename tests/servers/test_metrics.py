@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from kwsd.servers.http.metrics import LATENCY_BUCKETS_S, Heard
+from kwsd.servers.http.metrics import LATENCY_BUCKETS_S, Heard, Metrics
 from kwsd.status import State
-from tests.servers.conftest import Served
+from tests.servers.conftest import Daemon, Served
 from tests.servers.test_http import heard
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,18 @@ def test_it_speaks_what_the_scraper_asks_for(serve: Serve, accept: str) -> None:
     answer = serve().get("/metrics", Accept=accept)
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith(accept.partition(";")[0] or "text/plain")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.text(st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=20)
+    | st.from_regex(r"[a-z]{1,3}", fullmatch=True)
+)
+@example("x.y")
+def test_any_version_that_the_scraper_accepts_is_answered(version: str) -> None:
+    for kind in ("application/openmetrics-text", "text/plain"):
+        body, content_type = Metrics(Daemon().snapshot, Heard()).page(f"{kind};version={version};escaping={version}")
+        assert body.startswith(b"# HELP") and content_type
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian's package prometheus)")

@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _log_in(self) -> None:
         assert self._body is not None
-        offered = parse_qs(self._body.decode(errors="replace"), max_num_fields=4).get("token", [""])[0]
+        offered = parse_qs(self._body.decode(errors="replace")).get("token", [""])[0]  # of 4096 bytes at most
         if self.server.access.is_token(offered):
             headers = {"Location": "/", "Set-Cookie": self.server.access.cookie()}
             self._say(HTTPStatus.SEE_OTHER, "Welcome.", headers)

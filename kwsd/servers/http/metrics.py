@@ -59,7 +59,10 @@ class Metrics:
         """The metrics in the scraper's preferred format, and its content type."""
         from prometheus_client import exposition
 
-        encode, content_type = exposition.choose_encoder(accept)
+        try:
+            encode, content_type = exposition.choose_encoder(accept)
+        except TypeError:  # it compares the parts of a version, of which some may be text
+            encode, content_type = exposition.choose_encoder("")
         return encode(self._registry), content_type
 
     def describe(self) -> list[Any]:
