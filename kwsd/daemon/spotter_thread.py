@@ -219,7 +219,7 @@ class SpotterThread:
             self.first_block.set()
             self._wake()
         if self._scores_wanted():
-            self._tell_scores()
+            self._tell_scores(block)
         if self.source.paced:
             self._keep_up(block)
 
@@ -236,17 +236,23 @@ class SpotterThread:
         if (fault := self.device.fault) != self._fault:
             self._fault = fault
             self._wake()
-        is_newest = now_s - block.arrived_s < self.ensemble.clip_stride_ms / 2000
-        if is_newest and self.ensemble.slow is None and not self._scores_wanted():
-            self._let_blocks_gather()
+        if self._is_newest(block, now_s) and self.ensemble.slow is None:
+            self._let_blocks_gather(now_s)
 
-    def _let_blocks_gather(self) -> None:
+    def _is_newest(self, block: Block, now_s: float) -> bool:
+        """Whether no other block is waiting behind this one."""
+        return now_s - block.arrived_s < self.ensemble.clip_stride_ms / 2000
+
+    def _let_blocks_gather(self, now_s: float) -> None:
         """Waits while no block can make a word fire, so that no word is late.
 
         Waking up for each block costs more than scoring it, because the caches are cold by then.
         """
         idle_s, stride_s = self.ensemble.idle_s
         strides = int(min(idle_s, IDLE_MAX_S) / stride_s + 1e-9)
+        if self._scores_wanted():
+            due_s = self._next_scores_s - now_s
+            strides = min(strides, max(1, math.ceil(due_s / stride_s)))
         if strides:
             self._stop.wait((strides + 0.25) * stride_s)  # a little more, so that the last of them is there
 
@@ -302,11 +308,14 @@ class SpotterThread:
         if peak.label in member.only:
             self._cutter.remember(event)
 
-    def _tell_scores(self) -> None:
-        now, scores = time.monotonic(), self.ensemble.averages
-        if scores is None or now < self._next_scores_s:
+    def _tell_scores(self, block: Block) -> None:
+        now_s = time.monotonic()
+        overdue_s = now_s - self._next_scores_s
+        if overdue_s < 0 or (overdue_s < SCORES_EVERY_S and not self._is_newest(block, now_s)):
             return
-        self._next_scores_s = now + SCORES_EVERY_S
+        if (scores := self.ensemble.averages) is None:
+            return
+        self._next_scores_s = now_s + SCORES_EVERY_S
         rows = self.ensemble.newest_rows(self.ensemble.first_strides - self._strides_told)
         self._strides_told = self.ensemble.first_strides
         self._publish(ScoresEvent(self.ensemble.position_ms, scores, self.level_dbfs, rows, self._listener))

@@ -50,9 +50,6 @@ class TcpServer(Sink):
     def serve(self, connection: socket.socket, address: Any) -> None:
         """Serves one connection, in its own thread; an OSError ends it."""
 
-    def hand_out(self) -> None:
-        """Called in the server's thread whenever an event has come."""
-
     def stop_serving(self) -> None:
         """Called in the server's thread at the end, before the connections are ended."""
 
@@ -101,7 +98,6 @@ class TcpServer(Sink):
         if ready.pop(self._wake_receiver.fileno(), 0):
             with contextlib.suppress(BlockingIOError):
                 self._wake_receiver.recv(4096)
-        self.hand_out()
         if ready:
             self._accept()
         self._end_the_slow()

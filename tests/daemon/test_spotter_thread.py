@@ -72,7 +72,7 @@ def clock(monkeypatch):
 
 
 def heard(samples, clock, scores_wanted=False, tail=0, tell_peak=lambda peak: None):
-    """Events of the recording, and how often somebody waited."""
+    """Events of the recording but for peaks, and how often somebody waited."""
     model, events = load("default"), []
     device = Microphone(samples, clock)
     assert isinstance(device, LiveSource)
@@ -91,7 +91,7 @@ def heard(samples, clock, scores_wanted=False, tail=0, tell_peak=lambda peak: No
     thread._stop = SimpleNamespace(is_set=lambda: False, wait=clock.wait)
     thread._main()
     assert thread.error is None
-    return [event for event in events if event.type == "detection"], clock.waits
+    return events, clock.waits
 
 
 def test_blocks_gather_while_no_word_can_fire_and_no_word_is_late(clock, monkeypatch):
@@ -121,6 +121,16 @@ def test_in_silence_it_wakes_less_than_every_fourth_stride(clock):
     assert waits < (begin_s + (seconds - begin_s) / 4) / STRIDE_S
 
 
-def test_who_subscribes_to_scores_gets_them_as_they_come(clock):
-    samples = np.zeros(4 * RATE_HZ, np.float32)
-    assert heard(samples, clock, scores_wanted=True)[1] >= 4 / STRIDE_S - 1
+def test_who_subscribes_to_scores_gets_the_newest_seven_to_ten_times_a_second(clock, monkeypatch):
+    seconds, ages_ms = 20, []
+
+    def scores(audio_ms, *rest):
+        ages_ms.append((clock.now_s - 100) * 1000 - audio_ms)
+        return SimpleNamespace(type="scores", audio_ms=audio_ms)
+
+    monkeypatch.setattr(spotter_thread, "ScoresEvent", scores)
+    events, waits = heard(np.zeros(seconds * RATE_HZ, np.float32), clock, scores_wanted=True)
+    begin_s = 1.5  # of the first clip and the first averages
+    assert 7 * (seconds - begin_s) <= len(events) <= 10 * seconds
+    assert max(ages_ms) < 1000 * STRIDE_S
+    assert waits < (begin_s + (seconds - begin_s) / 2) / STRIDE_S, "blocks gather in between"

@@ -1,16 +1,14 @@
 """The HTTP server: events come over the bus, and go to a bounded queue for each open page."""
 
-import itertools
 import logging
 import socket
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from kwsd.events import DetectionEvent, Event, ScoresEvent, json_line
+from kwsd.events import DetectionEvent, Event
 from kwsd.servers.http.access import Access, read_token
 from kwsd.servers.http.handler import Handler
 from kwsd.servers.http.metrics import Heard, Metrics
-from kwsd.servers.http.stream import Stream
+from kwsd.servers.http.stream import Message, Stream
 from kwsd.servers.tcp import TcpServer
 from kwsd.sinks.sink import Services, Sink
 
@@ -44,7 +42,7 @@ class HttpServer(TcpServer):
         self.heard = Heard()
         self.access = Access(read_token(settings.token_file))
         self.metrics = Metrics(services.snapshot, self.heard) if settings.metrics else None
-        self._streams: set[Stream] = set()
+        self._streams: frozenset[Stream] = frozenset()  # replaced as a whole, so that `put` needs no lock
 
     @classmethod
     def create(cls, settings: "HttpSettings", services: Services) -> Self:
@@ -63,8 +61,10 @@ class HttpServer(TcpServer):
     def put(self, event: Event) -> None:
         if isinstance(event, DetectionEvent):
             self.heard.take(event)
-        if self._streams:
-            super().put(event)
+        if streams := self._streams:  # straight to the pages' threads, without waking the server's
+            message = Message(event)
+            for stream in streams:
+                stream.offer(message)
 
     def adopt(self, new: Sink) -> None:
         assert isinstance(new, HttpServer)
@@ -82,23 +82,15 @@ class HttpServer(TcpServer):
     @property
     def counters(self) -> dict[str, int]:
         with self._lock:
-            streams = list(self._streams)
+            streams = self._streams
             sent = self._sent + sum(stream.sent for stream in streams)
             dropped = self._dropped + sum(stream.dropped for stream in streams)
         return {"queued": sum(stream.waiting for stream in streams), "sent": sent, "dropped": dropped, "retried": 0}
 
     # The server's thread.
 
-    def hand_out(self) -> None:
-        with self._changed:
-            events = list(self._queue)
-            self._queue.clear()
-        for line in itertools.chain.from_iterable(map(_lines, events)):
-            for stream in list(self._streams):
-                stream.offer(line)
-
     def stop_serving(self) -> None:
-        for stream in list(self._streams):
+        for stream in self._streams:
             stream.close()
 
     # The connections' threads.
@@ -112,18 +104,11 @@ class HttpServer(TcpServer):
             if len(self._streams) >= PAGES_MAX or self._stopping.is_set():
                 return None
             stream = Stream()
-            self._streams.add(stream)
+            self._streams |= {stream}
             return stream
 
     def close_stream(self, stream: Stream) -> None:
         with self._lock:
-            self._streams.discard(stream)
+            self._streams -= {stream}
             self._sent += stream.sent
             self._dropped += stream.dropped + stream.waiting
-
-
-def _lines(event: Event) -> Iterator[bytes]:
-    yield json_line(event.to_dict())
-    if isinstance(event, ScoresEvent) and event.rows is not None:
-        hundredths = (event.rows * 100).astype(int)  # the page scales them anyway; integers take a sixth of the space
-        yield json_line({"type": "frames", "rows": hundredths.tolist(), "listener": event.listener})
