@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from kwsd.cli.program import Program, kwsd
+
 HELP = "Prints a shell's completion script for kwsd."
 EXAMPLE = "kwsd completion bash > ~/.local/share/bash-completion/completions/kwsd"
 
@@ -27,7 +29,7 @@ class Option(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=tuple(_SCRIPTS), help="the shell")
+    parser.add_argument("shell", choices=tuple(SCRIPTS), help="the shell")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,20 +37,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def script(shell: str) -> str:
-    """The completion script of a shell."""
-    from kwsd.cli.main import COMMANDS
+def script(shell: str, program: Program | None = None) -> str:
+    """The completion script of a program, by default kwsd, for a shell."""
+    program = program or kwsd()
+    return SCRIPTS[shell](program, {command: options(command, program) for command in program.commands})
 
-    return _SCRIPTS[shell]({command: options(command) for command in COMMANDS})
 
-
-def options(command: str) -> list[Option]:
+def options(command: str, program: Program | None = None) -> list[Option]:
     """The options of a command, in the order of its help."""
-    from kwsd.cli.main import parser_of
     from kwsd.model.catalogue import bundled
 
     found = []
-    for action in parser_of(command)[1]._actions:
+    for action in (program or kwsd()).parser_of(command)[1]._actions:
         values = tuple(bundled()) if set(_MODELS) & set(action.option_strings) else tuple(action.choices or ())
         text = " ".join((action.help or "").split()).replace("%%", "%").partition(" (default")[0]
         if action.option_strings and action.help != argparse.SUPPRESS:
@@ -59,7 +59,7 @@ def options(command: str) -> list[Option]:
 Commands = Mapping[str, Sequence[Option]]
 
 
-def _bash(commands: Commands) -> str:
+def _bash(program: Program, commands: Commands) -> str:
     def named(command: str, option: Option) -> str:
         return "|".join(f"{command},{name}" for name in option.names)
 
@@ -74,10 +74,10 @@ def _bash(commands: Commands) -> str:
         f'        {command}) options="{" ".join(name for option in each for name in option.names)}" ;;'
         for command, each in commands.items()
     )
-    others = " ".join(command for command in commands if command != "run")
-    return f"""# bash completion of kwsd; `kwsd completion bash` writes it
-_kwsd() {{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} command=run options
+    others, function = " ".join(program.others), f"_{program.identifier}"
+    return f"""# bash completion of {program.name}; `{program.name} completion bash` writes it
+{function}() {{
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} command={program.default} options
     COMPREPLY=()
     if ((COMP_CWORD > 1)) && [[ " {others} " == *" ${{COMP_WORDS[1]}} "* ]]; then command=${{COMP_WORDS[1]}}; fi
     case $command,$prev in
@@ -88,15 +88,13 @@ _kwsd() {{
 {names}
     esac
     if [[ $cur == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$cur"))
-    elif ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W "run {others}" -- "$cur")); fi
+    elif ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W "{" ".join(program.commands)}" -- "$cur")); fi
 }}
-complete -o default -F _kwsd kwsd
+complete -o default -F {function} {program.name}
 """
 
 
-def _zsh(commands: Commands) -> str:
-    from kwsd.cli.main import parser_of
-
+def _zsh(program: Program, commands: Commands) -> str:
     def spec(option: Option) -> str:
         text = option.text.translate(str.maketrans("[]':", "()’ "))
         value = f":value:({' '.join(option.values)})" if option.values else ":value:_files"
@@ -107,46 +105,47 @@ def _zsh(commands: Commands) -> str:
         for command, each in commands.items()
     )
     texts = "\n".join(
-        f"    '{command}:{parser_of(command)[0].HELP.replace(chr(39), chr(8217)).replace(':', ',')}'"
+        f"    '{command}:{program.parser_of(command)[0].HELP.replace(chr(39), chr(8217)).replace(':', ',')}'"
         for command in commands
     )
-    return f"""#compdef kwsd
-# zsh completion of kwsd; `kwsd completion zsh` writes it
-local -a kwsd_commands=(
+    known = f"{program.identifier}_commands"
+    return f"""#compdef {program.name}
+# zsh completion of {program.name}; `{program.name} completion zsh` writes it
+local -a {known}=(
 {texts}
 )
-local command=run
-(( CURRENT > 2 )) && (( ${{kwsd_commands[(I)$words[2]:*]}} )) && command=$words[2] && shift words && (( CURRENT-- ))
-if (( CURRENT == 2 )) && [[ $command == run && $PREFIX != -* ]]; then _describe command kwsd_commands; return; fi
+local command={program.default}
+(( CURRENT > 2 )) && (( ${{{known}[(I)$words[2]:*]}} )) && command=$words[2] && shift words && (( CURRENT-- ))
+if (( CURRENT == 2 )) && [[ $command == "{program.default}" && $PREFIX != -* ]]; then
+    _describe command {known}; return
+fi
 case $command in
 {cases}
 esac
 """
 
 
-def _fish(commands: Commands) -> str:
-    from kwsd.cli.main import parser_of
-
+def _fish(program: Program, commands: Commands) -> str:
     def quoted(text: str) -> str:
         return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
-    others = " ".join(command for command in commands if command != "run")
-    lines = ["# fish completion of kwsd; `kwsd completion fish` writes it"]
+    others, begin = " ".join(program.others), f"complete -c {program.name} -n"
+    lines = [f"# fish completion of {program.name}; `{program.name} completion fish` writes it"]
     lines += [
-        f"complete -c kwsd -n __fish_use_subcommand -a {command} -d {quoted(parser_of(command)[0].HELP)}"
+        f"{begin} __fish_use_subcommand -a {command} -d {quoted(program.parser_of(command)[0].HELP)}"
         for command in commands
     ]
     for command, each in commands.items():
         seen = (
             f"not __fish_seen_subcommand_from {others}"
-            if command == "run"
+            if command == program.default
             else f"__fish_seen_subcommand_from {command}"
         )
         for option in each:
             names = " ".join(f"-{'s' if len(name) == 2 else 'l'} {name.lstrip('-')}" for name in option.names)
             value = f" -r -a {quoted(' '.join(option.values))}" if option.values else " -r" if option.takes else ""
-            lines.append(f"complete -c kwsd -n {quoted(seen)} {names}{value} -d {quoted(option.text)}")
+            lines.append(f"{begin} {quoted(seen)} {names}{value} -d {quoted(option.text)}")
     return "\n".join(lines) + "\n"
 
 
-_SCRIPTS: Mapping[str, Callable[[Commands], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+SCRIPTS: Mapping[str, Callable[[Program, Commands], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from kwsd import __version__
 from kwsd.cli.parser import Parser
+from kwsd.cli.program import Program
 from kwsd.errors import KwsdError
 from kwsd_train.extra import missing
 from kwsd_train.flags import outputs as files
@@ -31,6 +32,8 @@ COMMANDS = (
     "check-data",
     "synthesize",
     "tune",
+    "completion",
+    "manual",
 )
 
 
@@ -76,6 +79,11 @@ def parser_of(command: str) -> tuple[Any, Parser]:
     parser = Parser(prog=f"kwsd-train {command}", description=module.HELP, example=module.EXAMPLE)
     module.add_arguments(parser)
     return module, parser
+
+
+def program() -> Program:
+    """kwsd-train as its completion scripts and its manual page describe it."""
+    return Program("kwsd-train", COMMANDS, parser_of)
 
 
 def _end_without_command(arguments: list[str]) -> NoReturn:
