@@ -21,6 +21,9 @@ class State(StrEnum):
     PAUSED = "paused"
 
 
+WELL = frozenset({State.LISTENING, State.DEGRADED, State.PAUSED})
+"""The states in which kwsd does what it was asked to do: `kwsd status` exits with 0, and `/health` is 200."""
+
 UNHEARD = frozenset({State.WAITING, State.STALLED, State.RECOVERING, State.PAUSED})
 """The states in which no audio is expected; steps of the main thread are the sign of life."""
 

@@ -4,6 +4,7 @@ import argparse
 import re
 
 from kwsd.client import Message, ask
+from kwsd.daemon.control import FOR_MAX_S
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -29,11 +30,13 @@ def add_for_argument(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def seconds(text: str) -> float:
-    """``90``, ``90s``, ``30m``, ``2h`` or ``1d`` in seconds."""
+    """``90``, ``90s``, ``30m``, ``2h`` or ``1d`` in seconds, 1 to FOR_MAX_S."""
     found = _TIME.fullmatch(text.strip())
     if found is None:
         raise argparse.ArgumentTypeError(f"got {text!r}; allowed: a number of seconds, or one with s, m, h or d")
-    return float(found[1]) * _SECONDS[found[2]]
+    if not 1 <= (for_s := float(found[1]) * _SECONDS[found[2]]) <= FOR_MAX_S:
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: 1 s to {FOR_MAX_S // _SECONDS['d']} days")
+    return for_s
 
 
 def request(args: argparse.Namespace, verb: str, **wishes: object) -> int:

@@ -9,17 +9,19 @@ from kwsd.client import Message, ask
 
 HELP = "Shows what a running kwsd is doing. Prints its state, audio, detections and sinks."
 EXAMPLE = "kwsd status"
-WELL = ("listening", "paused")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_socket_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the snapshot as one JSON line (see docs/socket.md)")
-    parser.description = f"{HELP}\n\nExit code 0 if it is listening or paused, 1 if not, 69 if no kwsd answers."
+    parser.description = (
+        f"{HELP}\n\nExit code 0 if it is listening (`degraded`, too) or paused, 1 if not, 69 if no kwsd answers."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from kwsd.events import encode
+    from kwsd.status import WELL
 
     snapshot = ask(args.socket, {"get": "status"}, ("snapshot",))
     if args.json:
@@ -31,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
 
 def in_words(snapshot: Message) -> Iterator[str]:
     """The snapshot as readable lines."""
-    yield f"{snapshot['state']}: {snapshot['reason']}, since {_local(snapshot['since'])}"
+    until = snapshot.get("paused_until")
+    reason = f"until {_local(until)}" if until and snapshot["state"] == "paused" else snapshot["reason"]
+    yield f"{snapshot['state']}: {reason}, since {_local(snapshot['since'])}"
     yield f"model {snapshot['model']} on {snapshot['device']}"
     yield (
         f"up {_duration(snapshot['uptime_s'])}, heard {_duration(snapshot['audio_s'])} of audio, "
@@ -41,8 +45,6 @@ def in_words(snapshot: Message) -> Iterator[str]:
     for name, each in listeners.items() if len(listeners) > 1 else ():
         models = ", ".join(each["models"])
         yield f"{name}: {each['state']}: {each['reason']}; {models} on {each['device']}"
-    if snapshot.get("paused_until"):
-        yield f"paused until {_local(snapshot['paused_until'])}"
     for label, armed in snapshot.get("armed", {}).items():
         until = f" until {_local(armed['until'])}" if armed["until"] else ""
         yield f"armed: {label}{until}, threshold {armed['threshold']:g}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from kwsd.events import encode, json_line
-from kwsd.status import State
+from kwsd.status import WELL
 
 if TYPE_CHECKING:
     from kwsd.servers.http.access import Access
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 BODY_MAX_BYTES = 4096
 KEEPALIVE_S = 15.0
-WELL = frozenset({State.LISTENING, State.DEGRADED, State.PAUSED})
-"""The states in which `/health` is 200."""
 
 FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
