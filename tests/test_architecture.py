@@ -135,7 +135,7 @@ def test_keys_faults_and_checks_of_a_new_kind_follow_from_its_settings(toys: Non
     with pytest.raises(ConfigError) as refused:
         config.read(b"sinks:\n- type: toy\n  most: 10\n  shelff: a", "x.yaml")
     assert refused.value.faults == (
-        "x.yaml:2: key 'shelf': required; a toy needs a name",
+        "x.yaml:2: key 'shelf': required; allowed: a name",
         "x.yaml:3: key 'most': got 10; allowed: a whole number from 1 to 9 events",
         "x.yaml:4: key 'shelff': unknown; the nearest is 'shelf'",
     )

@@ -225,7 +225,7 @@ def _sink(kind: str, item: Node, files: dict[str, int], faults: Faults) -> dict[
     values = settings.from_environment() | _section(f"sinks.{kind}", item, faults, ("type",))
     for key in sink_keys(kind):
         if key.default is REQUIRED and key.name not in values:
-            faults.add(item.line, f"key '{key.name}': required; a {kind} needs {key.kind.allowed}")
+            faults.add(item.line, f"key '{key.name}': required; allowed: {key.kind.allowed}")
     _check_exclusive(settings, values, item, faults)
     _check_files(settings, values, item, files, faults)
     return values

@@ -167,7 +167,7 @@ def test_a_device_is_a_name_or_an_index(text, device):
         ("sinks:\n- format: json", f"2: key 'type': required; allowed: {KINDS}"),
         ("sinks:\n- type: fax", f"2: key 'type': got 'fax'; allowed: {KINDS}"),
         ("sinks:\n- type: stdout\n  path: /a", "3: key 'path': unknown here; it belongs under 'sinks.socket'; "),
-        ("sinks:\n- type: webhook", "2: key 'url': required; a webhook needs http://HOST[:PORT]/PATH or https://"),
+        ("sinks:\n- type: webhook", "2: key 'url': required; allowed: http://HOST[:PORT]/PATH or https://"),
         ("log: {level: loud}", "1: key 'level': got 'loud'; allowed: debug, info, warning or error"),
         ("log: {format: [json]}", "1: key 'format': got a list; allowed: text or json"),
         (
@@ -184,7 +184,7 @@ def test_each_fault_is_told_with_line_and_key_and_what_is_allowed(text, fault):
 def test_a_socket_needs_a_path_unless_systemd_made_its_folder(monkeypatch):
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     assert faults_of("sinks:\n- type: socket") == [
-        "x.yaml:2: key 'path': required; a socket needs a path of at most 107 bytes"
+        "x.yaml:2: key 'path': required; allowed: a path of at most 107 bytes"
     ]
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/kwsd:/run/other")
     assert read("sinks:\n- type: socket").sinks == (SocketSettings("/run/kwsd/kwsd.sock"),)

@@ -412,10 +412,10 @@ def test_a_host_s_name_becomes_a_level_of_a_topic(host: str, node: str) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{type: mqtt}", "key 'host': required; a mqtt needs a host name or an address"),
+        ("{type: mqtt}", "key 'host': required; allowed: a host name or an address"),
         ("{type: mqtt, host: 'mqtt://u:s3cret@h'}", "key 'host': this one is not allowed; allowed: a host name"),
         ("{type: mqtt, host: h, node: a/b}", "key 'node': got 'a/b'; allowed: a name of at most 64"),
-        ("{type: mqtt, host: h, tls: 1}", "key 'tls': got 1; allowed: true"),
+        ("{type: mqtt, host: h, tls: 1}", "key 'tls': got 1; allowed: true, false, or a mapping"),
         ("{type: mqtt, host: h, tls: {cafile: x}}", "key 'cafile': unknown; the nearest is 'ca_file'"),
         ("{type: mqtt, host: h, tls: {key_file: x}}", "key 'key_file': requires cert_file"),
         ("{type: mqtt, host: h, password: s3cret}", "key 'password': unknown; the nearest is 'password_"),

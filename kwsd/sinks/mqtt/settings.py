@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from kwsd.sinks.settings import SinkSettings
 from kwsd.validation.keys import REQUIRED, key, keys_of, read_section
-from kwsd.validation.kinds import Boolean, FilePath, Kind, Number, Text, Whole
+from kwsd.validation.kinds import Boolean, FilePath, Number, Text, Whole
 from kwsd.validation.yaml import Faults, Node
 
 PORT, TLS_PORT = 1883, 8883
@@ -31,7 +31,7 @@ class TlsFiles:
     key_file: str | None = key(FilePath("a file path"), None, "The certificate's private key.")
 
 
-class Tls(Kind):
+class Tls(Boolean):
     """Whether TLS is used, and with which files."""
 
     @property
@@ -41,7 +41,7 @@ class Tls(Kind):
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Mapping[str, str] | None:
         """The named files, possibly none; None without TLS."""
         if not isinstance(node.value, dict):
-            wanted: bool | None = Boolean().take(key, node, unit, faults)
+            wanted: bool | None = super().take(key, node, unit, faults)
             return {} if wanted else None
         files = read_section(keys_of(f"sinks.mqtt.{key}", TlsFiles), node, faults)
         if files.get("key_file") and not files.get("cert_file"):
