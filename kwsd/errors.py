@@ -44,6 +44,13 @@ class UsageError(KwsdError):
     exit_code = 2
 
 
+def reason(error: Exception) -> str:
+    """What an error of reading a file says, without Python's ``[Errno 2]`` and the file's name."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return getattr(error, "strerror", None) or str(error)
+
+
 class InputError(KwsdError):
     """An input file (audio) cannot be read."""
 

@@ -74,7 +74,8 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Exits because of unknown arguments. Their values may be secrets and are not shown."""
-        name = next((arg for arg in unknown if arg.startswith("-")), unknown[0]).partition("=")[0]
+        option = next((arg for arg in unknown if arg.startswith("-")), unknown[0])
+        name = (unknown[0] if self._commands else option).partition("=")[0]
         if name.startswith("-"):
             self.error(f"{name}: no such option{_meant(self._canonical(name), self._option_string_actions)}")
         if name in self._commands:

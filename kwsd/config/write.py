@@ -8,7 +8,7 @@ from typing import Any
 
 from kwsd.config.read import read
 from kwsd.config.settings import Settings
-from kwsd.errors import ConfigError, InputError
+from kwsd.errors import ConfigError, InputError, reason
 from kwsd.recognize.settings import RecognizeSettings
 from kwsd.validation.yaml import resolve
 from kwsd.whole_file import write_whole
@@ -77,7 +77,7 @@ def _read(path: Path) -> tuple[str, Settings]:
     try:
         text = path.read_bytes().decode() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"cannot be read: {error}") from error
+        raise InputError(str(path), f"cannot be read: {reason(error)}") from error
     return text, read(text.encode(), str(path)) if text else Settings()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from kwsd.errors import InputError
+from kwsd.errors import InputError, reason
 from kwsd.recognize import SILENCE, UNKNOWN
 
 GRACE_MS = 1000
@@ -61,7 +61,7 @@ def read_rows(path: Path) -> list[Row]:
     except FileNotFoundError:
         raise InputError(str(path), f"Ground truth file '{path}' not found.") from None
     except (OSError, ValueError) as error:
-        raise InputError(str(path), str(error)) from error
+        raise InputError(str(path), reason(error)) from error
 
 
 @dataclass(frozen=True)

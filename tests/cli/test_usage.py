@@ -35,6 +35,7 @@ def wrong(capsys, monkeypatch):
     ("line", "said"),
     [
         ("devcies", "kwsd: devcies: no such command. Did you mean devices? See kwsd --help."),
+        ("wacth --exec x", "kwsd: wacth: no such command. Did you mean watch? See kwsd --help."),
         ("--devcie usb", "kwsd: --devcie: no such option. Did you mean --device? See kwsd --help."),
         ("--dev usb", "kwsd: --dev: no such option. Did you mean --device? See kwsd --help."),
         ("--clip_strid_ms 40", "kwsd: --clip_strid_ms: no such option. Did you mean --clip-stride-ms?"),
@@ -64,6 +65,7 @@ def test_the_cause_is_told_in_one_line_with_what_was_probably_meant(wrong, line,
     [
         ("trian", "kwsd-train: trian: no such command. Did you mean train? See kwsd-train --help."),
         ("label_wav", "kwsd-train: label_wav: no such command. Did you mean label-wav?"),
+        ("label_wav --wav a.wav", "kwsd-train: label_wav: no such command. Did you mean label-wav?"),
         ("", "kwsd-train: no command; there are train, freeze, "),
         ("train --wnted_words x", "kwsd-train: --wnted_words: no such option. Did you mean --wanted_words?"),
     ],

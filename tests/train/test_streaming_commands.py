@@ -137,7 +137,8 @@ def test_the_events_of_any_program_are_scored(recording, tmp_path):
         (["--wav", "WORDS", "WORDS", "--ground_truth", "a"], 2, "1 files for 2 recordings"),
         (["--wav", "WORDS", "--ground_truth", "none", "--clip-stride-ms", "30"], 78, "not a multiple"),
         (["--wav", "WORDS", "--ground_truth", "none", "--model", "nosuch"], 78, "nosuch"),
-        (["--detections", "WORDS", "--ground_truth", "none"], 66, "words.wav"),
+        (["--detections", "WORDS", "--ground_truth", "none"], 66, "words.wav: not UTF-8"),
+        (["--detections", "/nonexistent", "--ground_truth", "none"], 66, ": /nonexistent: No such file or directory"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(recording, capsys, flags, code, told):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kwsd.errors import KwsdError, OutputError, UsageError
+from kwsd.errors import KwsdError, OutputError, UsageError, reason
 from kwsd.model.runtime import quiet_stderr
 from kwsd.whole_file import write_whole
 from kwsd_train import networks
@@ -263,7 +263,7 @@ def _extra_metadata(path: Path | None) -> dict[str, Any]:
     try:
         extra = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(str(path), f"cannot be used as metadata: {error}") from error
+        raise UsageError(str(path), f"cannot be used as metadata: {reason(error)}") from error
     allowed = ("version", "recognize", "training", "licence")
     if not isinstance(extra, dict) or not extra.keys() <= set(allowed):
         raise UsageError(str(path), f"must be a JSON object with keys out of {', '.join(allowed)}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kwsd.errors import InputError, UnavailableError, UsageError
+from kwsd.errors import InputError, UnavailableError, UsageError, reason
 from kwsd.learn import speech_engines
 from kwsd.learn.speech_engines import PACKAGES, Voice
 from kwsd_train.batches import augment
@@ -192,7 +192,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"cannot be read: {error}", "Name a text in UTF-8 by --text.") from error
+        raise InputError(str(path), f"cannot be read: {reason(error)}", "Name a text in UTF-8 by --text.") from error
     if not any(lines):
         raise InputError(str(path), "holds no line of text", "Give one utterance a line.")
     return [line for line in lines if line]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kwsd.errors import InputError, UsageError
+from kwsd.errors import InputError, UsageError, reason
 from kwsd.whole_file import write_whole
 from kwsd_train.data.folders import UNKNOWN
 from kwsd_train.evaluation import score
@@ -163,7 +163,7 @@ def _detected(args: argparse.Namespace) -> list[Case]:
     try:
         found = score.parse_detections(args.detections.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(str(args.detections), str(error)) from error
+        raise InputError(str(args.detections), reason(error)) from error
     found.sort(key=lambda word: word.time_ms)
     ends_ms = [row.end_ms for row in rows] + [word.time_ms for word in found]
     duration_ms = hearing.duration_ms(files[0]) if files else max(ends_ms, default=0)

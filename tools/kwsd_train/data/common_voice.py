@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kwsd.errors import InputError
+from kwsd.errors import InputError, reason
 
 _COLUMNS = {"client_id", "path", "sentence"}
 _BEST = ("validated.tsv", "train.tsv", "dev.tsv", "test.tsv", "other.tsv")
@@ -43,7 +43,7 @@ def single_words(table: Path, words: Collection[str]) -> Iterator[Spoken]:
                 speaker = "cv-" + re.sub(r"[^A-Za-z0-9]", "", row["client_id"] or "")[:16]
                 yield Spoken((clips if clips.is_dir() else table.parent) / name, word, speaker)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(str(table), f"cannot be read: {error}") from error
+        raise InputError(str(table), f"cannot be read: {reason(error)}") from error
 
 
 def _header(path: Path) -> list[str]:

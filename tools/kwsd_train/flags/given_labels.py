@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kwsd.errors import ModelError
+from kwsd.errors import ModelError, reason
 
 
 def needed(model: str, labels: str) -> str | None:
@@ -32,7 +32,7 @@ def needed(model: str, labels: str) -> str | None:
     try:
         lines = Path(labels).read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
-        raise ModelError(labels, f"the labels cannot be read: {error}") from error
+        raise ModelError(labels, f"the labels cannot be read: {reason(error)}") from error
     if [line.strip() for line in lines] != own:
         raise ModelError(labels, f"its labels are not the model's: {', '.join(own)}", "Leave it out.")
     return None
