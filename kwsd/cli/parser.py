@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
+        if unknown := [arg for arg in unknown if arg != "--"]:
             self._refuse(unknown)
         return parsed
 

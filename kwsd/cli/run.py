@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--raw-rate",
-        type=reader(Whole(1, 768_000), "Hz"),
+        type=reader(Whole(1000, 768_000), "Hz"),
         metavar="HZ",
         help="sample rate of raw 16-bit standard input (default: the model's)",
     )

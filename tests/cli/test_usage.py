@@ -46,8 +46,8 @@ def wrong(capsys, monkeypatch):
         ("--format jsn", "kwsd: --format: invalid choice: 'jsn' (choose from "),
         ("--format jsn", "Did you mean json?"),
         ("--channel x", "kwsd: --channel: got 'x'; allowed: a whole number from 0 to 255."),
-        ("--raw-rate x", "kwsd: --raw-rate: got 'x'; allowed: a whole number from 1 to 768000 Hz."),
-        ("--raw-rate 1000000", "kwsd: --raw-rate: got '1000000'; allowed: a whole number from 1 to 768000 Hz."),
+        ("--raw-rate x", "kwsd: --raw-rate: got 'x'; allowed: a whole number from 1000 to 768000 Hz."),
+        ("--raw-rate 1000000", "kwsd: --raw-rate: got '1000000'; allowed: a whole number from 1000 to 768000 Hz."),
         ("--raw-channels 0", "kwsd: --raw-channels: got '0'; allowed: a whole number from 1 to 256 channels."),
         ("--source=", "kwsd: --source: is empty; allowed: a sound file, "),
         ("label tiny a.wav --top 0", "kwsd: --top: got '0'; allowed: a whole number from 1."),
@@ -94,6 +94,13 @@ def test_an_address_may_hold_a_secret_and_is_not_repeated(wrong, line):
 )
 def test_an_option_of_one_value_given_twice_is_refused(wrong, line):
     assert "given twice, but takes a single value" in wrong(line)
+
+
+def test_two_dashes_end_the_options():
+    _, parser = cli.parser_of("run")
+    assert parser.parse_args(["--source", "a", "--"]).source == "a"
+    _, parser = cli.parser_of("label")
+    assert parser.parse_args(["tiny", "--", "-a.wav", "--b.wav"]).files == ["-a.wav", "--b.wav"]
 
 
 def test_options_that_may_be_repeated_are_taken():

@@ -4,7 +4,8 @@ import re
 
 import pytest
 from kwsd_train.cli import main
-from kwsd_train.commands import train
+from kwsd_train.commands import freeze, train
+from kwsd_train.flags import table as flag_table
 
 from kwsd.cli.parser import Parser
 
@@ -45,6 +46,17 @@ def test_every_flag_of_the_tutorial_is_there():
     parser = Parser()
     train.add_arguments(parser)
     assert {f"--{name}" for name in TUTORIAL} <= set(re.findall(r"--\w+", parser.format_help()))
+
+
+def test_freeze_takes_the_data_and_feature_flags_of_train():
+    """So that a script can pass the same flags to both."""
+    parser = Parser()
+    freeze.add_arguments(parser)
+    rows = (*flag_table.FEATURES, *flag_table.DATA, *flag_table.AUGMENTATION)
+    others = ("data_dir", "data_url", "noise_dir", "speech_dir", "impulse_dir", "cache_dir", "clip_stride_ms")
+    assert {f"--{name}" for name in (*(row.name for row in rows), *others)} <= set(
+        re.findall(r"--\w+", parser.format_help())
+    )
 
 
 def test_training_in_eight_bits_is_refused_in_one_line(capsys):

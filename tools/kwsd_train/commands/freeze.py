@@ -40,8 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data_url", metavar="URL", help="accepted for compatibility with train; nothing is downloaded"
     )
+    parser.add_argument(
+        "--clip_stride_ms", metavar="MS", help="accepted for compatibility with the tutorial; kwsd has its own"
+    )
     options.add_flags(parser, "features and network (default: the checkpoint's)", flag_table.FEATURES)
     options.add_flags(parser, "data (default: the checkpoint's)", flag_table.DATA)
+    options.add_flags(parser, "augmentation (default: the checkpoint's)", flag_table.AUGMENTATION)
     group = parser.add_argument_group("freezing")
     group.add_argument(
         "--start_checkpoint",
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     stored = checkpoint.load(checkpoint.find(args.start_checkpoint, args.train_dir))
     settings = options.resolve(args, options.FEATURE_DEFAULTS, stored.settings)
     settings = {**options.DATA_DEFAULTS, **options.AUGMENT_DEFAULTS, **stored.settings, **settings}
-    settings |= options.given(args, options.DATA_DEFAULTS)
+    settings |= options.given(args, options.DATA_DEFAULTS | options.AUGMENT_DEFAULTS)
     options.check_trusted(args, settings)
     extra = _extra_metadata(args.metadata)
     if stored.settings.get("recognize"):  # of the model that was fine-tuned
