@@ -304,6 +304,9 @@ class Listener:
     def to_dict(self) -> dict[str, Any]:
         """Its part of a snapshot."""
         state, reason, since_s = self.state or (State.STARTING, "starting", self._began_s)
+        if self.ended:
+            state, since_s = State.STOPPING, self._thread.ended_s
+            reason = "the end" if self.error is None else f"ended: {self.error}"
         return {
             "state": state,
             "reason": reason,

@@ -66,6 +66,7 @@ class SpotterThread:
         samples_missed: lost while one source replaced another.
         changing: whether a change passed to `between_blocks` has yet to be made.
         error: the error that ended the thread, if any.
+        ended_s: Unix time at which it ended.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class SpotterThread:
         self.error: BaseException | None = None
         self.first_block = threading.Event()
         self.ended = threading.Event()
+        self.ended_s = 0.0
         self._run_numbers, self._cutter, self._tail = run, cutter, tail
         self._publish = cutter.publish
         self._armed, self._tell_peak, self._listener = armed, tell_peak, listener
@@ -191,6 +193,7 @@ class SpotterThread:
         except BaseException as error:  # reported to the main thread, which ends kwsd with it
             self.error = error
         finally:
+            self.ended_s = time.time()
             self.ended.set()
             self._wake()
 

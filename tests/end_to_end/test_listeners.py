@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -118,6 +119,31 @@ def test_a_damaged_recording_ends_its_listener_and_is_told(tmp_path):
     ended = run("--config", config)
     assert ended.process.returncode == 66
     assert told(ended, "kitchen") == told(run("--source", DEMO))
+
+
+def test_those_that_have_ended_say_so_while_another_goes_on(tmp_path):
+    path = tmp_path / "s"
+    (tmp_path / "broken.flac").write_bytes(DEMO.read_bytes()[:60_000] + bytes(2000) + DEMO.read_bytes()[62_000:])
+    config = config_of(
+        tmp_path,
+        "  kitchen: {audio: {source: '-'}}\n"
+        f"  porch: {{audio: {{source: {DEMO}}}}}\n"
+        f"  shed: {{audio: {{source: {tmp_path / 'broken.flac'}}}}}\n",
+        f"sinks: [{{type: socket, path: {path}}}]\n",
+    )
+    with running("--config", config, stdin=subprocess.PIPE) as kwsd:
+        kwsd.process.stdin.write("\0" * 16_000)
+        kwsd.process.stdin.flush()
+        kwsd.wait_for_log("listening: kitchen")
+        kwsd.wait_for_log("shed: ended: ")
+
+        def states():
+            return {name: (each["state"], each["reason"]) for name, each in snapshot(path)["listeners"].items()}
+
+        kwsd.wait_for(lambda: states()["porch"] == ("stopping", "the end"), "the recording has ended")
+        assert states()["kitchen"][0] == "listening" and snapshot(path)["state"] == "listening"
+        assert states()["shed"][0] == "stopping" and "broken.flac" in states()["shed"][1]
+        kwsd.process.stdin.close()
 
 
 def test_faults_name_their_lines(tmp_path):
