@@ -102,6 +102,12 @@ def test_one_seed_gives_one_stream_and_the_clean_preset_is_the_tutorials(data_di
         assert number * 3000 <= row.start_ms < number * 3000 + 2000
 
 
+def test_a_word_without_clips_to_train_on_can_be_said(data_dir, tmp_path):
+    everybody = ["--set", "testing", "--testing_percentage", "100", "--validation_percentage", "0"]
+    _, rows = generate(data_dir, tmp_path, *everybody)
+    assert {row.label for row in rows} <= {"up", "down", "_unknown_"} and len(rows) == 10
+
+
 def test_10db_says_the_words_of_clean_with_10_db_below_each(data_dir, tmp_path):
     """The noise is what remains when the same words without background are taken away."""
     spoken, clean = generate(data_dir, tmp_path, "--background_volume", "0")

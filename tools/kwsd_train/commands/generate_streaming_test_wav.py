@@ -127,6 +127,7 @@ def material(args: argparse.Namespace, settings: stream.Settings, words: tuple[s
         silence_percentage=args.silence_percentage,
         validation_percentage=args.validation_percentage,
         testing_percentage=args.testing_percentage,
+        to_train=False,
     )[args.set]
     there = Counter(clip.label for clip in index)
     for number, word in enumerate((UNKNOWN, *words), UNKNOWN_INDEX):

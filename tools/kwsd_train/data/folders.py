@@ -84,6 +84,7 @@ def build_index(
     testing_percentage: float = 10.0,
     seed: int = DEFAULT_SEED,
     whole: bool = False,
+    to_train: bool = True,
     only: Sequence[str] | None = None,
 ) -> dict[str, list[Clip]]:
     """All clips by set. Percentages of silence and unknown are of the wanted clips; shuffled from ``seed``.
@@ -92,6 +93,7 @@ def build_index(
 
     Args:
         whole: the training set has all other words, and no silence, regardless of the percentages.
+        to_train: whether each word needs a clip in the training set.
         only: sets to test on; the others stay empty. Without training, one word is enough.
 
     Raises InputError if there are no clips, or none of a wanted word, or none of one to train on.
@@ -120,7 +122,7 @@ def build_index(
             )
     if only:
         _need_clips(data_dir, words, only, wanted)
-    for word in () if only else words:
+    for word in words if to_train and not only else ():
         _need_training_clip(data_dir, word, labels[word.lower()], wanted)
     for name in ("validation", "testing", "training"):
         count = len(wanted[name])
