@@ -87,7 +87,12 @@ def with_models(settings: Settings) -> "tuple[Settings, Heard]":
     try:
         heard = effective_of_all(Plan(settings))
     except ModelError as error:
-        raise ConfigError(settings.fault(("model",), str(error))) from error
+        key = "labels" if error.what == settings.labels else "model"
+        raise ConfigError(settings.fault((key,), str(error))) from error
+    except ConfigError as error:
+        unread = f"{settings.frontend}: "  # faults in the file have their line between these
+        named = (settings.fault(("frontend",), fault) if fault.startswith(unread) else fault for fault in error.faults)
+        raise ConfigError(*named) from error
     if not settings.named:
         return _filled(settings, heard["default"]), heard
     return replace(settings, named={name: _filled(each, heard[name]) for name, each in settings.named.items()}), heard

@@ -167,12 +167,26 @@ def test_a_file_with_faults_may_name_no_model_and_another_file(check, tmp_path):
     assert code == 78 and len(err.splitlines()) == 2 and "no.yaml: cannot be read" in err, err
 
 
+@pytest.mark.parametrize(("key", "why"), [("labels", "the labels cannot be read: "), ("frontend", "cannot be read: ")])
+def test_a_file_of_a_foreign_model_that_is_missing_is_told_where_it_is_named(check, tmp_path, key, why):
+    (tmp_path / "m.tflite").write_bytes((FIXTURES / "foreign.tflite").read_bytes())
+    (tmp_path / "labels").write_text("a\n")
+    (tmp_path / "frontend").write_text("scores: logits\n")
+    (tmp_path / key).unlink()
+    code, _, err = check(f"model: {tmp_path}/m.tflite\nlabels: {tmp_path}/labels\nfrontend: {tmp_path}/frontend\n")
+    assert code == 78
+    assert f":{2 if key == 'labels' else 3}: key '{key}': {tmp_path}/{key}: {why}" in err, err
+
+
 @pytest.mark.parametrize(
     ("sink", "why"),
     [
         ("{type: webhook, url: 'https://example.org', secret_file: /nonexistent/secret}", "key 'secret_file': "),
         ("{type: webhook, url: 'https://example.org', secret_env: KWSD_NO_SUCH_SECRET}", "key 'secret_env': "),
-        ("{type: socket, path: /tmp/kwsd-test.sock, group: no-such-group}", "there is no group 'no-such-group'"),
+        (
+            "{type: socket, path: /tmp/kwsd-test.sock, group: no-such-group}",
+            "key 'group': socket /tmp/kwsd-test.sock: there is no group 'no-such-group'",
+        ),
         ("{type: socket, path: /nonexistent/folder/kwsd.sock}", "there is no folder '/nonexistent'"),
         ("{type: socket, path: /etc/passwd}", "something of this name exists and is not a socket"),
         ("{type: webhook, url: 'https://example.org', spool: /nonexistent/hook.db}", "no folder '/nonexistent'"),

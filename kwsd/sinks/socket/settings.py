@@ -37,10 +37,16 @@ class SocketSettings(SinkSettings):
 
     def check(self) -> Iterable[tuple[str, str]]:
         from kwsd.errors import ConfigError
-        from kwsd.sinks.socket.socket_file import check_place
+        from kwsd.sinks.socket.socket_file import check_place, group_id
 
+        found: list[tuple[str, str]] = []
         try:
-            check_place(self.path, self.group)
+            check_place(self.path)
         except ConfigError as error:
-            return [("path", fault) for fault in error.faults]
-        return ()
+            found += (("path", fault) for fault in error.faults)
+        try:
+            if self.group is not None:
+                group_id(self.path, self.group)
+        except ConfigError as error:
+            found += (("group", fault) for fault in error.faults)
+        return found

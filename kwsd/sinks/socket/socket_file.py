@@ -83,10 +83,8 @@ def identify(path: str) -> Identity | None:
     return Identity(found.st_dev, found.st_ino)
 
 
-def check_place(path: str, group: str | None) -> None:
-    """Raises ConfigError if `listen` could not create ``path`` for lack of a group or a folder; creates nothing."""
-    if group is not None:
-        group_id(path, group)
+def check_place(path: str) -> None:
+    """Raises ConfigError if `listen` could not create ``path`` for lack of a folder; creates nothing."""
     folder = Path(path).parent
     if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
         raise _refusal(path, f"there is no folder {str(folder.parent)!r} to make {folder.name!r} in")
