@@ -68,6 +68,7 @@ class Listener:
         self._looks = 0
         self._began_s = self._slow_or_not_since_s = time.time()
         self._moved = 0, 0.0  # samples processed at the last check, and when their number last changed (monotonic)
+        self._looked_s = 0.0  # when the last check was (monotonic)
         self._slow: str | None = None  # at the last check, in words, if scoring could not keep up
         self._spare: list[Source] = []  # the sources of a change that the spotter thread has yet to make
 
@@ -94,7 +95,9 @@ class Listener:
         """The fault in words if the spotter thread does not process the audio that is waiting for it."""
         waiting_s = self._waiting_s
         if self._moved[0] != self.samples or waiting_s < BEHIND_S:
-            self._moved = self.samples, now - waiting_s
+            # Audio has waited for longest since then; but what a server sends ahead of time waits, too.
+            self._moved = self.samples, max(now - waiting_s, self._looked_s)
+        self._looked_s = now
         if now - self._moved[1] < STILL_S:
             return None
         return f"scoring stands still: no audio was heard for {STILL_S:g} s although it flows"
