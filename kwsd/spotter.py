@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Spotter:
             print(detection.label, detection.audio_ms)
 
     Args:
-        model: a model from `kwsd.model.load`. It is scored on every clip of the stream that ends a multiple of
+        model: a model from `kwsd.model.load`, or its argument. It is scored on every clip of the stream that ends a multiple of
             ``clip_stride_ms`` after the first one.
         recognize: the fields of `kwsd.recognize.settings.RecognizeSettings`. Those left out come from the model, else
             from the defaults; ``max_clip_stride_ms`` is for callers that widen the stride.
@@ -40,11 +41,16 @@ class Spotter:
         strides: how many clips were scored.
 
     Raises:
+        ModelError: a model of that name or file cannot be loaded.
         ConfigError: a setting that does not fit the model: an unknown mode, a threshold for an unknown word, a stride
             that is not a multiple of the row stride.
     """
 
-    def __init__(self, model: "Model", *, shared: SharedRows | None = None, **recognize: Any) -> None:
+    def __init__(self, model: "Model | str | Path", *, shared: SharedRows | None = None, **recognize: Any) -> None:
+        if isinstance(model, str | Path):
+            from kwsd.model import load
+
+            model = load(model)
         self.model = model
         self.labels = tuple(model.labels)
         self.strides = 0

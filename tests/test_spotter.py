@@ -260,3 +260,10 @@ def test_importing_kwsd_is_cheap_until_something_is_asked_of_it():
     assert done.stdout.split() == ["False", "True", "True", "False"]
     with pytest.raises(AttributeError, match="has no attribute 'Listener'"):
         _ = kwsd.Listener
+
+
+def test_a_model_may_be_named():
+    spotter = kwsd.Spotter("tiny", detection_threshold=0.7)
+    assert spotter.model.name == "kwsd-tiny" and kwsd.Spotter(spotter.model.path).labels == spotter.labels
+    with pytest.raises(kwsd.errors.ModelError, match="no bundled model of that name"):
+        kwsd.Spotter("teeny")
