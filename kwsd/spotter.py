@@ -30,8 +30,8 @@ class Spotter:
             print(detection.label, detection.audio_ms)
 
     Args:
-        model: a model from `kwsd.model.load`, or its argument. It is scored on every clip of the stream that ends a multiple of
-            ``clip_stride_ms`` after the first one.
+        model: a model from `kwsd.model.load`, or its name or file. It is scored on every clip of the stream that ends a
+            multiple of ``clip_stride_ms`` after the first one.
         recognize: the fields of `kwsd.recognize.settings.RecognizeSettings`. Those left out come from the model, else
             from the defaults; ``max_clip_stride_ms`` is for callers that widen the stride.
         shared: the rows of a stream that several Spotters with the same front end share.
