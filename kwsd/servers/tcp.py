@@ -6,6 +6,7 @@ No connection can block the server: there are few, and one that takes longer tha
 import contextlib
 import errno
 import logging
+import os
 import select
 import socket
 import threading
@@ -66,7 +67,7 @@ class TcpServer(Sink):
             self._listener = socket.create_server(where, family=family, backlog=backlog)
         except OSError as error:
             raise ConfigError(
-                f"{self.name}: {address}: {error.strerror}. Choose another address to listen at"
+                f"{self.name}: {address}: {os.strerror(error.errno or 0)}. Choose another address to listen at"
             ) from None
         self._listener.setblocking(False)
         self._wake_receiver, self._wake_sender = socket.socketpair()

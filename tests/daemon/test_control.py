@@ -68,6 +68,15 @@ def test_words_are_disarmed_one_by_one(asked):
     assert set(asked.control.armed) == {"stop"}
 
 
+def test_a_word_that_is_armed_can_be_disarmed_after_its_model_has_gone():
+    words = ["stop", "go"]
+    control = Control(lambda: words, lambda: None)
+    control.ask({"arm": {"labels": ["stop"]}}, Clock(0, 0))
+    words.remove("stop")
+    assert control.ask({"disarm": {"labels": ["stop"]}}, Clock(0, 0)) == {"type": "done", "did": "disarm"}
+    assert control.ask({"disarm": {"labels": ["stop"]}}, Clock(0, 0))["type"] == "error"
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [

@@ -422,5 +422,5 @@ def test_check_config_finds_a_token_that_cannot_be_had_and_shows_none(tmp_path: 
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = HttpServer(HttpSettings(listen=Address("127.0.0.1", taken.getsockname()[1])), Daemon().services)
-        with pytest.raises(ConfigError, match="Address already in use"):
+        with pytest.raises(ConfigError, match=r": Address already in use\. Choose another"):
             server.start()
