@@ -68,7 +68,8 @@ class Parser(argparse.ArgumentParser):
         text = message.removeprefix("argument ").rstrip(".")
         text = re.sub(r"invalid (.+?) value: (.*)", _allowed, text, flags=re.DOTALL)
         if choice := re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", text):
-            text += _meant(choice[1], re.findall(r"[\w-]+", choice[2]))
+            known = re.findall(r"[\w-]+", choice[2])
+            text = f"{text[: choice.start()]}got {choice[1]!r}; allowed: {', '.join(known)}{_meant(choice[1], known)}"
         stop = "" if text.endswith("?") else "."
         self.exit(2, f"{self.prog.split()[0]}: {' '.join(text.split())}{stop} See {self.prog} --help.\n")
 
