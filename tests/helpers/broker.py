@@ -45,18 +45,18 @@ class Broker:
         program = _program()
         assert program is not None
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([program, "-v", "-c", self._settings], stdout=log, stderr=log)
+            self.process = subprocess.Popen([program, "-v", "-c", self._settings], stdout=log, stderr=log)
         wait_until(self._listens, f"mosquitto listens\n{self._log.read_text()}")
 
     def _listens(self) -> bool:
-        assert self._process.poll() is None, self._log.read_text()
+        assert self.process.poll() is None, self._log.read_text()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(LIMIT_S)
+        self.process.terminate()
+        self.process.wait(LIMIT_S)
 
     @property
     def log(self) -> str:

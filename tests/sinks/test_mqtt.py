@@ -25,6 +25,7 @@ from kwsd.sinks.sink import Services
 from kwsd.uptime import uptime_s
 from tests.helpers import broker as mosquitto
 from tests.helpers.broker import LIMIT_S, Broker, Watcher, broker, wait_until, watching
+from tests.sinks.conftest import is_running
 
 pytestmark = pytest.mark.skipif(bool(mosquitto.missing()), reason=f"needs {mosquitto.missing()}")
 
@@ -173,13 +174,13 @@ def test_what_a_frozen_broker_did_not_confirm_is_sent_again_in_order(served: Bro
     with running(served.port, max_age_s=60) as sink:
         sink.put(heard(1))
         settled(sink)
-        served._process.send_signal(signal.SIGSTOP)
+        served.process.send_signal(signal.SIGSTOP)
         for seq in range(2, 41):
             sink.put(heard(seq))
         wait_until(lambda: len(sink._in_flight) == 20, "as many are on their way as may be")
         assert sink.counters["queued"] == 39
-        served._process.kill()
-        served._process.wait(LIMIT_S)
+        served.process.kill()
+        served.process.wait(LIMIT_S)
         served.start()
         with watching(served.port) as watcher:
             counters = settled(sink)
@@ -217,7 +218,7 @@ def test_a_server_that_answers_nonsense_ends_its_connection_and_nothing_else(non
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(4096):
                     pass
-            assert sink._thread is not None and sink._thread.is_alive()
+            assert is_running(sink)
         assert deaths == []
 
 

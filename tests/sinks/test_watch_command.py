@@ -195,10 +195,13 @@ def test_a_command_that_fails_is_told_and_the_next_event_runs_it_again(serve, ru
         assert child.stderr.readline() == b"kwsd: sh ended with 3\n"
 
 
-def test_an_event_that_no_command_can_take_is_told(caplog):
+def test_an_event_that_no_command_can_take_is_told(serve, run, make, until):
     """A server that is no kwsd may send a NUL, which fits in no environment."""
-    watch._execute(["true"], {"label": "a\0b"}, b"{}\n")
-    assert "true cannot be run: embedded null byte" in caplog.text
+    server = serve()
+    child = run("--exec", "true")
+    until(lambda: ONLY_DETECTIONS in server.subscriptions())
+    server.publish(make(1, "a\0b"))
+    assert child.stderr.readline() == b"kwsd: true cannot be run: embedded null byte\n"
 
 
 def test_the_end_ends_a_command_that_runs(serve, run, make, until, tmp_path):

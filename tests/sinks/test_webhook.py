@@ -21,6 +21,7 @@ from kwsd.sinks.webhook.settings import WebhookSettings
 from kwsd.sinks.webhook.signing import read_key, sign
 from kwsd.sinks.webhook.sink import WebhookSink
 from kwsd.sinks.webhook.url import Url
+from tests.sinks.conftest import is_running
 from tests.sinks.http_receiver import Receiver, detection, wait_until
 
 
@@ -378,7 +379,7 @@ def test_stop_cuts_a_request_short_and_counts_it():
             receiver.wait_for(1)
             assert not sink.drain(time.monotonic() + 0.05)
             sink.stop()
-            wait_until(lambda: not sink._thread.is_alive())
+            wait_until(lambda: not is_running(sink))
             assert sink.counters == {"queued": 0, "sent": 0, "dropped": 2, "retried": 0}
 
 
@@ -388,7 +389,7 @@ def test_stop_cuts_back_off_short_and_counts_it():
         sink.put(detection())
         receiver.wait_for(1)
         sink.stop()
-        wait_until(lambda: not sink._thread.is_alive())
+        wait_until(lambda: not is_running(sink))
         assert sink.counters == {"queued": 0, "sent": 0, "dropped": 1, "retried": 0}
 
 
@@ -406,7 +407,7 @@ def test_stop_cuts_a_connection_attempt_short():
             sink.put(detection())
             wait_until(lambda: sink._poster._connection is not None and sink._poster._connection._handle is not None)
             sink.stop()
-            wait_until(lambda: not sink._thread.is_alive())
+            wait_until(lambda: not is_running(sink))
             assert sink.counters["dropped"] == 1
 
 
