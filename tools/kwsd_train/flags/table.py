@@ -203,7 +203,7 @@ STREAM = _rows(
     ("snr_db", SNR_DB, None, "dB", "signal-to-noise ratio of each word, instead of a volume"),
     ("group_words", Whole(1, 1000), 1, "words", "number of words spoken in a group, close together"),
     ("group_stride_ms", Whole(1, 3_600_000), 1200, "ms", "time from word to word in a group"),
-    ("sample_rate", RATE_HZ, 16000, "Hz", "samples a second"),
+    ("sample_rate", RATE_HZ, 16000, "Hz", "sample rate"),
     ("clip_duration_ms", Whole(20, 60_000), 1000, "ms", "length of a clip"),
 )
 """What `generate-streaming-test-wav` makes its streams of."""
@@ -223,7 +223,7 @@ SWEEP = _rows(
 )
 
 CLIP = _rows(
-    ("sample_rate", RATE_HZ, 16000, "Hz", "samples a second"),
+    ("sample_rate", RATE_HZ, 16000, "Hz", "sample rate"),
     ("clip_duration_ms", CLIP_MS, 1000, "ms", "length of a clip"),
     ("codec", Choice(tuple(CODECS)), "wav", "",
      "16-bit WAV, or Opus at 24 kb/s; use that of the other clips, or the model may learn the codec"),
