@@ -102,7 +102,7 @@ class Spotter:
             lost_samples: how many are missing; they count in ``audio_ms``.
         """
         if lost_samples < 0:
-            raise ValueError(f"lost_samples is {lost_samples}, but has to be at least 0")
+            raise ValueError(f"lost_samples is {lost_samples}, but must be at least 0")
         if self._peaks is not None:
             self._peaks.end()
         self._position += lost_samples
@@ -193,11 +193,11 @@ class Spotter:
 def _as_float32(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.float32]:
     if not isinstance(samples, np.ndarray) or samples.dtype not in (np.float32, np.int16):
         kind = samples.dtype if isinstance(samples, np.ndarray) else type(samples).__name__
-        raise TypeError(f"samples are {kind}, but have to be an array of float32 in -1..1, or of int16")
+        raise TypeError(f"samples are {kind}, but must be an array of float32 in -1..1, or of int16")
     if samples.ndim != 1:
-        raise ValueError(f"samples have shape {samples.shape}, but have to be one channel, shape (n,)")
+        raise ValueError(f"samples have shape {samples.shape}, but must be one channel, shape (n,)")
     if samples.dtype == np.int16:
         return samples * np.float32(1 / 32768)
     if not math.isfinite(np.add.reduce(samples)):  # which is cheaper than checking each
-        raise ValueError("samples are not finite numbers, but have to be in -1..1")
+        raise ValueError("samples are not finite numbers, but must be in -1..1")
     return samples  # type: ignore[return-value]

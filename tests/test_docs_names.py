@@ -138,7 +138,7 @@ QUOTED = {
         "too quiet (",
         " dBFS): speak up, or raise the microphone's gain",
         ": expect mistakes",
-        " takes heard, each by what the others taught; threshold ",
+        " takes recognised, each by a model of the others; threshold ",
         " an hour of running speech (",
         "written: ",
     ],
@@ -146,7 +146,7 @@ QUOTED = {
     "docs/training.md": [
         "no clip to train on: its speakers (",
         " training clips are all by one speaker, ",
-        "Two takes of each of ten people are worth more than twenty of one.",
+        "Two takes each by ten people are worth more than twenty by one.",
         " are longer than a clip of ",
         ", and only their beginning is used",
         "Training from step: ",
@@ -156,7 +156,7 @@ QUOTED = {
         "wanted: at most ",
         "an hour as found",
         "fires too often even at 0.95. At 1 it never fires: leave it out of `only`, or allow more.",
-        "By chance it may come to more than ",
+        "By chance it may be more than ",
         " hours without a false alarm, or longer with some.",
     ],
 }

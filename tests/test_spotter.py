@@ -187,7 +187,7 @@ def test_the_default_stride_fits_the_rows(row_stride_ms, clip_stride_ms):
 @pytest.mark.parametrize(
     "said, text",
     [
-        ({"mode": "magic"}, "recognize: mode is 'magic', but has to be one of"),
+        ({"mode": "magic"}, "recognize: mode is 'magic', but must be one of"),
         ({"thresholds": {"halt": 0.5}}, "recognize: thresholds name halt, but the labels are _silence_"),
         ({"clip_stride_ms": 30}, "clip_stride_ms: 30 ms is not a multiple of the model's row stride, 20 ms"),
     ],

@@ -131,8 +131,8 @@ def check_server(sockets: list[Path]) -> Finding:
             try:
                 connection.connect(str(path))
             except OSError as error:
-                return Finding("server", "fail", f"{path} is there, but: {error.strerror or error}", SERVER_MEND)
-    return Finding("server", "ok", f"somebody listens at {', '.join(map(str, sockets))}")
+                return Finding("server", "fail", f"{path} exists, but: {error.strerror or error}", SERVER_MEND)
+    return Finding("server", "ok", f"a server listens on {', '.join(map(str, sockets))}")
 
 
 def check_devices(devices: list[Device]) -> Finding:

@@ -230,7 +230,7 @@ class SoundFileDecoder:
         self.container = "WAV" if magic.startswith(b"R") else str(self._sound.format)
         said = re.search(r"^data : (\d+) \(should be", self._sound.extra_info, re.MULTILINE)
         if said and int(said[1]) < UNKNOWN_FROM:
-            log.warning("%s: shorter than its header says; what is there is heard", name)
+            log.warning("%s: shorter than its header says; the existing part is used", name)
         self.can_seek = self._sound.seekable() and self._sound.subtype.startswith(_EXACT_SUBTYPES)
         self._frames = max(1, self.rate_hz * decode_ms // 1000)
 

@@ -87,7 +87,7 @@ class Chain:
                 over_s = self._heard / self.samplerate
                 raise InputError(
                     self._name,
-                    f"after {over_s:.1f} s it goes on as {_words(self._link)}, after {_words(self)}",
+                    f"after {over_s:.1f} s it changes from {_words(self)} to {_words(self._link)}",
                     "Cut it there, or make one recording of it: ffmpeg -i FILE -ac 1 -ar 16000 OTHER.flac",
                 )
         self._heard += len(sound)

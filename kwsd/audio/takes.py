@@ -38,10 +38,10 @@ def fault(take: Signal, count: int) -> str | None:
     if loud_db < QUIET_DBFS:
         return f"too quiet ({loud_db:.0f} dBFS): speak up, or raise the microphone's gain"
     if loud_db - float(np.quantile(levels_db, 0.2)) < STANDS_OUT_DB:
-        return "no word stands out of the background"
+        return "no word stands out from the background"
     begin, end = word_extent(take, CORE_DB)
     if begin == 0 or end >= len(powers) * FRAME_SAMPLES:
-        return "cut off: begin when asked to, and end before the time is over"
+        return "cut off: begin after the prompt, and end before the time is over"
     if end - begin > count:
         return "the word is longer than a clip"
     return None

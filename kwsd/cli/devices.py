@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{'*' if device.is_default else ' '} {device.index:3} {what}")
             print(f"      rates: {rate_words}")
         if not rows:
-            print("kwsd: no input device; kwsd doctor tells why", file=sys.stderr)
+            print("kwsd: no input device; run kwsd doctor", file=sys.stderr)
     if found.fault is not None:  # while rates were asked for
         raise found.fault
     return 0

@@ -127,7 +127,7 @@ def _check_heard(word: str, learned: "Learned") -> None:
 
     count = len(learned.expectation.takes)
     if not learned.expectation.heard(learned.threshold):
-        why = f"none of its {count} takes is heard by what the others taught, so no model was written"
+        why = f"none of its {count} takes is recognised by a model that learned the others, so no model was written"
         raise InputError(word, why, "Say the same word in each take, record more takes, or choose a longer word.")
 
 
@@ -139,7 +139,7 @@ def _forget(args: argparse.Namespace, student: "Student", output: Path) -> int:
     if args.json:
         print(encode({"output": str(output), "forgotten": args.forget, "words": left}))
     else:
-        print(f"written: {output}, without {args.forget}. It hears {', '.join(left)}")
+        print(f"written: {output}, without {args.forget}. Its words: {', '.join(left)}")
     return 0
 
 
@@ -151,7 +151,7 @@ def _correct(args: argparse.Namespace, student: "Student", output: Path) -> int:
     content, changed = student.correct(_clips(args, student), output.stem)
     if not changed:
         own = ", ".join(student.own)
-        why = f"none of {own} is heard in it, and only words learned on the spot are changed"
+        why = f"none of {own} is detected in it, and only learned words can be changed"
         raise InputError(str(args.counterexamples[0]), why, "Raise the threshold of a word that came with the model.")
     _write(output, content)
     if args.json:

@@ -109,7 +109,7 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     from kwsd.scan.archive import Wanted
 
     if args.resume and args.output is None:
-        raise UsageError("--resume", "what was heard before is known from --output DIR", "Add it.")
+        raise UsageError("--resume", "requires --output DIR, which holds earlier results", "Add it.")
     output, cut, parquet = (None if each is None else Path(each) for each in (args.output, args.cut, args.parquet))
     return Wanted(output, args.resume, args.labels, cut, parquet, not args.no_stdout, args.strict, args.quiet)
 

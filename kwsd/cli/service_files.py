@@ -165,7 +165,7 @@ def uninstall(where: Places, *, purge: bool) -> Iterator[Step]:
         yield _remove(path)
     yield from _take_back_settings(where, purge)
     if not there:
-        yield Step(f"done.  no service is installed: there is no {where.unit}", lambda: None)
+        yield Step(f"done.  no service is installed: {where.unit} does not exist", lambda: None)
         return
     yield _run(*where.systemctl, "daemon-reload")
     if where.sysusers in there and _has_user():

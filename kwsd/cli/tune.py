@@ -185,7 +185,7 @@ def _live(args: argparse.Namespace) -> Tuned:
     heard = report["listeners"][name]
     now = {word: score for word, score in listener["thresholds"].items() if word not in listener["on_demand"]}
     if not heard["hours"] or not any(word in now for word in heard["words"]):
-        raise UnavailableError("the report", "no word was even nearly heard yet", "Let kwsd listen for longer.")
+        raise UnavailableError("the report", "it has no word or near miss yet", "Let kwsd listen for longer.")
     quiet = quiet_of_report(heard)
     return Tuned(args.false_alarms_per_hour, quiet, now, fit(quiet, now, args.false_alarms_per_hour))
 
@@ -240,7 +240,7 @@ def in_words(tuned: Tuned) -> Iterator[str]:
 
     hours = tuned.quiet.hours
     alarms = "false alarm" if tuned.wanted == 1 else "false alarms"
-    yield f"heard {hours:.2f} hours; wanted: at most {tuned.wanted:g} {alarms} an hour of all words together"
+    yield f"heard {hours:.2f} hours; wanted: at most {tuned.wanted:g} {alarms} an hour, all words together"
     yield ""
     yield from _aligned(list(_rows_of_table(tuned)))
     yield ""
@@ -249,11 +249,11 @@ def in_words(tuned: Tuned) -> Iterator[str]:
     if tuned.wanted * hours < 1:
         yield (
             f"{hours:.2f} hours are too few to lower a threshold: one false alarm in {1 / tuned.wanted:.3g} hours may "
-            f"not have come yet. Record at least so long."
+            f"be yet to come. Record at least that long."
         )
     if poisson_interval(tuned.alarms(tuned.found))[1] > tuned.wanted * hours:
         yield (
-            f"By chance it may come to more than {tuned.wanted:g} an hour. To be 95 % sure takes "
+            f"By chance it may be more than {tuned.wanted:g} an hour. To be 95 % sure takes "
             f"{hours_needed(tuned.wanted):.3g} hours without a false alarm, or longer with some."
         )
 

@@ -134,10 +134,10 @@ def _check_together(settings: Settings, found: Sequence[Effective]) -> list[str]
             names = f"{other.model.name} and {one.model.name}"
             if one.model.sample_rate_hz != other.model.sample_rate_hz:
                 rates = f"{other.model.sample_rate_hz} and {one.model.sample_rate_hz} Hz"
-                faults.append(settings.fault(("model", at), f"{names} hear {rates}; allowed are models of one rate"))
+                faults.append(settings.fault(("model", at), f"{names} have {rates}; all models must have one rate"))
             if both := sorted(one.only & other.only):
                 mend = "leave them out of `only` of one, as in [default, {model: own.tflite, only: [lumos]}]"
-                faults.append(settings.fault(("model", at), f"{names} both tell {', '.join(both)}; {mend}"))
+                faults.append(settings.fault(("model", at), f"{names} both report {', '.join(both)}; {mend}"))
     return faults
 
 

@@ -81,7 +81,7 @@ class Control:
                 raise ControlError(f"a request is an object with one key, one of {', '.join(VERBS)}")
             (verb,) = request
             if verb not in VERBS:
-                raise ControlError(f"{shown(verb)} is none of {', '.join(VERBS)}")
+                raise ControlError(f"{shown(verb)} is not one of {', '.join(VERBS)}")
             wishes = request[verb]
             if not isinstance(wishes, dict):
                 raise ControlError(f"{verb} takes an object, such as {{}}, not {as_json(wishes)}")

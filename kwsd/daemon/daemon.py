@@ -217,7 +217,7 @@ class Daemon:
         if obeyed:
             self._asked.finish(asked)
         for listener, error in self._listeners.newly_failed():
-            logger.error("%s: ended: %s; the others go on", listener.name, error)
+            logger.error("%s: ended: %s; the others continue", listener.name, error)
         if self._listeners.first_block and not self._ready:
             self._ready = True
             self._notifier.ready()

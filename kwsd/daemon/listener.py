@@ -100,7 +100,7 @@ class Listener:
         self._looked_s = now
         if now - self._moved[1] < STILL_S:
             return None
-        return f"scoring stands still: no audio was heard for {STILL_S:g} s although it flows"
+        return f"scoring is stuck: no audio was scored for {STILL_S:g} s although it flows"
 
     @property
     def behind(self) -> bool:

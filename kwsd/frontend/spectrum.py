@@ -38,7 +38,7 @@ class TriangleBank:
         self, first: int, falling: Doubles, rising: Doubles, interval: NDArray[np.intp], channels: int
     ) -> None:
         if not len(interval):
-            raise ConfigError("frontend: no bin of the spectrum lies in the bank's band; a longer window has more bins")
+            raise ConfigError("frontend: no bin of the spectrum is in the bank's band; a longer window has more bins")
         self.used = slice(first, first + len(interval))
         self._weights = np.stack((rising, falling))
         starts = np.searchsorted(interval, np.arange(channels + 1))

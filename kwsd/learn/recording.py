@@ -42,7 +42,7 @@ class Listener:
             now_s = time.monotonic()
             if now_s > deadline_s:
                 reason = self._microphone.state.reason or "no samples come"
-                raise UnavailableError(self._microphone.name, reason, "kwsd doctor tells more.")
+                raise UnavailableError(self._microphone.name, reason, "Run kwsd doctor.")
             self._microphone.step(now_s)
             item = self._microphone.read(0.05)
             if isinstance(item, Block):
@@ -87,7 +87,7 @@ class Recorder:
             print(f"again, please: {why}", flush=True)
             self._rejected += 1
             if self._rejected == REJECTED_MAX:
-                raise UnavailableError("microphone", f"{REJECTED_MAX} takes in a row were of no use; {why}")
+                raise UnavailableError("microphone", f"{REJECTED_MAX} takes in a row were unusable; {why}")
 
     def _ask(self, line: str) -> None:
         """A line of its own without a terminal; with one, the meter's line is overwritten."""

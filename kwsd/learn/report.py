@@ -54,7 +54,7 @@ def lines(word: str, learned: "Learned", names: Sequence[str]) -> list[str]:
     count, heard = len(expectation.takes), expectation.heard(threshold)
     an_hour = expectation.false_alarms_per_hour(learned.speech_threshold)
     told = [
-        f"{word}: {heard} of {count} takes heard, each by what the others taught; threshold {threshold:g}",
+        f"{word}: {heard} of {count} takes recognised, each by a model of the others; threshold {threshold:g}",
         f"false alarms: {an_hour:.1f} an hour of running speech ({expectation.hours:.2f} h of it come with the model)",
     ]
     if alike := resembles(expectation, threshold):
@@ -62,9 +62,9 @@ def lines(word: str, learned: "Learned", names: Sequence[str]) -> list[str]:
         told.append(f"warning: {word} sounds like {words}: expect mistakes")
     if odd := strangers(expectation, threshold):
         named = ", ".join(names[number - 1] for number in odd[:5])
-        told.append(f"not heard: {named}: said otherwise than the rest, or cut off")
+        told.append(f"not recognised: {named}: spoken differently from the rest, or cut off")
     if count < FEW_TAKES:
-        told.append(f"{count} takes are few: ten say more of what to expect, and teach more")
+        told.append(f"{count} takes are few: ten give better estimates, and a better model")
     return told
 
 

@@ -156,5 +156,5 @@ def _told(*command: str) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_LIMIT_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise UnavailableError(command[0], f"does not tell its voices: {error}") from error
+        raise UnavailableError(command[0], f"cannot list its voices: {error}") from error
     return done.stdout

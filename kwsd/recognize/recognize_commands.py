@@ -145,9 +145,9 @@ class RecognizeCommands:
         armed_threshold: float = 0.5,
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}, but has to be one of {', '.join(MODES)}")
+            raise ValueError(f"mode is {mode!r}, but must be one of {', '.join(MODES)}")
         if average_window_ms < 0:
-            raise ValueError(f"average_window_ms is {average_window_ms}, but has to be at least 0")
+            raise ValueError(f"average_window_ms is {average_window_ms}, but must be at least 0")
         thresholds = thresholds or {}
         for name, words in (("thresholds", thresholds), ("on_demand", on_demand)):
             if foreign := sorted(set(words) - set(labels)):

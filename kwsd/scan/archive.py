@@ -124,7 +124,7 @@ class _Archive:
             for outcome in scan.run(recordings):
                 self._take(outcome)
         except KeyboardInterrupt:
-            again = "; --resume goes on from here" if self._results is not None else ""
+            again = "; --resume continues from here" if self._results is not None else ""
             self._report.tell(f"stopped after {self._report.done} of {len(recordings)} recordings{again}")
             raise
 

@@ -37,7 +37,7 @@ def version(path: str, name: str) -> Version:
 def check_unchanged(path: str, name: str, before: Version) -> None:
     """Raises InputError if the file has changed."""
     if version(path, name) != before:
-        raise InputError(name, "it changed while it was read", "Scan it again when nobody writes to it.")
+        raise InputError(name, "it changed while it was read", "Scan it again when no program writes to it.")
 
 
 def exact_frames(path: str, name: str, rate_hz: int) -> int | None:

@@ -137,7 +137,7 @@ class Scan:
             return
         match result:
             case Lost():
-                self._fail(each, f"{job.address}: each process that hears it is killed (out of memory?). Leave it out.")
+                self._fail(each, f"{job.address}: each process that reads it is killed (out of memory?). Leave it out.")
             case work.Failure(message):
                 self._fail(each, message)
             case work.Heard(samples, words):

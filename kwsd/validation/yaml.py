@@ -257,7 +257,7 @@ class _Composer:
         parser.get_event()  # the document's end
         if not parser.check_event(yaml.StreamEndEvent):
             line = parser.peek_event().start_mark.line + 1
-            self._faults.add(line, "a second document begins here; one file holds one")
+            self._faults.add(line, "a second document begins here; only one is allowed")
         return root
 
     def _node(self, depth: int) -> Node:
@@ -302,7 +302,7 @@ class _Composer:
         unquoted = event.style is None and event.tag is None
         value = resolve(event.value) if unquoted else event.value
         if isinstance(value, str) and (found := _unprintable(value)):
-            self._faults.add(line, f"the character U+{ord(found[0]):04X} is of no use in any value")
+            self._faults.add(line, f"the character U+{ord(found[0]):04X} is not allowed in any value")
             return BROKEN  # type: ignore[no-any-return]
         return value
 

@@ -108,7 +108,7 @@ def test_a_chained_ogg_file_that_changes_its_rate_is_heard_so_far_and_then_told(
     (tmp_path / "chain.ogg").write_bytes(encoded(noise(1), "VORBIS") + encoded(noise(1), "VORBIS", rate_hz=8000))
     source = open_source(str(tmp_path / "chain.ogg"), RATE_HZ)
     count = 0
-    with pytest.raises(InputError, match=r"after 1.0 s it goes on as 1 channel at 8000 Hz, after 1 channel at 16000"):
+    with pytest.raises(InputError, match=r"after 1.0 s it changes from 1 channel at 16000 Hz to 1 channel at 8000"):
         while isinstance(item := source.read(1.0), Block):
             count += len(item.samples)
     source.close()

@@ -80,7 +80,7 @@ def test_a_counter_example_changes_the_file_itself(kwsd, capsys, zero, tmp_path)
     assert path.read_bytes() != zero.read_bytes()
     soundfile.write(clip, takes_of("stop", 1)[0], RATE_HZ)
     assert kwsd("learn", "-m", str(path), "--not", str(clip)) == 66
-    assert "none of zero is heard in it" in one_line(capsys)
+    assert "none of zero is detected in it" in one_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_takes_that_teach_nothing_are_66_and_what_was_there_stays(kwsd, capsys, 
     assert kwsd("learn", "mixed", "--from", str(tmp_path), "-m", "tiny", "-o", str(target)) == 66
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith("kwsd: mixed: none of its 3 takes is heard by what the others taught, so no model was ")
+    assert told.err.startswith("kwsd: mixed: none of its 3 takes is recognised by a model that learned the others, so no model was ")
     assert target.read_bytes() == b"an older model"
 
 

@@ -28,14 +28,14 @@ EVENING = Recording(4.0, STOPS, (Row("stop", 0, 1000), Row("stop", 100_000, 101_
 def test_the_table_tells_of_each_word_what_was_what_would_be_and_what_is_missed():
     text = "\n".join(in_words(tuned(1.0, [EVENING], {"stop": 0.6, "go": 0.8})))
     assert text == (
-        "heard 4.00 hours; wanted: at most 1 false alarm an hour of all words together\n"
+        "heard 4.00 hours; wanted: at most 1 false alarm an hour, all words together\n"
         "\n"
         "word  now   found  an hour now         an hour as found  missed now  as found\n"
         "stop  0.60  0.40   0.25 [0.0063..1.4]  0.75 [0.15..2.2]  2 of 2      1 of 2\n"
         "go    0.80  0.40   0 [0..0.92]         0 [0..0.92]       0 of 0      0 of 0\n"
         "all                0.25 [0.0063..1.4]  0.75 [0.15..2.2]  2 of 2      1 of 2\n"
         "\n"
-        "By chance it may come to more than 1 an hour. To be 95 % sure takes 3.69 hours without a false alarm, "
+        "By chance it may be more than 1 an hour. To be 95 % sure takes 3.69 hours without a false alarm, "
         "or longer with some."
     )
 

@@ -92,7 +92,7 @@ def test_a_word_that_is_armed_can_be_disarmed_after_its_model_has_gone():
         ({"arm": {"labels": ["stpo"]}}, "the model has no word 'stpo'; the nearest is 'stop'"),
         ({"arm": {"labels": ["stop"], "threshold": 1.5}}, '"threshold" is a number from 0 to 1, not 1.5'),
         ({"disarm": {"labels": "stop"}}, '"labels" is a list of words, at least one, not "stop"'),
-        ({"shutdown": {}}, "'shutdown' is none of pause, resume, arm, disarm"),
+        ({"shutdown": {}}, "'shutdown' is not one of pause, resume, arm, disarm"),
         ({}, "a request is an object with one key, one of pause, resume, arm, disarm"),
         ({"pause": {}, "arm": {}}, "a request is an object with one key, one of pause, resume, arm, disarm"),
     ],

@@ -157,7 +157,7 @@ def test_a_model_replaced_under_its_name_is_taken(on_a_recording: tuple[Kwsd, Pa
     before = of_model(tmp_path / "s")
     model.write_bytes(b"garbage")
     kwsd.process.send_signal(signal.SIGHUP)
-    kwsd.wait_for_log(f"{REFUSED}{model}: it is no TensorFlow Lite model")
+    kwsd.wait_for_log(f"{REFUSED}{model}: it is not a TensorFlow Lite model")
     assert of_model(tmp_path / "s") == before
     shutil.copy("models/default.tflite", model)
     kwsd.process.send_signal(signal.SIGHUP)

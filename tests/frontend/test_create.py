@@ -42,7 +42,7 @@ AVERAGE = {**MICRO, "type": "average"}
         ({**MFCC, "mel_bins": 0}, "key 'mel_bins': got 0; allowed: a whole number from 1"),
         ({**MFCC, "mel_bins": 40.0}, "key 'mel_bins': got 40.0; allowed: a whole number"),
         ({**MFCC, "mel_bins": 10**9}, "key 'mel_bins': got 1000000000"),
-        ({**MFCC, "lower_hz": 7590}, "no bin of the spectrum lies in the bank's band"),
+        ({**MFCC, "lower_hz": 7590}, "no bin of the spectrum is in the bank's band"),
         ({**LOG_MEL, "power": 3}, "key 'power': got 3; allowed: a whole number from 1 to 2"),
         ({**LOG_MEL, "floor": -1e-6}, "key 'floor': got -1e-06"),
         ({**AVERAGE, "bins": 258}, "key 'bins': 258 are more than the spectrum's 257"),

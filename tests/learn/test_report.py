@@ -18,10 +18,10 @@ def learned(**changes):
 
 def test_lines_tell_takes_false_alarms_and_what_it_sounds_like():
     told = report.lines("lumos", learned(), [f"take {n}" for n in range(1, 6)])
-    assert told[0] == "lumos: 4 of 5 takes heard, each by what the others taught; threshold 0.5"
+    assert told[0] == "lumos: 4 of 5 takes recognised, each by a model of the others; threshold 0.5"
     assert told[1].startswith("false alarms: 1.0 an hour of running speech")
     assert told[2] == "warning: lumos sounds like no (20 %): expect mistakes"
-    assert told[3].startswith("not heard: take 4: ")
+    assert told[3].startswith("not recognised: take 4: ")
     assert len(told) == 4
 
 

@@ -137,7 +137,7 @@ def test_files_that_are_no_models_are_refused(models, backend, tmp_path):
     whole = (models / "rows.tflite").read_bytes()
     for name, content, why in (
         ("empty.tflite", b"", "empty"),
-        ("text.tflite", b"<!DOCTYPE html><html></html>", "no TensorFlow Lite model"),
+        ("text.tflite", b"<!DOCTYPE html><html></html>", "not a TensorFlow Lite model"),
         ("cut.tflite", whole[:-1], "truncated"),
         ("half.tflite", whole[: len(whole) // 2], "truncated"),
     ):

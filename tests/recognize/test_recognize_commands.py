@@ -243,7 +243,7 @@ def test_no_answer_is_given_for_scores_that_are_no_numbers():
 
 def test_wrong_settings_are_refused_by_name():
     with pytest.raises(
-        ValueError, match="mode is 'magic', but has to be one of tensorflow, rearm, repeat, android, micro"
+        ValueError, match="mode is 'magic', but must be one of tensorflow, rearm, repeat, android, micro"
     ):
         RecognizeCommands(["a"], mode="magic")
     with pytest.raises(ValueError, match="average_window_ms is -1"):

@@ -122,7 +122,7 @@ def test_resume_leaves_out_what_is_done_and_no_other(tmp_path, archive):
     code, _, log = scan(archive, "--output", out, "--resume", "--detection-threshold", "0.9")
     assert code == 2 and "it holds results of a scan with another recognize" in log[0]
     code, _, log = scan(archive, "--resume")
-    assert code == 2 and log == ["--resume: what was heard before is known from --output DIR. Add it."]
+    assert code == 2 and log == ["--resume: requires --output DIR, which holds earlier results. Add it."]
 
 
 def test_any_name_of_a_recording_can_be_written_and_resumed(tmp_path, archive):

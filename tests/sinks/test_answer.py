@@ -46,7 +46,7 @@ def test_a_length_that_is_no_number_says_nothing(length):
     ],
 )
 def test_what_is_no_http_is_told_so(data):
-    with pytest.raises(NoAnswerError, match="is no HTTP"):
+    with pytest.raises(NoAnswerError, match="is not HTTP"):
         read(data)
 
 

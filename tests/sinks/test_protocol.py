@@ -100,8 +100,8 @@ def test_who_asks_for_status_is_told_the_present_state_at_once(wishes, told):
         (b'{"subscribe":{"words":[1]}}', 'subscribe takes an object with "labels" and "types", not {"words": [1]}'),
         (b'{"subscribe":{"labels":"go"}}', '"labels" is a list of texts, not "go"'),
         (b'{"subscribe":{"labels":[1]}}', '"labels" is a list of texts, not [1]'),
-        (b'{"subscribe":{"labels":["went"]}}', '"labels": "went" is none of _silence_, _unknown_, stop, go'),
-        (b'{"subscribe":{"types":["pong"]}}', '"types": "pong" is none of detection, status, scores, peaks'),
+        (b'{"subscribe":{"labels":["went"]}}', '"labels": "went" is not one of _silence_, _unknown_, stop, go'),
+        (b'{"subscribe":{"types":["pong"]}}', '"types": "pong" is not one of detection, status, scores, peaks'),
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_told_what_is_wrong(request_line, message):

@@ -469,7 +469,7 @@ def test_a_spool_that_somebody_takes_away_is_noticed_and_made_anew(path, taken, 
         if taken == "replaced":
             filled(f"{path}.other", detection(7, run="000000000002")).close()
             Path(f"{path}.other").rename(path)
-        wait_until(lambda: "somebody took it away" in caplog.text)
+        wait_until(lambda: "it was removed or replaced" in caplog.text)
         wait_until(lambda: Path(path).exists() and len(sink._spool.ids) == (3 if taken == "replaced" else 2))
         assert taken == "deleted" or Path(path).stat().st_ino != before
         sink.stop()

@@ -68,7 +68,7 @@ def test_a_word_that_is_not_there_is_a_failure(folder, capsys):
             lambda root: [(root / "lumos" / f"{who}_nohash_0.wav").unlink() for who in ("hugo", "finn")],
             "by one speaker, carl",
         ),
-        (lambda root: shutil.rmtree(root / "tree"), "no other word than the wanted ones"),
+        (lambda root: shutil.rmtree(root / "tree"), "no words other than the wanted ones"),
         (lambda root: (root / "tree" / "carl_nohash_0.wav").unlink(), "lumos: no other word by carl"),
         (lambda root: (root / "Lumos").mkdir(), "the folders Lumos and lumos are one word"),
         (lambda root: (root / "lumos" / "memo.m4a").touch(), "lumos/memo.m4a: not read in training"),
@@ -95,7 +95,7 @@ def test_a_silent_first_channel_and_silence_are_told(folder, capsys):
     write(folder / "lumos" / "carl_nohash_2.wav", np.zeros(RATE_HZ))
     _, lines = check(folder, capsys)
     assert lines[0].startswith("warn  lumos: the first channel of 1 of 5 clips is silent")
-    assert lines[1].startswith("warn  lumos: 1 of 5 clips begin with digital silence alone (carl_nohash_2.wav)")
+    assert lines[1].startswith("warn  lumos: 1 of 5 clips begin with digital silence (carl_nohash_2.wav)")
 
 
 def test_words_in_a_codec_of_their_own_are_told(folder, capsys):
@@ -124,5 +124,5 @@ def test_train_tells_it_too_before_it_trains(folder, caplog, tmp_path):
         main(["train", *flags, "--how_many_training_steps", "1", "--learning_rate", "0.01", "--batch_size", "4"]) == 0
     )
     told = [record.getMessage().partition(" ")[2] for record in caplog.records]
-    (warned,) = [place for place, line in enumerate(told) if line.startswith("no other word than the wanted ones")]
+    (warned,) = [place for place, line in enumerate(told) if line.startswith("no words other than the wanted ones")]
     assert warned < next(place for place, line in enumerate(told) if line.startswith("#1: "))

@@ -156,16 +156,16 @@ def test_mirrored_on_one_device_is_training_as_ever(data_dir, tmp_path):
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        ("", "does not tell the workers"),
-        ("{", "is no JSON"),
-        ("[]", "is no JSON object"),
+        ("", "names no workers"),
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
         ("{}", "does not tell"),
         ('{"cluster": []}', "does not tell"),
         ('{"cluster": {"worker": "a:1"}}', "does not tell"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}', "its task is none of the workers"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": 0}', "its task is none of the workers"),
-        ('{"cluster": {"worker": ["a"]}}', "'a' is no HOST:PORT"),
-        ('{"cluster": {"worker": ["a:0", "a:1"]}}', "'a:0' is no HOST:PORT"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"index": 1}}', "its task is not one of the workers"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": 0}', "its task is not one of the workers"),
+        ('{"cluster": {"worker": ["a"]}}', "'a' is not HOST:PORT"),
+        ('{"cluster": {"worker": ["a:0", "a:1"]}}', "'a:0' is not HOST:PORT"),
     ],
 )
 def test_workers_without_a_cluster_are_told(monkeypatch, told, why):

@@ -133,7 +133,7 @@ def test_a_later_run_goes_on_after_a_run_that_gave_up(server, tmp_path, capsys):
     assert download(server, tmp_path) == 66
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("kwsd-train: ")
-    assert error.endswith("it broke off. Run it again to go on from where it stopped.")
+    assert error.endswith("it broke off. Run it again to resume.")
     server.breaks.clear()
     assert download(server, tmp_path) == 0
     assert server.requests[-1] == "bytes=10000-"
@@ -240,8 +240,8 @@ def test_a_full_disk_is_one_line_and_nothing_half_is_seen(server, tmp_path, phas
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--data_url", "file:///etc/passwd"], "is no http or https address"),
-        (["--data_url", "http://[x/a.tar.gz"], "is no address"),
+        (["--data_url", "file:///etc/passwd"], "is not an http or https address"),
+        (["--data_url", "http://[x/a.tar.gz"], "is not an address"),
         (["--data_url", "http://127.0.0.1/a b.tar.gz"], "--data_url: "),
         (["--data_url", "http://127.0.0.1/"], "names no file"),
         (["--data_url", "http://127.0.0.1/a.tar.gz", "--sha256", "12"], "64 hexadecimal digits"),

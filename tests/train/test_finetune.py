@@ -177,7 +177,7 @@ def test_a_bundled_name_means_its_float_weights(shipped, monkeypatch):
     [
         ("absent.weights.h5", [], 78, "absent.weights.h5: no such file"),
         ("alone.weights.h5", [], 78, "no alone.tflite beside it"),
-        ("broken.weights.h5", [], 78, "these are no weights of tc_resnet8"),
+        ("broken.weights.h5", [], 78, "these are not weights of tc_resnet8"),
         ("words.weights.h5", ["--preprocess", "mfcc"], 2, "--preprocess: mfcc does not agree"),
         ("words.weights.h5", ["--model_architecture", "conv"], 2, "--model_architecture: conv does not agree"),
     ],

@@ -164,7 +164,7 @@ def test_single_words_of_common_voice_come_with_their_speakers(tmp_path, capsys)
     ("make", "more", "code", "told"),
     [
         (lambda folder: None, [], 66, "no recording there"),
-        (lambda folder: (folder / "a.wav").touch(), [], 2, "--words: nothing says which word is said in a.wav"),
+        (lambda folder: (folder / "a.wav").touch(), [], 2, "--words: the word in a.wav is unknown"),
         (lambda folder: (folder / "a.wav").touch(), ["--words", "../x"], 2, "is not a word"),
         (lambda folder: shutil.rmtree(folder), [], 66, "no such folder"),
     ],

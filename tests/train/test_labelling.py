@@ -51,7 +51,7 @@ def test_a_model_without_metadata_takes_labels(capsys, tmp_path):
         (["--labels=nosuch.txt"], 78, "Labels file does not exist at nosuch.txt"),
         (["--labels", __file__], 78, "its labels are not the model's"),
         (["--graph=nosuch.pb"], 78, "Graph file does not exist at nosuch.pb"),
-        (["--graph", __file__], 78, "no TensorFlow Lite model"),
+        (["--graph", __file__], 78, "not a TensorFlow Lite model"),
         (["--input_name=samples"], 2, "the model has no tensor samples there"),
     ],
 )

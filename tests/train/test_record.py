@@ -86,7 +86,7 @@ def test_other_words_by_the_same_voice_are_asked_for_once_each(microphone, sound
                 microphone.play(sounds["word"])
         assert process.wait() == 0, process.stderr.read()
     assert heard[0].startswith("which_set keeps ben for testing")
-    suggested = heard[0].split("Under the name ")[1].split()[0]
+    suggested = heard[0].split("With the name ")[1].split()[0]
     assert which_set(f"{suggested}_nohash_0", 10, 10) == "training"
     words = {path.parent.name for path in folder.rglob("ben_nohash_0.wav")}
     assert len(words) == 3
@@ -112,7 +112,7 @@ def test_a_microphone_that_stays_silent_is_given_up(microphone, tmp_path):
     with recording(tmp_path, microphone.env, "--take_s", "1", "--pause_s", "0") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 69
-    assert errors.startswith("kwsd-train: microphone: 10 takes in a row were of no use; all samples are zero")
+    assert errors.startswith("kwsd-train: microphone: 10 takes in a row were unusable; all samples are zero")
     assert not list(tmp_path.iterdir())
 
 
@@ -153,7 +153,7 @@ def test_nothing_is_joined_across_a_gap_and_the_level_is_shown(capsys):
         (["--words", "a/b"], "--words: 'a/b' is not a word"),
         (["--words", "_silence_"], "--words: '_silence_' cannot be a wanted word"),
         (["--words", "x,x"], "--words: 'x' is there twice"),
-        (["--words", "x", "--speaker", "a_nohash_b"], "--speaker: 'a_nohash_b' is no name"),
+        (["--words", "x", "--speaker", "a_nohash_b"], "--speaker: 'a_nohash_b' is not a name"),
         (["--words", "x", "--take_s", "0.5"], "--take_s: must be as long as a clip"),
     ],
 )

@@ -111,7 +111,7 @@ def test_without_other_words_the_rest_is_wanted_ones(few, tmp_path):
     ("more", "told"),
     [
         ({"unknown_percentage": 90.0}, "add up to 100 percent"),
-        ({"word_weights": "nox=2"}, "'nox' is no wanted word"),
+        ({"word_weights": "nox=2"}, "'nox' is not a wanted word"),
         ({"word_weights": "up=0"}, "WORD=X"),
         ({"word_weights": "up=nan"}, "WORD=X"),
         ({"word_weights": "up"}, "WORD=X"),

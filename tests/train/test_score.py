@@ -92,7 +92,7 @@ def test_detections_of_any_program_are_read():
     "line", ["yes", "[]", '{"label":"yes"}', '{"label":1,"audio_ms":1}', '{"label":"a","audio_ms":"x"}']
 )
 def test_a_line_that_is_no_detection_is_told_by_its_number(line):
-    with pytest.raises(ValueError, match="line 2 is no JSON object"):
+    with pytest.raises(ValueError, match="line 2 is not a JSON object"):
         score.parse_detections('{"label":"yes","audio_ms":1}\n' + line)
 
 

@@ -179,7 +179,7 @@ def test_only_recordings_of_the_sets_split_are_background(data_dir, tmp_path):
         (["--wanted_words", "yes"], 66, "Expected to find yes"),
         (["--set", "testing", "--testing_percentage", "0"], 66, "no clip of other words"),
         (["--background_dir", "/nonexistent"], 66, "no such folder"),
-        (["--background", "birds"], 2, "'birds' is none of tutorial, noise, speech"),
+        (["--background", "birds"], 2, "'birds' is not one of tutorial, noise, speech"),
         (["--reverberation", "--impulse_dir", "/nonexistent"], 66, "no such folder"),
     ],
 )

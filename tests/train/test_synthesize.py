@@ -149,8 +149,8 @@ def test_without_any_engine_the_packages_are_named(tmp_path, capsys, monkeypatch
     [
         (["--words", "../x"], 2, "--words: '../x' is not a word"),
         (["--words", "x", "--voices", "siri"], 2, "--voices: no engine 'siri'"),
-        (["--text", "/dev/null"], 2, "--output_dir: has to be named"),
-        (["--text", "/dev/null", "--output_dir", "x"], 66, "/dev/null: holds no line"),
+        (["--text", "/dev/null"], 2, "--output_dir: is required"),
+        (["--text", "/dev/null", "--output_dir", "x"], 66, "/dev/null: contains no text"),
         (["--text", "/nosuch", "--output_dir", "x"], 66, "/nosuch: cannot be read"),
     ],
 )

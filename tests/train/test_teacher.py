@@ -208,8 +208,8 @@ def test_a_folder_without_a_recording_is_told(words_dir, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--unlabelled_percentage", "20"], "--unlabelled_dir: without a teacher nobody says what is in it"),
-        (["--teacher", "default"], "--unlabelled_dir: it goes with --unlabelled_percentage above 0"),
+        (["--unlabelled_percentage", "20"], "--unlabelled_dir: requires a teacher"),
+        (["--teacher", "default"], "--unlabelled_dir: requires --unlabelled_percentage above 0"),
         (["--teacher=default", "--unlabelled_percentage=90", "--speech_percentage=20"], "it is 110, more than 100 %"),
     ],
 )

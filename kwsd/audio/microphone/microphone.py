@@ -152,9 +152,9 @@ class Microphone:
         if self._wait:
             return
         if failure is not None:
-            raise UnavailableError(failure.what, failure.why, "kwsd doctor tells more.")
+            raise UnavailableError(failure.what, failure.why, "Run kwsd doctor.")
         if self._first.ended is not None:
-            raise UnavailableError("microphone", self._first.ended, "kwsd doctor tells more.")
+            raise UnavailableError("microphone", self._first.ended, "Run kwsd doctor.")
         if self._recovery.hangs:
             raise UnavailableError("microphone", "the sound system does not answer", "Restart the sound server.")
 

@@ -80,7 +80,7 @@ class StreamClock:
         """The fault in words if the rate is not what the device claims."""
         if self._off_hz is None:
             return None
-        return f"the device says {self._rate_hz} Hz but delivers {self._off_hz:.0f} samples a second"
+        return f"the device claims {self._rate_hz} Hz but delivers {self._off_hz:.0f} samples per second"
 
     def _settle(self, arrived_s: float, offset_s: float) -> int:
         """Whether the stall has been worked off; how many samples turn out to be missing."""

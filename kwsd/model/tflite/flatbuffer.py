@@ -167,4 +167,4 @@ class Reader:
         try:
             return self._data[first : first + count].decode()
         except UnicodeDecodeError as error:
-            raise MalformedError(f"the string at byte {at} is no UTF-8") from error
+            raise MalformedError(f"the string at byte {at} is not UTF-8") from error

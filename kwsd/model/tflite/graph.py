@@ -72,7 +72,7 @@ def read(data: bytes) -> Graph:
     if len(data) > FILE_BYTES_MAX:
         raise MalformedError(f"it is larger than {FILE_BYTES_MAX >> 20} MiB")
     if data[4:8] != IDENTIFIER:
-        raise MalformedError("it is no TensorFlow Lite model (no TFL3 at byte 4)")
+        raise MalformedError("it is not a TensorFlow Lite model (no TFL3 at byte 4)")
     reader = Reader(data, SCHEMA)
     model = reader.root("Model")
     if model["version"] != 3:

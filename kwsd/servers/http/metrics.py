@@ -117,7 +117,7 @@ def _gauges(now: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
 
 def _counters(now: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
     yield "kwsd_audio_seconds", "Audio heard.", now["audio_s"]
-    yield "kwsd_samples_lost", "Samples that were never heard.", now["samples_lost"]
+    yield "kwsd_samples_lost", "Samples that were lost.", now["samples_lost"]
     yield "kwsd_overruns", "How often audio was not taken in time.", now["overruns"]
     yield "kwsd_clips_scored", "Clips that were scored.", now["strides"]
     yield "kwsd_cpu_seconds", "User and system time.", now["cpu_s"]

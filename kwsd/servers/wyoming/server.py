@@ -63,7 +63,7 @@ class WyomingServer(TcpServer):
         super().open()
         address = self.settings.listen
         if not address.is_loopback:
-            log.warning("wyoming: whoever reaches %s may use it; the protocol has no password", address)
+            log.warning("wyoming: anyone who can reach %s may use it; the protocol has no password", address)
         log.info("wyoming: %s is served", address)
 
     # Called by the connections' threads.

@@ -206,7 +206,7 @@ def _names(key: str, names: Any, known: Any) -> frozenset[str]:
         raise RequestError(f'"{key}" is a list of texts, not {shown(names)}')
     for name in names:
         if name not in known:
-            raise RequestError(f'"{key}": {shown(name)} is none of {", ".join(known)}')
+            raise RequestError(f'"{key}": {shown(name)} is not one of {", ".join(known)}')
     return frozenset(names)
 
 

@@ -239,7 +239,7 @@ def _make_way(path: str) -> None:
         return
     if outcome in (0, errno.EAGAIN):
         raise _refusal(path, "another process serves it", "End that one, or choose another path")
-    raise _refusal(path, f"it cannot be told whether it is in use: {os.strerror(outcome)}", "Remove it")
+    raise _refusal(path, f"it is unknown whether it is in use: {os.strerror(outcome)}", "Remove it")
 
 
 def _check_kind(path: str, mode: int) -> None:

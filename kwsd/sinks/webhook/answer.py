@@ -40,7 +40,7 @@ def read_answer(stream: BinaryIO) -> Answer:
             raise NoAnswerError("connection closed without an answer")
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
-            raise NoAnswerError("the answer is no HTTP")
+            raise NoAnswerError("the answer is not HTTP")
         left_bytes -= len(line)
         headers: dict[bytes, str] = {}
         while (line := _header(stream, left_bytes)) not in (b"\r\n", b"\n", b""):

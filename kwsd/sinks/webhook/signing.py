@@ -22,7 +22,7 @@ def read_key(secret_file: str | None, secret_env: str | None, environ: Mapping[s
         key = b""
     if not key:
         where = f"secret_file {secret_file}" if secret_file is not None else f"secret_env {secret_env}"
-        raise ConfigError(f"webhook: {where}: what follows whsec_ is no base64")
+        raise ConfigError(f"webhook: {where}: the part after whsec_ is not base64")
     return key
 
 

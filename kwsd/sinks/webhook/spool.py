@@ -83,7 +83,7 @@ class Spool:
         if self._file is not None:
             if self._file.is_there():
                 return Found([], 0)
-            log.warning("spool %s: somebody took it away; a new one is made", self._path)
+            log.warning("spool %s: it was removed or replaced; a new one is created", self._path)
             self.close()
         try:
             return self._open(READER_AGAIN_S)

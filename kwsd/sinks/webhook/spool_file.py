@@ -82,7 +82,7 @@ class SpoolFile:
         elif tables != [SCHEMA.encode()]:
             (application_id,) = execute("PRAGMA application_id").fetchone()
             if not _is_our_id(application_id):
-                raise ConfigError(f"spool {self._path}: is somebody else's database. Name another file")
+                raise ConfigError(f"spool {self._path}: is another program's database. Name another file")
             raise sqlite3.DatabaseError("its table is damaged or of another version")
         (check,) = execute("PRAGMA quick_check").fetchone()
         if check != "ok":

@@ -197,7 +197,7 @@ def word_weights(text: str, words: Sequence[str]) -> dict[str, float]:
         except ValueError:
             weight = math.nan
         if word not in weights:
-            raise UsageError("--word_weights", f"{word!r} is no wanted word", f"They are {', '.join(words)}.")
+            raise UsageError("--word_weights", f"{word!r} is not a wanted word", f"They are {', '.join(words)}.")
         if not 0.001 <= weight <= 1000:
             raise UsageError("--word_weights", f"{part!r}", "Give WORD=X, X from 0.001 to 1000.")
         weights[word] = weight

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(args.data_url).path)).name
     except ValueError as error:
-        raise UsageError("--data_url", f"{args.data_url!r} is no address: {error}") from error
+        raise UsageError("--data_url", f"{args.data_url!r} is not an address: {error}") from error
     if not name or name == "..":
         raise UsageError("--data_url", f"{args.data_url!r} names no file")
     known = KNOWN_SHA256.get(name) if args.data_url.startswith(BASE_URL) else None

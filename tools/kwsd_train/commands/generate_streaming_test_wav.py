@@ -173,7 +173,7 @@ def _background(args: argparse.Namespace, where: options.Folders) -> list[Path]:
             folder = args.speech_dir or data.data_root() / "running_speech" / _split(args.set)
             files += data.listed_files(folder, "--speech_dir")
         else:
-            raise UsageError("--background", f"{kind!r} is none of {', '.join(BACKGROUNDS)}")
+            raise UsageError("--background", f"{kind!r} is not one of {', '.join(BACKGROUNDS)}")
     return files
 
 

@@ -161,7 +161,7 @@ def _recordings(args: argparse.Namespace) -> Iterator[Recording]:
         if not words and len(inside.parts) < 2:
             raise UsageError(
                 "--words",
-                f"nothing says which word is said in {path.name}",
+                f"the word in {path.name} is unknown",
                 "Give --words, or make a folder for each word.",
             )
         said = words or own_clips.words(str(path.parent), inside.parts[0])

@@ -75,7 +75,7 @@ def _other_words(words: Sequence[str], count: int | None) -> list[str]:
         count = _OTHER_WORDS if sys.stdout.isatty() else 0
     others = [word for word in OTHER_WORDS if word not in words][:count]
     if others:
-        print(f"And now {len(others)} other words, once each, by which your voice is told from your word.", flush=True)
+        print(f"And now {len(others)} other words, once each, so that the model does not learn your voice.", flush=True)
     return others
 
 
@@ -86,8 +86,8 @@ def _tell_set(speaker: str) -> None:
         names = (f"{speaker}-{number}" for number in range(2, 1000))
         other = next(name for name in names if which_set(f"{name}_nohash_0", 10, 10) == "training")
         print(
-            f"which_set keeps {speaker} for {chosen}: nothing is learnt from these takes unless train is given "
-            f"--{chosen}_percentage 0. Under the name {other} they would be for training.",
+            f"which_set puts {speaker} into the {chosen} set: these takes are not learned unless train is given "
+            f"--{chosen}_percentage 0. With the name {other} they would be in the training set.",
             flush=True,
         )
 

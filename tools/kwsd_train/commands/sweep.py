@@ -169,7 +169,7 @@ def _from_negatives(
     curve: Curve, alarms_max: float, words: Sequence[str], replay: Callable[..., Counts], *, shared: bool
 ) -> curves.Choice:
     if alarms_max < 1:
-        _log.warning("The recordings are too short to tell so few false alarms from none: give longer ones")
+        _log.warning("The recordings are too short to measure so few false alarms: give longer ones")
     if not shared:
         return curves.recommend_from_negatives(curve, alarms_max, words, replay)
     alarms = curve.counts[:, :, curves.FALSE_ALARMS].sum(axis=1)

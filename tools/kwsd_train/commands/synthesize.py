@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.text and not args.output_dir:
-        raise UsageError("--output_dir", "has to be named with --text", "Only words have a folder of their own.")
+        raise UsageError("--output_dir", "is required with --text", "Only words have a folder of their own.")
     folder = args.output_dir or data_root() / "speech_commands"
     chosen = choose(args.voices, args.count, args.seed)
     if args.text:
@@ -119,7 +119,7 @@ def choose(wanted: str | None, count: int, seed: int) -> list[Voice]:
         raise UnavailableError("text to speech", "no engine is installed", f"sudo apt-get install {packages}")
     for voice in named:
         if not re.fullmatch(r"[\w+./-]+", voice.name):
-            raise UsageError("--voices", f"{voice.name!r} is no voice's name")
+            raise UsageError("--voices", f"{voice.name!r} is not the name of a voice")
     chosen = list(speech_engines.usable(named, strict=True))
     draw = np.random.default_rng(seed)
     shuffled = []
@@ -169,7 +169,7 @@ def utter(
         )
     power = augment.word_power(word)
     if power == 0:
-        raise InputError(repr(text), f"{voice} says nothing", "Give another spelling.")
+        raise InputError(repr(text), f"{voice} is silent", "Give another spelling.")
     level = 10 ** (draw.uniform(*_LEVEL_DBFS) / 20) / np.sqrt(power)
     level = min(level, _PEAK / float(np.abs(word).max()))
     count = count or len(word)
@@ -194,7 +194,7 @@ def _lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(str(path), f"cannot be read: {reason(error)}", "Name a text in UTF-8 by --text.") from error
     if not any(lines):
-        raise InputError(str(path), "holds no line of text", "Give one utterance a line.")
+        raise InputError(str(path), "contains no text", "Write one utterance per line.")
     return [line for line in lines if line]
 
 

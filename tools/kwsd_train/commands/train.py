@@ -166,8 +166,8 @@ def _fetch(args: argparse.Namespace) -> None:
 
 def _check_teachers(args: argparse.Namespace) -> None:
     if (args.unlabelled_dir is None) != (args.unlabelled_percentage == 0):
-        raise UsageError("--unlabelled_dir", "it goes with --unlabelled_percentage above 0", "Give both, or neither.")
+        raise UsageError("--unlabelled_dir", "requires --unlabelled_percentage above 0", "Give both, or neither.")
     if args.teacher_hears == "batches" and not args.teacher:
-        raise UsageError("--teacher_hears", "batches, but there is no teacher", "Add --teacher MODEL.")
+        raise UsageError("--teacher_hears", "batches requires a teacher", "Add --teacher MODEL.")
     if args.unlabelled_dir and not args.teacher:
-        raise UsageError("--unlabelled_dir", "without a teacher nobody says what is in it", "Add --teacher MODEL.")
+        raise UsageError("--unlabelled_dir", "requires a teacher, which labels it", "Add --teacher MODEL.")

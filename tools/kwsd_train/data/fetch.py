@@ -49,7 +49,7 @@ def fetch(url: str, path: Path, progress: Progress) -> None:
         OutputError: it cannot be written. The partial file stays for the next run.
     """
     if not url.lower().startswith(("http://", "https://")):
-        raise UsageError("--data_url", f"{url!r} is no http or https address")
+        raise UsageError("--data_url", f"{url!r} is not an http or https address")
     part = path.with_name(path.name + ".part")
     failures, before = 0, _size(part)
     while True:
@@ -71,7 +71,7 @@ def fetch(url: str, path: Path, progress: Progress) -> None:
         failures = 1 if now > before else failures + 1
         before = now
         if failures >= TRIES:
-            raise InputError(url, f"cannot be downloaded: {why}", "Run it again to go on from where it stopped.")
+            raise InputError(url, f"cannot be downloaded: {why}", "Run it again to resume.")
         time.sleep(min(PAUSE_S * 2 ** (failures - 1), _PAUSE_MAX_S))
     try:
         part.replace(path)
@@ -126,7 +126,7 @@ def _write(part: Path, answer: _Answer, response: Any, progress: Progress) -> No
     """Write the body at its place. Raises OutputError, or errors of reading."""
 
     def told(error: OSError) -> KwsdError:
-        return OutputError(str(part), f"cannot be written: {error.strerror}", "Make room, then run it again to go on.")
+        return OutputError(str(part), f"cannot be written: {error.strerror}", "Make room, then run it again to resume.")
 
     try:
         _etag_file(part).write_text(answer.version)

@@ -65,7 +65,7 @@ class Folder:
 def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings from names and folders."""
     if not any(paths for by_set in folder.clips.values() for paths in by_set.values()):
-        yield _fail(str(folder.path), "no folder of clips there", "Name the folder of word folders by --data_dir.")
+        yield _fail(str(folder.path), "no folder of clips", "Name the folder of word folders by --data_dir.")
         return
     others = sorted(set(folder.clips) - {word.lower() for word in words})
     speakers_of_others = {speaker_of(path) for word in others for path in folder.training(word)}
@@ -74,8 +74,8 @@ def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) 
     if not speakers_of_others:
         yield _warn(
             str(folder.path),
-            "no other word than the wanted ones: whatever is said will be taken for one of them",
-            "Fetch some by kwsd-train download, and record some of your own.",
+            "no words other than the wanted ones: any speech will be mistaken for one of them",
+            "Download some with kwsd-train download, and record some of your own.",
         )
     for word, spellings in folder.spellings.items():
         if len(spellings) > 1:
@@ -83,10 +83,10 @@ def of_names(folder: Folder, words: Sequence[str], settings: Mapping[str, Any]) 
     if folder.foreign:
         names = _few([f"{path.parent.name}/{path.name}" for path in folder.foreign])
         yield _warn(
-            names, "not read in training, only WAV, FLAC, Ogg and MP3 are", "Bring them in by kwsd-train import."
+            names, "not read in training, only WAV, FLAC, Ogg and MP3 are", "Convert them with kwsd-train import."
         )
     if settings["silence_percentage"] > 0 and not background_files(folder.path):
-        mend = "Fetch it by kwsd-train download, or train with --silence_percentage 0."
+        mend = "Download it with kwsd-train download, or train with --silence_percentage 0."
         yield _fail(str(folder.path), f"no {BACKGROUND_FOLDER} folder to make silence from", mend)
     yield from _of_codecs(folder, words, others)
 
@@ -102,23 +102,23 @@ def of_sound(data: "Data", settings: Mapping[str, Any]) -> Iterator[Finding]:
         long = [number for number in chosen if clips.length(number) > clip_samples * 1.02]
         late = [number for number in long if _lies_late(clips[number], clip_samples)]
         if deaf:
-            why = f"the first channel of {_part(deaf, chosen)} is silent, the only one that is used"
-            yield _warn(word, f"{why}, while another is not", "kwsd-train import takes the channel that speaks.")
+            why = f"the first channel of {_part(deaf, chosen)} is silent, and it is the only one used"
+            yield _warn(word, f"{why}, while another is not", "kwsd-train import uses the loudest channel.")
         if len(silent) > len(deaf):
             mute = [number for number in silent if number not in deaf]
             names = _few([clips.paths[number].name for number in mute])
-            yield _warn(word, f"{_part(mute, chosen)} begin with digital silence alone ({names})", "Remove them.")
+            yield _warn(word, f"{_part(mute, chosen)} begin with digital silence ({names})", "Remove them.")
         if long:
             why = f"{_part(long, chosen)} are longer than a clip of {clip_ms} ms, and only their beginning is used"
             if late:
-                why += f"; in {len(late)} the loudest part lies later, so that they are learnt as what came before"
+                why += f"; in {len(late)} the loudest part comes later, so only what precedes it is learned"
             yield _warn(word, why, "kwsd-train import cuts them to their loudest part.")
 
 
 def _of_word(folder: Folder, word: str, speakers_of_others: set[str]) -> Iterator[Finding]:
     by_set = folder.clips.get(word.lower())
     if by_set is None or not any(by_set.values()):
-        yield _fail(word, f"no clip of it in {folder.path}", "Record some by kwsd-train record, or import them.")
+        yield _fail(word, f"no clip of it in {folder.path}", "Record some with kwsd-train record, or import them.")
         return
     if not by_set["training"]:
         speakers = sorted({speaker_of(path) for paths in by_set.values() for path in paths})
@@ -129,12 +129,12 @@ def _of_word(folder: Folder, word: str, speakers_of_others: set[str]) -> Iterato
         return
     speakers = sorted({speaker_of(path) for path in by_set["training"]})
     if len(speakers) == 1:
-        mend = "Two takes of each of ten people are worth more than twenty of one."
+        mend = "Two takes each by ten people are worth more than twenty by one."
         yield _warn(word, f"its {len(by_set['training'])} training clips are all by one speaker, {speakers[0]}", mend)
     silent_voices = [speaker for speaker in speakers if speaker not in speakers_of_others]
     if len(speakers) <= _FEW_SPEAKERS and silent_voices:
-        why = f"no other word by {_few(silent_voices)}, so that the voice can be learnt in place of the word"
-        yield _warn(word, why, "kwsd-train record asks for some (--other_words).")
+        why = f"no other word by {_few(silent_voices)}, so the model may learn the voice instead of the word"
+        yield _warn(word, why, "kwsd-train record prompts for some (--other_words).")
 
 
 def _of_codecs(folder: Folder, words: Sequence[str], others: Sequence[str]) -> Iterator[Finding]:

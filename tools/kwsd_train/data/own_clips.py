@@ -29,7 +29,7 @@ def words(flag: str, text: str) -> tuple[str, ...]:
 def speaker(flag: str, name: str) -> str:
     """A name that is valid before ``_nohash_`` in a file's name, else UsageError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
-        raise UsageError(flag, f"{name!r} is no name for a speaker", "Give letters, digits, dots and hyphens.")
+        raise UsageError(flag, f"{name!r} is not a name for a speaker", "Give letters, digits, dots and hyphens.")
     return name
 
 

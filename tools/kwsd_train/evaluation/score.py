@@ -36,7 +36,7 @@ def parse_detections(text: str) -> list[Found]:
             if not isinstance(label, str) or not math.isfinite(time_ms):
                 raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise ValueError(f'line {number} is no JSON object with "audio_ms" and "label"') from None
+            raise ValueError(f'line {number} is not a JSON object with "audio_ms" and "label"') from None
         found.append(Found(label, time_ms, score))
     return found
 

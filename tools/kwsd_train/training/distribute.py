@@ -65,7 +65,7 @@ def check_cluster() -> tuple[list[str], int]:
     if own not in names:
         raise UsageError(
             "TF_CONFIG",
-            "does not tell the workers" if not names else "its task is none of the workers",
+            "names no workers" if not names else "its task is not one of the workers",
             'Set it to {"cluster": {"worker": ["HOST:PORT", ..]}, "task": {"type": "worker", "index": 0}}.',
         )
     return [str(workers[kind][number]) for kind, number in names], names.index(own)
@@ -125,7 +125,7 @@ def _cluster() -> dict[str, Any]:
     try:
         told = json.loads(os.environ.get("TF_CONFIG") or "{}")
     except ValueError as error:
-        raise UsageError("TF_CONFIG", f"is no JSON: {error}") from error
+        raise UsageError("TF_CONFIG", f"is not JSON: {error}") from error
     if not isinstance(told, dict):
-        raise UsageError("TF_CONFIG", "is no JSON object")
+        raise UsageError("TF_CONFIG", "is not a JSON object")
     return told

@@ -53,7 +53,7 @@ def find(name: str) -> Donor | None:
     described = next((path for path in frozen if path.is_file()), None)
     if described is None:
         raise ModelError(
-            str(weights), f"no {frozen[0].name} beside it that tells its features and words", "Put it there."
+            str(weights), f"no {frozen[0].name} beside it, which describes its features and words", "Put it there."
         )
     model = models.load(described)
     settings = _settings(described, model.metadata)
@@ -107,7 +107,7 @@ def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[s
         old.load_weights(donor.weights)
     except (OSError, ValueError, KeyError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(str(donor.weights), f"these are no weights of {old.name}: {why}") from error
+        raise ModelError(str(donor.weights), f"these are not weights of {old.name}: {why}") from error
     last = max(place for place, layer in enumerate(model.layers) if layer.weights)
     for place, (own, given) in enumerate(zip(model.layers, old.layers, strict=True)):
         if place != last:
@@ -148,5 +148,5 @@ def _settings(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
         or settings["preprocess"] not in flag_table.PREPROCESS
         or options.frontend_params(settings) != front
     ):
-        raise ModelError(str(path), "it is not made by kwsd-train from features, so its backbone is of no use here")
+        raise ModelError(str(path), "it was not made by kwsd-train from features, so it cannot be fine-tuned")
     return settings

@@ -119,7 +119,7 @@ class Loop:
         summaries.write("train", step, accuracy=accuracy, cross_entropy=loss)
         self._bar.step(step, self._schedule.total)
         if self._args.check_nans and not math.isfinite(loss):
-            raise KwsdError(f"step {step}", "the loss is no finite number", "Lower --learning_rate.")
+            raise KwsdError(f"step {step}", "the loss is not a finite number", "Lower --learning_rate.")
 
     def _is_due(self, step: int, interval: int) -> bool:
         return step % interval == 0 or step == self._schedule.total

@@ -114,5 +114,5 @@ class _Teller:
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError("TF_CONFIG", f"{address!r} is no HOST:PORT")
+        raise UsageError("TF_CONFIG", f"{address!r} is not HOST:PORT")
     return host.strip("[]"), int(port)

@@ -84,7 +84,7 @@ def listeners(
             raise UsageError(
                 "--teacher_hears",
                 f"batches, but {teacher} has other features or other words than the network to be trained",
-                "Leave it out, so that the teacher hears clips.",
+                "Leave it out, so that the teacher scores clips.",
             )
     return loaded
 
