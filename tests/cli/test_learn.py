@@ -139,7 +139,9 @@ def test_takes_that_teach_nothing_are_66_and_what_was_there_stays(kwsd, capsys, 
     assert kwsd("learn", "mixed", "--from", str(tmp_path), "-m", "tiny", "-o", str(target)) == 66
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.startswith("kwsd: mixed: none of its 3 takes is recognised by a model that learned the others, so no model was ")
+    assert told.err.startswith(
+        "kwsd: mixed: none of its 3 takes is recognised by a model that learned the others, so no model was "
+    )
     assert target.read_bytes() == b"an older model"
 
 

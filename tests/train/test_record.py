@@ -85,7 +85,7 @@ def test_other_words_by_the_same_voice_are_asked_for_once_each(microphone, sound
             if "' now" in line:
                 microphone.play(sounds["word"])
         assert process.wait() == 0, process.stderr.read()
-    assert heard[0].startswith("which_set keeps ben for testing")
+    assert heard[0].startswith("which_set puts ben into the testing set")
     suggested = heard[0].split("With the name ")[1].split()[0]
     assert which_set(f"{suggested}_nohash_0", 10, 10) == "training"
     words = {path.parent.name for path in folder.rglob("ben_nohash_0.wav")}

@@ -98,6 +98,8 @@ class TestWithTensorFlow:
         flags += ["--workers", "0", "--batch_size", "4", "--train_dir", str(tmp_path), "--save_step_interval", "100"]
         assert main(["train", *flags, "--check_nans", "--summaries_dir", str(tmp_path / "events")]) == 70
         last = capsys.readouterr().err.splitlines()[-1]
-        assert last.startswith("kwsd-train: step ") and "the loss is not a finite number. Lower --learning_rate." in last
+        assert (
+            last.startswith("kwsd-train: step ") and "the loss is not a finite number. Lower --learning_rate." in last
+        )
         assert not list(tmp_path.glob("*.ckpt-*"))
         assert list((tmp_path / "events" / "train").iterdir())
