@@ -134,7 +134,8 @@ def test_takes_that_teach_nothing_are_66_and_what_was_there_stays(kwsd, capsys, 
     """Three other words: none is heard by what the other two taught."""
     for number, word in enumerate(("zero", "stop", "cat")):
         soundfile.write(tmp_path / f"{number}.wav", takes_of(word, 1)[0], RATE_HZ)
-    target = tmp_path / "m.tflite"
+    target = tmp_path / "models" / "m.tflite"
+    target.parent.mkdir()
     target.write_bytes(b"an older model")
     assert kwsd("learn", "mixed", "--from", str(tmp_path), "-m", "tiny", "-o", str(target)) == 66
     told = capsys.readouterr()
