@@ -66,8 +66,8 @@ class RtspServer:
                         name, _, value = line.partition(":")
                         headers[name.lower()] = value.strip()
                     self._answer(connection, request.split()[0], headers, stop)
-            except (OSError, ValueError):  # the other side has gone, or `break_off` has come
-                pass
+            except OSError:  # the other side has gone, or `break_off` has come
+                return
             finally:
                 stop.set()
 
