@@ -38,7 +38,7 @@ soak: ## endurance: 24 h of audio, SOAK_MINUTES (60) of a microphone with every 
 	@tools/setup.sh test
 	@$(VENV)/bin/python tools/reliability/soak.py
 
-nspawn: ## try the system unit under a real systemd in a container (root; about six minutes, the first time more)
+nspawn: ## try the system unit and the Debian package under a real systemd in a container (root; about six minutes, the first time more)
 	@tools/setup.sh test
 	@tools/setup.sh nspawn
 	@$(VENV)/bin/python tools/reliability/nspawn.py

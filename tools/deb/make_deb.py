@@ -97,7 +97,7 @@ def complete(tree: Path) -> None:
     (tree / "usr/bin/kwsd").symlink_to(f"{HOME}/bin/kwsd")
 
 
-def build(tree: Path, output: Path) -> Path:
+def build(tree: Path, output: Path, *, compression: str = "xz") -> Path:
     """Makes the package of a tree."""
     control = tree / "DEBIAN"
     control.mkdir()
@@ -117,7 +117,7 @@ def build(tree: Path, output: Path) -> Path:
         shutil.copy(HERE / name, control / name)
         (control / name).chmod(0o755)
     package = output / f"kwsd_{__version__}_{architecture}.deb"
-    do("dpkg-deb", "--root-owner-group", "-Zxz", "--build", tree, package)
+    do("dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", tree, package)
     return package
 
 

@@ -1,4 +1,4 @@
-"""The system unit under a real systemd: a Debian 12 in a container, kwsd installed as docs/service.md says.
+"""The system unit and the Debian package under a real systemd: a Debian 12 in a container, as docs/service.md says.
 
     sudo make nspawn        (or: sudo python tools/reliability/nspawn.py [--only WORD])
 
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.helpers.virtual_mic import VirtualMic, missing  # noqa: E402
+from tools.reliability import package  # noqa: E402
 from tools.reliability.container import (  # noqa: E402
     CACHE,
     CLIENT,
@@ -306,10 +307,13 @@ def main() -> int:
     CACHE.mkdir(parents=True, exist_ok=True)
     make_system()
     rows, broken = [], 0
+    if of_package := package.why_not():
+        tell(f"the Debian package is not tried: {of_package}")
+    promises = [*PROMISES, *([] if of_package else package.PROMISES)]
     with microphone() as mic:
         container = Container()
         try:
-            for promise in PROMISES:
+            for promise in promises:
                 if only not in promise.__name__:
                     continue
                 try:
