@@ -13,21 +13,31 @@ of links; what is printed is how many of these clips are named the word (the hig
     other words     other words by speakers of the validation and testing sets
     an hour         events in running speech of the validation set, in mode and at thresholds of the start's model
     old words       right among the testing clips of the words that the start knows, before and after (with --added)
+    in a stream     other persons' takes, each a recording of its own, in which the word fires, as the daemon hears it
+    CPU, memory     what the commands took, largest process, TensorFlow and the decoding of all clips included
+
+With --learn, `kwsd learn` learns the word of the same takes too, and is measured in the same way. It needs the start's
+network with an `embedding` and negatives beside it:
+
+    kwsd-train freeze ... --embedding --quantize int8 --output_file proof.tflite
+    python tools/negatives.py proof.tflite --without zero,eight,five,one,unidentified
+    python tools/own_words.py --start_checkpoint start.weights.h5 --added --learn proof.tflite
 """
 
 import argparse
+import json
 import logging
+import os
 import random
+import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from kwsd_train import cli
 from kwsd_train.batches.augment import fit
 from kwsd_train.data.folders import BACKGROUND_FOLDER, data_root, says, speaker_of, which_set
 from kwsd_train.data.recordings import decode, is_audio
@@ -37,6 +47,9 @@ from kwsd_train.training import finetune
 from kwsd import model as models
 
 QUIET = ("--verbosity", "ERROR", "--save_step_interval", "10000")
+MEANS = ("old words", "CPU, memory")
+"""Figures of which several cases give the mean, not the sum."""
+
 KEPT_BACK = 1
 """Takes of each person that are tested on."""
 
@@ -98,27 +111,70 @@ def link(
     return tests
 
 
-def train(args: argparse.Namespace, data_dir: Path, folder: Path, wanted: str, more: Sequence[str]) -> Path:
+class Way(NamedTuple):
+    """A model that has the word, and what it took: seconds of processor time, and bytes of the largest process."""
+
+    model: Path
+    cpu_s: float
+    memory_bytes: float
+
+
+def train(args: argparse.Namespace, data_dir: Path, folder: Path, wanted: str, more: Sequence[str]) -> Way:
     """Fine-tune and freeze."""
     places = ["--data_dir", str(data_dir), *(["--cache_dir", str(args.cache_dir)] if args.cache_dir else [])]
     run, model = ["--start_checkpoint", args.start_checkpoint, "--seed", str(args.seed)], folder / "own.tflite"
-    for command in (
-        ["train", *places, *run, "--wanted_words", wanted, "--train_dir", str(folder), *QUIET, *more],
-        ["freeze", *places, "--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(model)],
-    ):
-        code = cli.main(command)
-        if code:
-            sys.exit(code)
-    return model
+    places += ["--train_dir", str(folder)]
+    return called(
+        model,
+        ["kwsd_train", "train", *places, *run, "--wanted_words", wanted, *QUIET, *more],
+        ["kwsd_train", "freeze", *places, "--start_checkpoint", "latest", "--output_file", str(model)],
+    )
+
+
+def learn(args: argparse.Namespace, word: str, takes: Sequence[Path], folder: Path) -> Way:
+    """`kwsd learn`, of the same takes."""
+    (folder / "takes").mkdir()
+    for path in takes:
+        (folder / "takes" / path.name).symlink_to(path.resolve())
+    model = folder / "learnt.tflite"
+    only = [] if args.added else ["--only-new"]
+    command = ["kwsd", "learn", word, "--from", str(folder / "takes"), "-m", str(args.learn), "-o", str(model), *only]
+    return called(model, command)
+
+
+def called(model: Path, *commands: Sequence[str]) -> Way:
+    """Runs modules of Python, each in a process of its own, whose children count too."""
+    cpu_s, largest = 0.0, 0
+    for command in commands:
+        child = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            sys.exit(child.returncode)
+        cpu_s += usage.ru_utime + usage.ru_stime
+        largest = max(largest, usage.ru_maxrss * 1024)
+    return Way(model, cpu_s, largest)
+
+
+_features: dict[tuple[str, Path], Any] = {}
+"""Of clips, by the front end, which several models share."""
 
 
 def named(model: Any, paths: Iterable[Path]) -> list[str]:
     """The label of the highest score of each clip."""
-    heard = []
+    front, heard = json.dumps([model.frontend, model.clip_samples]), []
     for path in paths:
-        signal = decode(path, model.sample_rate_hz).astype(np.float32) / 32768
-        heard.append(model.labels[int(np.argmax(model.scores(model.features(fit(signal, model.clip_samples)))))])
+        if (front, path) not in _features:
+            signal = decode(path, model.sample_rate_hz).astype(np.float32) / 32768
+            _features[front, path] = model.features(fit(signal, model.clip_samples))
+        heard.append(model.labels[int(np.argmax(model.scores(_features[front, path])))])
     return heard
+
+
+def in_a_stream(path: Path, word: str, takes: Sequence[Path]) -> tuple[int, int]:
+    """Takes in which the word fires, and takes."""
+    heard = hearing.hear_all({"path_or_name": path}, [(take, {}) for take in takes])
+    return sum(any(found.label == word for found in one.found) for one in heard), len(heard)
 
 
 def in_speech(path: Path, word: str, folder: Path) -> tuple[int, float]:
@@ -147,8 +203,8 @@ def old_words(corpus: Corpus, model: Any, words: Sequence[str]) -> float:
 
 def case(
     args: argparse.Namespace, corpus: Corpus, word: str, people: dict[str, int], more: Sequence[str]
-) -> dict[str, Any]:
-    """One fine-tuning, measured: name -> (clips named the word, clips)."""
+) -> dict[str, dict[str, Any]]:
+    """The word learnt and measured, by each way: its name -> `measured`."""
     donor = finetune.find(args.start_checkpoint)
     assert donor is not None
     old = [label for label in donor.labels if not label.startswith("_")] if args.added else []
@@ -156,17 +212,35 @@ def case(
         folder = Path(name)
         hidden = [other for other in args.hidden.split(",") if other and other != word]
         tests = link(corpus, folder / "words", word, people, hidden)
-        path = train(args, folder / "words", folder, ",".join([*old, word]), more)
-        model = models.load(path)
-        figures: dict[str, Any] = {}
-        for kind, paths in tests.items():
-            heard = named(model, paths)
-            figures[kind] = (heard.count(word), len(heard))
-        if args.speech_dir:
-            events, hours = in_speech(path, word, args.speech_dir)
-            figures["an hour"] = (events, hours)
-        if old:
-            figures["old words"] = (old_words(corpus, models.load(donor.model), old), old_words(corpus, model, old))
+        ways = {"fine-tuned": train(args, folder / "words", folder, ",".join([*old, word]), more)}
+        if args.learn:
+            takes = [path for who, count in people.items() for path in corpus.clips[word][who][:count]]
+            ways["learnt"] = learn(args, word, takes, folder)
+        starts = {"fine-tuned": donor.model, "learnt": args.learn}
+        return {kind: measured(args, corpus, word, old, tests, starts[kind], way) for kind, way in ways.items()}
+
+
+def measured(
+    args: argparse.Namespace,
+    corpus: Corpus,
+    word: str,
+    old: Sequence[str],
+    tests: dict[str, list[Path]],
+    start: Path,
+    way: Way,
+) -> dict[str, Any]:
+    """Name -> (clips named the word, clips), and the like."""
+    model = models.load(way.model)
+    figures: dict[str, Any] = {}
+    for kind, paths in tests.items():
+        heard = named(model, paths)
+        figures[kind] = (heard.count(word), len(heard))
+    figures["in a stream"] = in_a_stream(way.model, word, tests["other persons"])
+    if args.speech_dir:
+        figures["an hour"] = in_speech(way.model, word, args.speech_dir)
+    if old:
+        figures["old words"] = (old_words(corpus, models.load(start), old), old_words(corpus, model, old))
+    figures["CPU, memory"] = (way.cpu_s, way.memory_bytes / 1e6)
     return figures
 
 
@@ -198,6 +272,7 @@ def main() -> int:
     )
     add("--data_dir", type=Path, default=data_root() / "speech_commands", help="word folders")
     add("--speech_dir", type=Path, default=data_root() / "running_speech" / "validation", help="running speech")
+    add("--learn", type=Path, metavar="MODEL", help="let kwsd learn do it too, from this model")
     add("--cache_dir", type=Path, help="as for kwsd-train")
     add("--seed", type=int, default=1)
     args, more = parser.parse_known_args()  # what is left goes to `kwsd-train train`
@@ -205,24 +280,22 @@ def main() -> int:
     corpus = Corpus(args.data_dir)
     for count in map(int, args.people.split(",")):
         for takes in map(int, args.takes.split(",")):
-            totals: dict[str, Counter[str] | list[Any]] = defaultdict(list)
+            totals: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
             for word in args.words.split(","):
                 able = corpus.able(word, takes)
                 random.Random(args.seed).shuffle(able)
                 for round_ in range(args.rounds):
-                    began_s = time.monotonic()
                     people = dict.fromkeys(able[round_ * count :][:count], takes)
-                    figures = case(args, corpus, word, people, more)
-                    print(
-                        f"  {word} {' '.join(people)}: {tell(figures)}, {time.monotonic() - began_s:.0f} s", flush=True
-                    )
-                    for kind, pair in figures.items():
-                        totals[kind].append(pair)
-            summed = {
-                kind: tuple(np.sum(pairs, axis=0) if kind != "old words" else np.mean(pairs, axis=0))
-                for kind, pairs in totals.items()
-            }
-            print(f"{count} people, {takes} takes: {tell(summed)}", flush=True)
+                    for way, figures in case(args, corpus, word, people, more).items():
+                        print(f"  {way}, {word} {' '.join(people)}: {tell(figures)}", flush=True)
+                        for kind, pair in figures.items():
+                            totals[way][kind].append(pair)
+            for way, pairs_of in totals.items():
+                summed = {
+                    kind: tuple((np.mean if kind in MEANS else np.sum)(pairs, axis=0))
+                    for kind, pairs in pairs_of.items()
+                }
+                print(f"{way}, {count} people, {takes} takes: {tell(summed)}", flush=True)
     return 0
 
 
@@ -233,6 +306,8 @@ def tell(figures: dict[str, Any]) -> str:
             parts.append(f"{first / second:.1f} an hour ({second:.2f} h)")
         elif kind == "old words":
             parts.append(f"old words {100 * first:.1f} % -> {100 * second:.1f} %")
+        elif kind == "CPU, memory":
+            parts.append(f"{first:.0f} s of CPU, {second:.0f} MB")
         else:
             parts.append(f"{kind} {100 * first / max(second, 1):.1f} % of {second}")
     return ", ".join(parts)

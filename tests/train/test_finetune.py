@@ -91,6 +91,49 @@ def test_a_fine_tuned_run_is_resumed_like_any_other(shipped, tmp_path, caplog):
     assert any(line.startswith("Step #2: ") for line in caplog.messages)
 
 
+def test_what_is_frozen_lies_between_the_donor_and_what_was_trained(shipped, tmp_path):
+    """Of the donor all but the row of the new word; a share at freezing needs no other training; resuming goes on."""
+    import h5py
+
+    _, places = shipped
+    tune(shipped, tmp_path, 1, "--wanted_words", "up,down", "--original_share", "0.25")
+    tuned = tune(
+        shipped, tmp_path, 3, "--wanted_words", "up,down", "--original_share", "0.25", "--start_checkpoint", "latest"
+    )
+    assert tuned.settings["original_share"] == 0.25
+
+    def frozen(*more):
+        files = ["--output_file", str(tmp_path / "own.tflite"), "--weights_file", str(tmp_path / "own.weights.h5")]
+        run = ["--start_checkpoint", "latest", "--train_dir", str(tmp_path)]
+        assert main(["freeze", *places, *run, *files, *more]) == 0
+        found = {}
+        with h5py.File(tmp_path / "own.weights.h5") as file:
+            file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+        return {name: array for name, array in found.items() if "seed" not in name}
+
+    trained, mixed, donor = frozen("--original_share", "0"), frozen(), frozen("--original_share", "1")
+    with h5py.File(shipped[0] / "words.weights.h5") as file:
+        shipped_weights = {name: file[name][()] for name in donor}
+    moved = 0
+    for name, own in trained.items():
+        np.testing.assert_allclose(mixed[name], 0.75 * own + 0.25 * donor[name], atol=1e-6)
+        if own.shape == shipped_weights[name].shape:
+            np.testing.assert_array_equal(donor[name], shipped_weights[name])
+            moved += not np.array_equal(own, donor[name])
+        else:  # the last layer's, for four labels in place of three
+            np.testing.assert_array_equal(donor[name][..., :3], shipped_weights[name])
+            np.testing.assert_array_equal(donor[name][..., 3], own[..., 3])
+    assert moved > 10
+
+
+def test_a_share_of_an_original_model_that_is_not_there_is_refused(shipped, tmp_path, capsys):
+    folder, places = shipped
+    run = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(tmp_path / "own.tflite")]
+    assert main(["freeze", *places, *run, "--original_share", "0.5"]) == 2
+    assert "--original_share: the checkpoint holds no weights of an original model" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_otherwise(shipped, tmp_path, monkeypatch):
     """Each by a flag of its own, all by --recipe tutorial; a folder that is not there is done without."""
     folder, places = shipped
@@ -110,7 +153,8 @@ def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_oth
 
     settings, own = settings_of(), recipes.DEFAULTS[recipes.OWN_WORDS]
     assert settings["reverberation_frequency"] == 0  # no such folder
-    for name in ("sampling", "noise_frequency", "speech_percentage", "same_voice_percentage", "synthesized_voices"):
+    balance = ("sampling", "noise_frequency", "speech_percentage", "same_voice_percentage", "synthesized_voices")
+    for name in (*balance, "original_share"):
         assert settings[name] == own[name] != 0
         if name != "sampling":
             assert settings_of(f"--{name}", "0")[name] == 0
@@ -121,6 +165,7 @@ def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_oth
     assert settings_of("--unknown_percentage", "150")["sampling"] == "tutorial"  # what else could it be
     plain = settings_of("--recipe", "tutorial")
     assert (plain["sampling"], plain["noise_frequency"], plain["batch_size"]) == ("tutorial", 0, 100)
+    assert plain["original_share"] == 0
     told = settings_of("--speech_dir", str(tmp_path / "no"))  # which load_data refuses
     assert told["speech_percentage"] == own["speech_percentage"]
 

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
     from kwsd_train.batches import features
     from kwsd_train.export.metadata_writer import write
-    from kwsd_train.training.trainer import averaged_model
+    from kwsd_train.training.trainer import tested_model
 
     labels = labels_of(options.words(settings))
     shape = features.shape(settings)
@@ -102,7 +102,11 @@ def run(args: argparse.Namespace) -> int:
         waveform.check(settings)
         front = waveform.FRONTEND
     shown, compared = _real(settings, args, front) if args.quantize == "int8" else _made_up(settings, front)
-    model = averaged_model(settings, shape, len(labels), stored.variables)
+    share = settings["original_share"] if args.original_share is None else args.original_share
+    if args.original_share and not stored.variables.get("donor"):
+        why = "the checkpoint holds no weights of an original model"
+        raise UsageError("--original_share", why, "Leave it out, or name a checkpoint of a fine-tuned model.")
+    model = tested_model(settings, shape, len(labels), stored.variables, share)
     scorer = scoring(model)
     embedder = embedding_too(scorer) if args.embedding else scorer
     rows = compared

@@ -37,6 +37,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "band_masks": 1,
         "band_mask_bins": 6,
         "teacher_weight": 0.9,
+        "original_share": 0.25,
         "how_many_training_steps": (300,),
         "learning_rate": (0.003,),
         "learning_rate_schedule": "cosine",

@@ -132,6 +132,7 @@ AUGMENTATION = _rows(
     ("band_mask_bins", Whole(0, 1024), 5, "bins", "width of the widest mask over bands"),
     ("mixup", Number(0, 100), 0.0, "", "alpha of mixup; 0 turns it off"),
     ("teacher_weight", SHARE, 0.5, "", "weight of the scores of --teacher in the targets, against the labels"),
+    ("original_share", SHARE, 0.0, "", "share of the original model's weights in the result of fine-tuning"),
 )
 
 TRAINING = _rows(
@@ -181,6 +182,8 @@ FREEZE = _rows(
      "input of the model; with waveform, the file includes the front end"),
     ("embedding", Boolean(), False, "",
      "add a second output, the features before the last layer, which kwsd learn requires"),
+    ("original_share", SHARE, None, "",
+     "share of the original model's weights, of a fine-tuned model; if left out, as it was trained"),
 )
 
 LABEL_WAV = _rows(("how_many_labels", Whole(1, 1000), 3, "", "number of labels to print"))

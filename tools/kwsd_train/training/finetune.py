@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kwsd.errors import ModelError
 from kwsd_train.flags import options, recipes
 from kwsd_train.flags import table as flag_table
@@ -108,17 +111,31 @@ def take_over(model: Any, donor: Donor, shape: Sequence[int], labels: Sequence[s
     except (OSError, ValueError, KeyError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(str(donor.weights), f"these are not weights of {old.name}: {why}") from error
-    last = max(place for place, layer in enumerate(model.layers) if layer.weights)
-    for place, (own, given) in enumerate(zip(model.layers, old.layers, strict=True)):
-        if place != last:
+    for own, given in zip(model.layers, old.layers, strict=True):
+        if own is not _last(model):
             own.set_weights(given.get_weights())
     kept = [(new, donor.labels.index(label)) for new, label in enumerate(labels) if label in donor.labels]
-    mixed = model.layers[last].get_weights()
-    for own, given in zip(mixed, old.layers[last].get_weights(), strict=True):
+    mixed = _last(model).get_weights()
+    for own, given in zip(mixed, _last(old).get_weights(), strict=True):
         for new, known in kept:
             own[..., new] = given[..., known]
-    model.layers[last].set_weights(mixed)
+    _last(model).set_weights(mixed)
     return [label for label in labels if label not in donor.labels]
+
+
+def given_by(donor: Donor, model: Any, labels: Sequence[str]) -> list[NDArray[Any]]:
+    """Of a ``model`` as `take_over` left it, the weights that are the donor's; NaN where a new label has its own."""
+    new = [place for place, label in enumerate(labels) if label not in donor.labels]
+    own = {id(variable) for variable in _last(model).weights}
+    given = [np.array(variable) for variable in model.variables]
+    for array in (array for array, variable in zip(given, model.variables, strict=True) if id(variable) in own):
+        array[..., new] = np.nan
+    return given
+
+
+def _last(model: Any) -> Any:
+    """The last layer that has weights."""
+    return next(layer for layer in reversed(model.layers) if layer.weights)
 
 
 def _settings(path: Path, metadata: Mapping[str, Any]) -> dict[str, Any]:

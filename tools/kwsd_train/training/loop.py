@@ -62,6 +62,7 @@ class Loop:
             average_decay=args.average_decay,
             spoken=len(data.spoken),
             spoken_weight=args.spoken_weight,
+            donor_share=settings["original_share"],
             strategy=strategy,
         )
         self._done = 0
@@ -74,7 +75,7 @@ class Loop:
         elif donor is not None:
             shape = features.shape(self._settings)
             new = finetune.take_over(self._trainer.model, donor, shape, self._examples.names)
-            self._trainer.reset_averages()
+            self._trainer.lean_on(finetune.given_by(donor, self._trainer.model, self._examples.names))
             _log.info("Backbone from %s; new labels: %s", donor.weights, ", ".join(new) or "none")
 
     def run(self) -> float | None:

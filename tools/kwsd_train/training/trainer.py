@@ -25,8 +25,9 @@ class Trainer:
         labels: number of labels.
         average_decay: decay of the moving average of the weights, which is used for prediction; 0 for none.
         spoken: number of words of an auxiliary last layer, more than there are labels, so that the features before it
-            carry more than the labels need; 0 for none. `averaged_model` does not have it.
+            carry more than the labels need; 0 for none. `tested_model` does not have it.
         spoken_weight: weight of its loss relative to that of the labels.
+        donor_share: share of the weights given to `lean_on` in those that are used for prediction.
         strategy: the tf.distribute.Strategy whose replicas share each batch; None for one replica.
     """
 
@@ -42,6 +43,7 @@ class Trainer:
         average_decay: float = 0.0,
         spoken: int = 0,
         spoken_weight: float = 0.0,
+        donor_share: float = 0.0,
         strategy: Any = None,
     ) -> None:
         tf.config.experimental.enable_op_determinism()
@@ -63,6 +65,8 @@ class Trainer:
         self._smoothing = label_smoothing
         self._decay = average_decay
         self._spoken_weight = spoken_weight
+        self._donor_share = donor_share
+        self._donor: list[NDArray[Any]] = []
         self._step = tf.function(self._shared_step)
 
     def step(self, batch: Batch, rate: float, step: int) -> tuple[float, float]:
@@ -79,22 +83,26 @@ class Trainer:
             raise distribute.WorkerGoneError from error
 
     def predict(self, features: NDArray[np.float32], batch_size: int = 500) -> NDArray[np.int64]:
-        """The most likely label of each clip, (n,), by the averaged weights if there are any."""
-        self._swap()
+        """The most likely label of each clip, (n,), by the weights that `tested_model` has."""
+        held = self.variables()
+        _set_tested(self.model, held, self._donor_share)
         parts = [
             np.argmax(self.model(features[at : at + batch_size], training=False), axis=1)
             for at in range(0, len(features), batch_size)
         ]
-        self._swap()
+        _assign(self.model.variables, held["model"])
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def variables(self) -> dict[str, list[NDArray[Any]]]:
-        """All variables, by group: the model (with batch norm and state of dropout), the optimiser, the averages."""
+        """All variables, by group: the model (with batch norm and state of dropout), the optimiser, the averages, the
+        donor's weights.
+        """
         return {
             "model": [np.asarray(variable) for variable in self.model.variables],
             "optimizer": [np.asarray(variable) for variable in self._optimizer.variables],
             "average": [np.asarray(variable) for variable in self._averages],
             "second": [np.asarray(variable) for variable in self._second_variables()],
+            "donor": list(self._donor),
         }
 
     def restore(self, variables: Mapping[str, Sequence[NDArray[Any]]]) -> None:
@@ -109,22 +117,19 @@ class Trainer:
             stored = variables.get(name, [])
             if [tuple(variable.shape) for variable in own] != [array.shape for array in stored]:
                 raise ModelError("--start_checkpoint", f"its {name} variables have other shapes", "Use the same flags.")
-            for variable, array in zip(own, stored, strict=True):
-                variable.assign(array)
+            _assign(own, stored)
+        self._donor = list(variables.get("donor", []))
 
     def _second_variables(self) -> list[Any]:
         return list(self._second.layers[-1].variables) if self._second is not None else []
 
-    def reset_averages(self) -> None:
-        """Start the averages at the current weights."""
-        for average, weight in zip(self._averages, self.model.trainable_variables, strict=False):
-            average.assign(weight)
-
-    def _swap(self) -> None:
-        for weight, average in zip(self.model.trainable_variables, self._averages, strict=False):
-            held = np.asarray(weight)
-            weight.assign(average)
-            average.assign(held)
+    def lean_on(self, donor: Sequence[NDArray[Any]]) -> None:
+        """Start the averages at the current weights, and use ``donor_share`` of ``donor``, weights of the model, for
+        prediction.
+        """
+        if self._averages:
+            _assign(self._averages, self.model.trainable_variables)
+        self._donor = list(donor)
 
     def _shared_step(self, features: Any, targets: Any, spoken: Any, rate: Any, decay: Any) -> tuple[Any, ...]:
         self._optimizer.learning_rate.assign(rate)
@@ -158,19 +163,40 @@ def _named_loss(spoken: Any, logits: Any) -> Any:
     return tf.reduce_mean(losses * known)
 
 
-def averaged_model(settings: Mapping[str, Any], shape: Sequence[int], labels: int, variables: Mapping[str, Any]) -> Any:
-    """The keras.Model of a checkpoint, with the averaged weights if it has them."""
+def tested_model(
+    settings: Mapping[str, Any],
+    shape: Sequence[int],
+    labels: int,
+    variables: Mapping[str, Any],
+    donor_share: float = 0.0,
+) -> Any:
+    """The keras.Model of a checkpoint as it was tested: with the averaged weights if it has them, and ``donor_share``
+    of the donor's.
+    """
     model = networks.build(settings["model_architecture"], shape[0], shape[1], labels)
-    stored = variables["model"]
-    if [tuple(variable.shape) for variable in model.variables] != [array.shape for array in stored]:
+    if [tuple(variable.shape) for variable in model.variables] != [array.shape for array in variables["model"]]:
         raise ModelError(
             "--start_checkpoint", "its variables have other shapes than the network", "Use the same flags."
         )
-    for variable, array in zip(model.variables, stored, strict=True):
-        variable.assign(array)
-    for variable, array in zip(model.trainable_variables, variables.get("average", []), strict=False):
-        variable.assign(array)
+    _set_tested(model, variables, donor_share)
     return model
+
+
+def _set_tested(model: Any, variables: Mapping[str, Any], donor_share: float) -> None:
+    """Weights between the averages and the donor's (Wortsman et al., arXiv 2109.01903); NaN is none of the donor's."""
+    _assign(model.variables, variables["model"])
+    if variables.get("average"):
+        _assign(model.trainable_variables, variables["average"])
+    if variables.get("donor") and donor_share:
+        for variable, given in zip(model.variables, variables["donor"], strict=True):
+            own = np.asarray(variable)
+            if np.issubdtype(own.dtype, np.floating):  # not the state of dropout
+                variable.assign(np.where(np.isnan(given), own, (1 - donor_share) * own + donor_share * given))
+
+
+def _assign(variables: Sequence[Any], arrays: Sequence[Any]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
 
 
 def _optimizer(name: str, weight_decay: float, clip_norm: float) -> Any:
