@@ -166,6 +166,7 @@ def test_batches_are_balanced_and_what_own_takes_lack_is_brought_unless_told_oth
     plain = settings_of("--recipe", "tutorial")
     assert (plain["sampling"], plain["noise_frequency"], plain["batch_size"]) == ("tutorial", 0, 100)
     assert plain["original_share"] == 0
+    assert settings_of("--wanted_words", "down")["original_share"] == 0  # no word that has to stay
     told = settings_of("--speech_dir", str(tmp_path / "no"))  # which load_data refuses
     assert told["speech_percentage"] == own["speech_percentage"]
 

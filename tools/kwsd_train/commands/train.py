@@ -123,6 +123,8 @@ def train(args: argparse.Namespace, requests: EndRequests) -> float | None:
         settings |= finetune.inherited(begun, options.words(settings))
         if args.recipe == recipes.OWN_WORDS and settings["sampling"] == "balanced" and args.word_weights is None:
             settings["word_weights"] = finetune.word_weights(begun, options.words(settings))
+        if args.original_share is None and not finetune.known(begun, options.words(settings)):
+            settings["original_share"] = 0.0  # it is for the words that stay
         args = finetune.taught_by(begun, args, settings)
     _warn(findings.of_names(findings.Folder(where.data, settings), options.words(settings), settings))
 

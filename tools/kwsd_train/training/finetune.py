@@ -78,6 +78,11 @@ def inherited(donor: Donor, words: Sequence[str]) -> dict[str, Any]:
     return {"donor": str(donor.weights), "recognize": recognize}
 
 
+def known(donor: Donor, words: Sequence[str]) -> list[str]:
+    """Those of ``words`` that the donor knows."""
+    return [word for word in words if word in donor.labels]
+
+
 def word_weights(donor: Donor, words: Sequence[str]) -> str:
     """``--word_weights`` that draw new words `NEW_TO_OLD` times as often as those that the donor knows."""
     new = [word for word in words if word not in donor.labels]
@@ -90,7 +95,7 @@ def taught_by(donor: Donor, args: argparse.Namespace, settings: Mapping[str, Any
 
     No change if there are other teachers or no such words, with the tutorial's recipe, or with a weight of 0.
     """
-    kept = set(options.words(settings)) & set(donor.labels)
+    kept = known(donor, options.words(settings))
     if args.teacher or not kept or settings["recipe"] == recipes.TUTORIAL or not settings["teacher_weight"]:
         return args
     return argparse.Namespace(**{**vars(args), "teacher": [str(donor.model)], "teacher_hears": "batches"})

@@ -90,7 +90,9 @@ class Trainer:
             np.argmax(self.model(features[at : at + batch_size], training=False), axis=1)
             for at in range(0, len(features), batch_size)
         ]
-        _assign(self.model.variables, held["model"])
+        for variable, array in zip(self.model.variables, held["model"], strict=True):
+            if variable.trainable or self._donor:  # the others are as they were
+                variable.assign(array)
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def variables(self) -> dict[str, list[NDArray[Any]]]:
@@ -178,13 +180,13 @@ def tested_model(
         raise ModelError(
             "--start_checkpoint", "its variables have other shapes than the network", "Use the same flags."
         )
+    _assign(model.variables, variables["model"])
     _set_tested(model, variables, donor_share)
     return model
 
 
 def _set_tested(model: Any, variables: Mapping[str, Any], donor_share: float) -> None:
     """Weights between the averages and the donor's (Wortsman et al., arXiv 2109.01903); NaN is none of the donor's."""
-    _assign(model.variables, variables["model"])
     if variables.get("average"):
         _assign(model.trainable_variables, variables["average"])
     if variables.get("donor") and donor_share:
