@@ -92,37 +92,39 @@ def test_a_fine_tuned_run_is_resumed_like_any_other(shipped, tmp_path, caplog):
 
 
 def test_what_is_frozen_lies_between_the_donor_and_what_was_trained(shipped, tmp_path):
-    """Of the donor all but the row of the new word; a share at freezing needs no other training; resuming goes on."""
-    import h5py
+    """Of the donor all but the row of the new word; another share at freezing needs no training; resuming goes on."""
+    from kwsd_train import networks
+    from kwsd_train.batches import features
+    from kwsd_train.training.trainer import tested_model
 
-    _, places = shipped
-    tune(shipped, tmp_path, 1, "--wanted_words", "up,down", "--original_share", "0.25")
-    tuned = tune(
-        shipped, tmp_path, 3, "--wanted_words", "up,down", "--original_share", "0.25", "--start_checkpoint", "latest"
-    )
+    folder, places = shipped
+    more = ["--wanted_words", "up,down", "--original_share", "0.25"]
+    tune(shipped, tmp_path, 1, *more)
+    tuned = tune(shipped, tmp_path, 3, *more, "--start_checkpoint", "latest")
     assert tuned.settings["original_share"] == 0.25
+    shape = features.shape(tuned.settings)
+
+    def weights(share):
+        return tested_model(tuned.settings, shape, 4, tuned.variables, share).get_weights()
 
     def frozen(*more):
         files = ["--output_file", str(tmp_path / "own.tflite"), "--weights_file", str(tmp_path / "own.weights.h5")]
         run = ["--start_checkpoint", "latest", "--train_dir", str(tmp_path)]
         assert main(["freeze", *places, *run, *files, *more]) == 0
-        found = {}
-        with h5py.File(tmp_path / "own.weights.h5") as file:
-            file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
-        return {name: array for name, array in found.items() if "seed" not in name}
+        model = networks.build("tc_resnet8", *shape, 4)
+        model.load_weights(tmp_path / "own.weights.h5")
+        return model.get_weights()
 
-    trained, mixed, donor = frozen("--original_share", "0"), frozen(), frozen("--original_share", "1")
-    with h5py.File(shipped[0] / "words.weights.h5") as file:
-        shipped_weights = {name: file[name][()] for name in donor}
+    original = networks.build("tc_resnet8", *shape, 3)
+    original.load_weights(folder / "words.weights.h5")
+    mixed, donor = frozen(), frozen("--original_share", "1")
     moved = 0
-    for name, own in trained.items():
-        np.testing.assert_allclose(mixed[name], 0.75 * own + 0.25 * donor[name], atol=1e-6)
-        if own.shape == shipped_weights[name].shape:
-            np.testing.assert_array_equal(donor[name], shipped_weights[name])
-            moved += not np.array_equal(own, donor[name])
-        else:  # the last layer's, for four labels in place of three
-            np.testing.assert_array_equal(donor[name][..., :3], shipped_weights[name])
-            np.testing.assert_array_equal(donor[name][..., 3], own[..., 3])
+    for own, between, other, old in zip(weights(0), mixed, donor, original.get_weights(), strict=True):
+        np.testing.assert_allclose(between, 0.75 * own + 0.25 * other, atol=1e-6)
+        np.testing.assert_array_equal(other[..., : old.shape[-1]], old)
+        if own.shape != old.shape:  # the last layer's, for four labels in place of three
+            np.testing.assert_array_equal(other[..., 3], own[..., 3])
+        moved += not np.array_equal(own, other)
     assert moved > 10
 
 

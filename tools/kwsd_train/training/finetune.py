@@ -132,7 +132,7 @@ def given_by(donor: Donor, model: Any, labels: Sequence[str]) -> list[NDArray[An
     """Of a ``model`` as `take_over` left it, the weights that are the donor's; NaN where a new label has its own."""
     new = [place for place, label in enumerate(labels) if label not in donor.labels]
     own = {id(variable) for variable in _last(model).weights}
-    given = [np.array(variable) for variable in model.variables]
+    given = [np.asarray(variable).copy() for variable in model.variables]
     for array in (array for array, variable in zip(given, model.variables, strict=True) if id(variable) in own):
         array[..., new] = np.nan
     return given
