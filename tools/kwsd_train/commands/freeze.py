@@ -84,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
     settings = {**options.DATA_DEFAULTS, **options.AUGMENT_DEFAULTS, **stored.settings, **settings}
     settings |= options.given(args, options.DATA_DEFAULTS | options.AUGMENT_DEFAULTS)
     options.check_trusted(args, settings)
-    share = settings["original_share"] if args.original_share is None else args.original_share
     if args.original_share and not stored.variables.get("donor"):
         why = "the checkpoint holds no weights of an original model"
         raise UsageError("--original_share", why, "Leave it out, or name a checkpoint of a fine-tuned model.")
@@ -106,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         waveform.check(settings)
         front = waveform.FRONTEND
     shown, compared = _real(settings, args, front) if args.quantize == "int8" else _made_up(settings, front)
-    model = tested_model(settings, shape, len(labels), stored.variables, share)
+    model = tested_model(settings, shape, len(labels), stored.variables, settings["original_share"])
     scorer = scoring(model)
     embedder = embedding_too(scorer) if args.embedding else scorer
     rows = compared

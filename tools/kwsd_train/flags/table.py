@@ -182,8 +182,6 @@ FREEZE = _rows(
      "input of the model; with waveform, the file includes the front end"),
     ("embedding", Boolean(), False, "",
      "add a second output, the features before the last layer, which kwsd learn requires"),
-    ("original_share", SHARE, None, "",
-     "share of the original model's weights, of a fine-tuned model; if left out, as it was trained"),
 )
 
 LABEL_WAV = _rows(("how_many_labels", Whole(1, 1000), 3, "", "number of labels to print"))
