@@ -47,7 +47,7 @@ def test_takes_of_a_folder_become_a_model(kwsd, capsys, folder, tmp_path, monkey
         "notes.txt",
         "silent.wav",
     ]
-    assert "of 10 takes heard" in told.out
+    assert "of 10 takes recognised" in told.out
     assert "written: zero.tflite" in told.out
     assert models.load("zero.tflite").labels[-1] == "zero"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["takes", "zero.tflite"]
@@ -150,7 +150,7 @@ def test_takes_that_teach_nothing_are_66_and_what_was_there_stays(kwsd, capsys, 
 def test_a_synthesized_word(kwsd, capsys, tmp_path):
     target = tmp_path / "m.tflite"
     assert kwsd("learn", "computer", "--synthesize", "-m", "tiny", "-o", str(target), "--only-new") == 0
-    assert "of 20 takes heard" in capsys.readouterr().out
+    assert "of 20 takes recognised" in capsys.readouterr().out
     assert models.load(target).labels == ("_silence_", "_unknown_", "computer")
 
 
