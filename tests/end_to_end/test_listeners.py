@@ -163,7 +163,7 @@ def test_faults_name_their_lines(tmp_path):
     config_of(tmp_path, "  kitchen:\n    only: [sotp]\n  porch:\n    model: [default, tiny]\n")
     log = run("check-config", config).log
     assert log[0] == f"{config}:3: key 'only': the model has no word 'sotp'; the nearest is 'stop'"
-    assert log[1].startswith(f"{config}:5: key 'model': kwsd-default and kwsd-tiny both tell")
+    assert log[1].startswith(f"{config}:5: key 'model': kwsd-default and kwsd-tiny both report")
     config_of(tmp_path, "")
     assert run("check-config", config).process.returncode == 0
 
