@@ -33,14 +33,14 @@ def test_two_models_with_one_word_are_refused(tmp_path):
     refused = run("--model", "default", "--model", "tiny", "--source", DEMO)
     assert refused.process.returncode == 78
     (line,) = refused.log
-    assert line.startswith("kwsd: --model: kwsd-default and kwsd-tiny both tell down, go, left,")
+    assert line.startswith("kwsd: --model: kwsd-default and kwsd-tiny both report down, go, left,")
     config = tmp_path / "kwsd.yaml"
     config.write_text("only: [stop, go]\nmodel:\n- default\n- {model: tiny, only: [yes, go, sotp]}\n")
     checked = run("check-config", config)
     assert checked.process.returncode == 78
     assert checked.log == [
         f"{config}:4: key 'only': the model has no word 'sotp'; the nearest is 'stop'",
-        f"{config}:4: key 'model': kwsd-default and kwsd-tiny both tell go; leave them out of `only` of one, as in "
+        f"{config}:4: key 'model': kwsd-default and kwsd-tiny both report go; leave them out of `only` of one, as in "
         "[default, {model: own.tflite, only: [lumos]}]",
     ]
 
