@@ -21,7 +21,7 @@ if [ ! -e "$work/words.done" ]; then
   for zip in "$KWSD_DATA"/speech_commands_logmel/*.zip; do
     [ -e "$zip" ] || continue
     word=$(basename "$zip" .zip)
-    python "$KWSD_DATA/speech_commands_logmel/invert_logmel.py" "$zip" "$work/pictures"
+    OPENBLAS_NUM_THREADS=1 python "$KWSD_DATA/speech_commands_logmel/invert_logmel.py" "$zip" "$work/pictures"
     for clip in "$work"/pictures/*.wav; do
       number=${clip##*_nohash_} speaker=$(basename "${clip%_nohash_*}")
       mv "$clip" "$words/$word/${speaker}_nohash_$((100 + ${number%.wav})).wav"

@@ -37,9 +37,10 @@ But a word that was in the clip when it fired has left it a clip's length later,
 means that the word was said again, or is held for longer than a clip, as words rarely are.
 
 **Running speech.** People say a command after a pause; what sounds like one in the middle of a sentence is a syllable
-of another word, or not meant as a command. So in mode ``repeat`` a word also needs an average above
-``speech_threshold`` if ``_unknown_`` had a mean above ``SPEECH_SHARE`` in the clips that ended one to ``1 +
-SPEECH_CLIPS`` clip lengths ago: these hold what came before the clip with the word.
+of another word, or not meant as a command. So in mode ``repeat`` the more speech came before a word, the higher is the
+average that it needs. What counts is the mean of ``_unknown_`` in the clips that ended one to ``1 + SPEECH_CLIPS`` clip
+lengths ago: these hold what came before the clip with the word. Up to ``SPEECH_MEAN_FROM`` the word's own threshold
+applies, from ``SPEECH_MEAN_TO`` on ``speech_threshold``, and between them the requirement rises linearly.
 """
 
 import math
@@ -62,16 +63,21 @@ REARM_WINDOW_DIVISOR = 4
 REARM_RATIO = 0.5
 
 SPEECH_CLIPS = 2
-SPEECH_SHARE = 0.7
+SPEECH_MEAN_FROM = 0.4
+SPEECH_MEAN_TO = 0.9
 
 ANDROID_RESULT_GAP_MIN_MS = 30
 MICRO_RESULTS_MAX = 50
 NEVER_MS = -(2**63)
 
 
-def is_running_speech(unknown_scores: Sequence[float]) -> bool:
-    """Whether these scores of ``_unknown_``, of successive clips, indicate running speech; false without scores."""
-    return bool(unknown_scores) and math.fsum(unknown_scores) / len(unknown_scores) > SPEECH_SHARE
+def threshold_in_speech(threshold: float, speech_threshold: float, unknown_scores: Sequence[float]) -> float:
+    """What a word's average must be above after clips with these scores of ``_unknown_``; never below ``threshold``."""
+    if not unknown_scores or speech_threshold <= threshold:
+        return threshold
+    mean = math.fsum(unknown_scores) / len(unknown_scores)
+    share = (mean - SPEECH_MEAN_FROM) / (SPEECH_MEAN_TO - SPEECH_MEAN_FROM)
+    return threshold + (speech_threshold - threshold) * min(max(share, 0.0), 1.0)
 
 
 class Verdict(Enum):
@@ -115,7 +121,7 @@ class RecognizeCommands:
         mode: one of `kwsd.recognize.settings.MODES`.
         thresholds: words with a threshold of their own, in every mode.
         clip_ms: how much audio a result covers; used only in mode ``repeat``.
-        speech_threshold: additional threshold of a word in running speech; used only in mode ``repeat``.
+        speech_threshold: threshold of a word in running speech; used only in mode ``repeat``.
         on_demand: words that fire only while they are armed (`arm`).
         armed_threshold: the threshold of an armed word, unless it was armed with its own.
 
@@ -312,7 +318,7 @@ class RecognizeCommands:
         if not self._may_fire(index, time_ms):
             return Verdict.HELD if self.labels[index] == self._held_label else Verdict.SUPPRESSED
         is_free = is_armed or score > self._speech_threshold or index not in self._words
-        return Verdict.FIRED if is_free or not self._is_in_speech(time_ms) else Verdict.SPEECH
+        return Verdict.FIRED if is_free or score > self._threshold_in_speech(index, time_ms) else Verdict.SPEECH
 
     def _may_fire(self, index: int, time_ms: int) -> bool:
         """Whether a label whose average is above its threshold counts as new."""
@@ -333,10 +339,10 @@ class RecognizeCommands:
             return False
         return self._recent_mean(index, time_ms) > self._needed[index]
 
-    def _is_in_speech(self, time_ms: int) -> bool:
-        """Whether other speech came before the current clip (mode ``repeat``)."""
+    def _threshold_in_speech(self, index: int, time_ms: int) -> float:
+        """The word's threshold with regard to what came before what is in the clip now (mode ``repeat``)."""
         before = [score for then_ms, score in self._unknown_scores if then_ms <= time_ms - self._clip_ms]
-        return is_running_speech(before)
+        return threshold_in_speech(self._thresholds[index], self._speech_threshold, before)
 
     def _recent_mean(self, index: int, time_ms: int) -> float:
         recent = self._results.column_since(index, time_ms - self._average_window_ms // REARM_WINDOW_DIVISOR)

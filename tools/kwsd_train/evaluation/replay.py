@@ -20,7 +20,7 @@ from kwsd.recognize.recognize_commands import (
     SPEECH_CLIPS,
     UNKNOWN,
     RecognizeCommands,
-    is_running_speech,
+    threshold_in_speech,
 )
 from kwsd.recognize.settings import CompleteRecognizeSettings
 from kwsd_train.evaluation.hearing import Heard
@@ -73,7 +73,7 @@ class Replayer:
     def __init__(self, heard: Heard) -> None:
         self.heard = heard
         self._averages: dict[tuple[int, int], Averages] = {}
-        self._in_speech: dict[int, bool] = {}
+        self._before: dict[int, list[float]] = {}
 
     def found(self, settings: CompleteRecognizeSettings, *, with_unknown: bool = False) -> list[Found]:
         """The detections, at the clip stride of the stored scores; times are never after the recording's end.
@@ -112,7 +112,10 @@ class Replayer:
                 outlives_clip = settings.mode == "repeat" and is_word and time_ms - held_ms > self.heard.clip_ms
                 if not ((is_back or outlives_clip) and averages.recent[clip, label] > limits[label]):
                     continue
-            if settings.mode == "repeat" and is_word and score[clip] <= speech_limit and self._is_in_speech(clip):
+            needed = float(limits[label])
+            if settings.mode == "repeat" and is_word and score[clip] <= speech_limit:
+                needed = threshold_in_speech(needed, speech_limit, self._unknown_before(clip))
+            if not score[clip] > needed:
                 continue
             held, held_ms = label, time_ms
             may_repeat_from = None
@@ -121,14 +124,14 @@ class Replayer:
             fired.append((clip, label, float(score[clip])))
         return fired
 
-    def _is_in_speech(self, clip: int) -> bool:
-        """As in `RecognizeCommands`; the same for all settings, so it is computed once."""
-        if clip not in self._in_speech:
+    def _unknown_before(self, clip: int) -> list[float]:
+        """Scores of ``_unknown_`` that indicate running speech; the same for all settings, so they are found once."""
+        if clip not in self._before:
             times_ms, clip_ms = self._times_ms, self.heard.clip_ms
             first = bisect_left(times_ms, times_ms[clip] - (1 + SPEECH_CLIPS) * clip_ms)
             end = bisect_right(times_ms, times_ms[clip] - clip_ms)
-            self._in_speech[clip] = is_running_speech(self._unknown_scores[first:end])
-        return self._in_speech[clip]
+            self._before[clip] = self._unknown_scores[first:end]
+        return self._before[clip]
 
     @cached_property
     def _times_ms(self) -> list[int]:
