@@ -86,11 +86,10 @@ def test_a_wav_whose_sizes_were_never_filled_in(recording):
     assert found == heard_by_the_daemon(scorer.model, path) and outcome.duration_ms == 8000
 
 
-@pytest.mark.parametrize("rate_hz", [16000, 44100])
-def test_there_is_something_to_find(recording, rate_hz):
+def test_there_is_something_to_find(recording):
     hearing, scorer = hearing_of("default", 100)
-    found, _ = scanned(recording(rate_hz=rate_hz, samples=20 * 16000), hearing, scorer, HerePool())
-    assert bool(found) == (rate_hz == 16000)  # at the other rate the demo is played too fast
+    found, _ = scanned(recording(rate_hz=16000, samples=20 * 16000), hearing, scorer, HerePool())
+    assert len(found) > 5
 
 
 def test_scores_of_one_clip_stride_and_of_a_wide_one(recording):
