@@ -199,7 +199,7 @@ def test_a_reload_during_a_pause_is_taken_and_does_not_end_it(microphone: Virtua
 
 WRONG = (
     (("arm", "stpo"), 2, "the model has no word 'stpo'; the nearest is 'stop'"),
-    (("pause", "--for", "0"), 2, '"for_s" is a number of seconds from 1 to 604800'),
+    (("pause", "--for", "0"), 2, "--for: got '0'; allowed: 1 s to 7 days"),
     (("pause", "--for", "soon"), 2, "a number of seconds, or one with s, m, h or d"),
     (("arm", "stop", "--threshold", "2"), 2, "a number from 0 to 1"),
 )

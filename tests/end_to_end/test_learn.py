@@ -59,7 +59,7 @@ def sentence(seed: int) -> np.ndarray:
 def test_a_word_is_learned_and_the_running_daemon_hears_it(microphone: VirtualMic, tmp_path: Path) -> None:
     model, config, recording = tmp_path / "zero.tflite", tmp_path / "kwsd.yaml", tmp_path / "play.wav"
     printed = record(microphone, tmp_path, model)
-    assert any(f"of {TAKES} takes heard" in line for line in printed), printed
+    assert any(f"of {TAKES} takes recognised" in line for line in printed), printed
     config.write_text("model: default\n")
     with running("--config", config, env=microphone.env) as daemon:
         daemon.wait_for_log("listening: ")
