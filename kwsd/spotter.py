@@ -198,6 +198,6 @@ def _as_float32(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.
         raise ValueError(f"samples have shape {samples.shape}, but must be one channel, shape (n,)")
     if samples.dtype == np.int16:
         return samples * np.float32(1 / 32768)
-    if not math.isfinite(np.add.reduce(samples)):  # which is cheaper than checking each
+    if not np.isfinite(samples).all():
         raise ValueError("samples are not finite numbers, but must be in -1..1")
     return samples  # type: ignore[return-value]

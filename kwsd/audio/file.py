@@ -151,7 +151,7 @@ class FileSource:
             if self._resampler is None:
                 self._resampler = Resampler(self._decoder.rate_hz, self.rate_hz)
             # Values that are not finite must not enter the filter, where they would spread.
-            if not math.isfinite(np.add.reduce(decoded)):
+            if not np.isfinite(decoded).all():
                 decoded = np.nan_to_num(decoded, posinf=float(LOUDEST), neginf=float(-LOUDEST))
             decoded = self._resampler.push(np.clip(decoded, -LOUDEST, LOUDEST))
         amplified = decoded * self._gain

@@ -157,7 +157,7 @@ def _link(path):
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (_foreign, "somebody else"),
+        (_foreign, "another program's database"),
         (Path.mkdir, "not a regular file"),
         (os.mkfifo, "not a regular file"),
         (_link, "symbolic link"),

@@ -114,7 +114,7 @@ def _no_base64(path):
         (lambda path: None, "No such file"),
         (_empty, "empty"),
         (_long, "longer"),
-        (_no_base64, "no base64"),
+        (_no_base64, "not base64"),
         (lambda path: path.mkdir(), "directory"),
         (os.mkfifo, "empty"),
     ],
