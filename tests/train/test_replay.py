@@ -95,8 +95,11 @@ def recording(tmp_path_factory):
 
 @pytest.mark.parametrize("stride_ms", [20, 40, 100])
 def test_what_is_heard_is_what_the_spotter_says(model, recording, stride_ms):
-    """Words as from a Spotter fed with the same samples, and a replay of the stored scores gives the same again."""
-    said = RecognizeSettings(clip_stride_ms=stride_ms, detection_threshold=0.5, thresholds={"up": 0.5})  # not the model's
+    """Words as from a Spotter fed with the same samples, and a replay of the stored scores gives the same again.
+
+    The threshold of "up" is given, because the model brings its own.
+    """
+    said = RecognizeSettings(clip_stride_ms=stride_ms, detection_threshold=0.5, thresholds={"up": 0.5})
     complete = layer_recognize(said, row_stride_ms=20)
     heard = hearing.hear(model, recording, layers.spotter_settings(complete))
     spotter = kwsd.Spotter(model, **layers.spotter_settings(complete))
