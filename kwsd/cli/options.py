@@ -30,11 +30,19 @@ def add_hearing_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|INDEX",
         help=DEVICE_HELP,
     )
+    add_channel_arguments(parser, "device")
+
+
+def add_channel_arguments(parser: argparse.ArgumentParser, of: str) -> None:
+    """``--channel`` of the device or the recordings, and ``--gain-db``."""
+    from kwsd.config import flag
+
+    add = parser.add_argument
     add(
         "--channel",
         type=flag("audio", "channel"),
         metavar="N",
-        help="channel of the device, counted from 0 (default: 0)",
+        help=f"channel of the {of}, counted from 0 (default: 0)",
     )
     add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
 

@@ -15,10 +15,9 @@ CHUNK_S = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from kwsd.cli.options import GAIN_HELP, MODEL_HELP, add_listener_argument
+    from kwsd.cli.options import MODEL_HELP, add_channel_arguments, add_listener_argument
     from kwsd.cli.parser import add_recognize_arguments
     from kwsd.cli.run import words
-    from kwsd.config import flag
 
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", help="recording, folder (searched recursively), or address (s3://...)")
@@ -32,13 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_listener_argument(parser, "listener of the configuration (default: the first)")
     add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
     add("--only", type=words, metavar="LABEL,..", help="words to report (default: all)")
-    add(
-        "--channel",
-        type=flag("audio", "channel"),
-        metavar="N",
-        help="channel of the recordings, counted from 0 (default: 0)",
-    )
-    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
+    add_channel_arguments(parser, "recordings")
 
     output = parser.add_argument_group("output (standard output: one JSON line per word)")
     add = output.add_argument

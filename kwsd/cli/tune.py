@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kwsd.cli.asking import add_socket_argument
-from kwsd.cli.options import add_listener_argument
+from kwsd.cli.options import add_channel_arguments, add_listener_argument
 
 if TYPE_CHECKING:
     from kwsd.config import Settings
@@ -23,8 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from kwsd.cli.options import GAIN_HELP, MODEL_HELP
-    from kwsd.config import flag
+    from kwsd.cli.options import MODEL_HELP
 
     parser.description = (
         f"{HELP}\n\nThe recordings, or the time that the report covers, are ones in which nobody meant a word. If a"
@@ -54,13 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-c", "--config", metavar="FILE", help="configuration file (YAML) with the current models, words and settings")
     add_listener_argument(parser, "listener of the configuration, or of the running kwsd; required if it has several")
     add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
-    add(
-        "--channel",
-        type=flag("audio", "channel"),
-        metavar="N",
-        help="channel of the recordings, counted from 0 (default: 0)",
-    )
-    add("--gain-db", type=flag("audio", "gain_db"), metavar="DB", help=GAIN_HELP)
+    add_channel_arguments(parser, "recordings")
     add(
         "--write",
         type=Path,

@@ -36,8 +36,9 @@ class Quiet:
 def quiet_of_report(report: Mapping[str, Any]) -> Quiet:
     """From the answer to ``{"get":"report"}``, taking each score for the highest of its step.
 
-    Peaks held back by running speech do not count, since no threshold below ``speech_threshold`` changes that. Peaks
-    below their threshold count, though some of them might have been held back too.
+    Peaks held back by running speech do not count, although with a much lower threshold, which also lowers what is
+    needed after a little speech, some would fire. Peaks below their threshold count, though some of them might have
+    been held back too.
     """
     words = report["words"].items()
     return Quiet(report["hours"], {word: tuple(_scores(one["peaks"])) for word, one in words})
