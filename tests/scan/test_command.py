@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -267,6 +268,38 @@ def test_a_job_that_takes_its_process_down_is_tried_twice_and_harms_no_other():
         assert [results[job] for job in jobs[1:]] == list(range(6))
     finally:
         pool.close()
+
+
+def dies_once_in_the_middle_of_its_result(marker):
+    """More than a pipe holds; while it is being sent, the process dies, but the second time it does not."""
+    if not marker.exists():
+        marker.touch()
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return bytes(50_000_000)
+
+
+def test_a_process_that_dies_in_the_middle_of_its_result_is_replaced(tmp_path):
+    pool = LocalPool(1)
+    try:
+        job = Job("big", dies_once_in_the_middle_of_its_result, (tmp_path / "marker",))
+        pool.submit(job)
+        wait_for(lambda: (tmp_path / "marker").exists() and not children(os.getpid()))
+        done = None
+        while done is None:
+            done = pool.next(60)
+        assert done == (job, bytes(50_000_000)) and job.losses == 1
+    finally:
+        pool.close()
+
+
+def test_a_pool_ends_while_a_result_is_on_its_way():
+    pool = LocalPool(2)
+    for _ in range(200):
+        pool.submit(Job("big", bytes, (8_000_000,)))
+    for _ in range(20):
+        assert wait_for(lambda: pool.next(1))
+    pool.close()
+    assert not children(os.getpid())
 
 
 def children(pid):
