@@ -99,7 +99,10 @@ def read(data: bytes, name: str, check: Check | None = None) -> Settings:
     made = None if sinks is None else tuple(registry.settings_class(kind)(**values) for kind, values in sinks)
     asked = tuple(servers.settings_class(kind)(**values) for kind, values in served)
     named = {each: _named(each, values, faults.name, found_at) for each, values in listeners.items()}
-    return Settings(**top, audio=audio_settings, sinks=made, servers=asked, log=log_settings, named=named, **common)
+    settings = Settings(**top, audio=audio_settings, sinks=made, servers=asked, log=log_settings, named=named, **common)
+    if conflicts := [*_port_conflicts(settings), *_node_conflicts(settings)]:
+        raise ConfigError(*conflicts)
+    return settings
 
 
 def _line(fault: str, name: str) -> float:
@@ -185,6 +188,14 @@ def _server(kind: str, node: Node, faults: Faults) -> dict[str, Any]:
     return values
 
 
+def _port_conflicts(settings: Settings) -> Iterable[str]:
+    for at, server in enumerate(settings.servers):
+        for other in settings.servers[:at]:
+            if server.listen.overlaps(other.listen):
+                why = f"port {server.listen.port} is that of {other.type}; each server needs its own"
+                yield settings.fault((server.type, "listen"), why)
+
+
 # Sinks: a list of mappings, each with its type.
 
 
@@ -229,6 +240,17 @@ def _sink(kind: str, item: Node, files: dict[str, int], faults: Faults) -> dict[
     _check_exclusive(settings, values, item, faults)
     _check_files(settings, values, item, files, faults)
     return values
+
+
+def _node_conflicts(settings: Settings) -> Iterable[str]:
+    """Sinks that a broker would take for the same client: it would end one's connection for the other's."""
+    taken = set()
+    for index, sink in enumerate(settings.sinks or ()):
+        if (name := sink.name_at_its_server) is None:
+            continue
+        if name in taken:
+            yield settings.fault(("sinks", index, "node"), "another sink has this node at this broker; give it its own")
+        taken.add(name)
 
 
 def _check_exclusive(settings: type[SinkSettings], values: Mapping[str, Any], item: Node, faults: Faults) -> None:

@@ -79,7 +79,8 @@ class Announcer:
             f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'nothing sent'}"
             for name, counts in counters.items()
         ]
-        logger.info("heard %.1f s of audio, %d detections; %s", audio_s, detections, "; ".join(sinks) or "no sinks")
+        words = f"{detections} detection{'' if detections == 1 else 's'}"
+        logger.info("heard %.1f s of audio, %s; %s", audio_s, words, "; ".join(sinks) or "no sinks")
 
 
 def status_event(state: State, reason: str, since_s: float) -> StatusEvent:

@@ -23,6 +23,11 @@ class Address(NamedTuple):
         """Whether only this machine can reach it."""
         return ipaddress.ip_address(self.host).is_loopback
 
+    def overlaps(self, other: "Address") -> bool:
+        """Whether one machine cannot listen on both."""
+        mine, its = ipaddress.ip_address(self.host), ipaddress.ip_address(other.host)
+        return self.port == other.port and (mine == its or mine.is_unspecified or its.is_unspecified)
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}{host}:{self.port}"
@@ -60,9 +65,11 @@ class ServerSettings:
 
     Attributes:
         type: the section's name.
+        listen: where it listens.
     """
 
     type: ClassVar[str] = ""
+    listen: Address
 
     @classmethod
     def faults(cls, values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -27,6 +27,11 @@ class SinkSettings:
         Words(), None, "The words that this sink receives; all words when null.", kw_only=True
     )
 
+    @property
+    def name_at_its_server(self) -> tuple[str, int, str] | None:
+        """Host, port and name of a client that a server accepts only once; None for sinks without such a name."""
+        return None
+
     @classmethod
     def from_environment(cls) -> dict[str, Any]:
         """Defaults from the environment."""

@@ -212,6 +212,26 @@ def test_no_file_serves_two_sinks(pair):
 
 
 @pytest.mark.parametrize(
+    ("listen", "refused"), [("127.0.0.1", True), ("0.0.0.0", True), ("[::]", True), ("127.0.0.2", False)]
+)
+def test_no_port_serves_two_servers(listen, refused):
+    text = f"wyoming: {{listen: 'tcp://{listen}:8077'}}\nhttp: {{page: true}}\n"
+    if not refused:
+        assert [server.listen.port for server in read(text).servers] == [8077, 8077]
+        return
+    assert "port 8077 is that of" in faults_of(text)[0]
+
+
+def test_no_node_serves_two_mqtt_sinks_of_one_broker():
+    first = "{type: mqtt, host: Broker, node: kitchen}"
+    for second in ("{type: mqtt, host: broker, port: 1883, node: kitchen}", first):
+        [fault] = faults_of(f"sinks:\n- {first}\n- {second}\n")
+        assert fault == "x.yaml:3: key 'node': another sink has this node at this broker; give it its own"
+    for second in ("{type: mqtt, host: broker, node: hall}", "{type: mqtt, host: other, node: kitchen}"):
+        read(f"sinks:\n- {first}\n- {second}\n")
+
+
+@pytest.mark.parametrize(
     "url",
     ["http://a", "https://example.org:8443/x?y=z", "http://user:pass@[::1]:80/", "http://127.0.0.1:1/é", "HTTP://A"],
 )

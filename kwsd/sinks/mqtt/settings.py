@@ -75,6 +75,10 @@ class MqttSettings(SinkSettings):
         return self.port or (PORT if self.tls is None else TLS_PORT)
 
     @property
+    def name_at_its_server(self) -> tuple[str, int, str]:
+        return self.host.lower(), self.port_in_force, self.node_in_force
+
+    @property
     def node_in_force(self) -> str:
         return self.node or host_node(socket.gethostname())
 
