@@ -89,6 +89,7 @@ def lines(model: "Model", facts: dict[str, Any]) -> list[str]:
         f"name           {model.name} {metadata.get('version', '')}".rstrip(),
         f"file           {model.path}, {model.bytes:,} bytes",
         f"sha256         {model.sha256}",
+        *([f"verified by    {model.verifier.path}"] if model.verifier is not None else []),
         f"labels         {' '.join(model.labels)}",
         f"clip           {model.clip_ms} ms at {model.sample_rate_hz} Hz",
         f"front end      {metadata['frontend']['type']}{frontend and ': ' + frontend}",

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="MODEL",
-        help="bundled model, by name, or a .tflite file; repeat it to run several side by side (default: default)",
+        help="bundled model, by name, or a .tflite file, or two as FIRST+VERIFIER: the second verifies what the first "
+        "proposes; repeat it to run several side by side (default: default)",
     )
     add("--labels", metavar="FILE", help=LABELS_HELP)
     add("--frontend", metavar="FILE", help=FRONTEND_HELP)

@@ -115,6 +115,7 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
     from kwsd.cli.options import settings_of
     from kwsd.config.effective import Plan, effective
     from kwsd.model import bundled_names
+    from kwsd.model.catalogue import JOINT, parts
     from kwsd.recognize.settings import RecognizeSettings
     from kwsd.scan.score import Scorer
     from kwsd.scan.work import Hearing
@@ -134,10 +135,10 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
     audio = plan.settings.audio
     said, name = plan.settings, plan.settings.models[0].model
     hearing = Hearing(
-        name if name in bundled_names() else _everywhere(name),
+        JOINT.join(each if each in bundled_names() else _everywhere(each) for each in filter(None, parts(name))),
         None if said.labels is None else _everywhere(said.labels),
         None if said.frontend is None else _everywhere(said.frontend),
-        model.sha256,
+        model.fingerprint,
         recognize,
         only,
         audio.channel,

@@ -69,7 +69,8 @@ def effective(plan: Plan, keep: "Sequence[Model]" = ()) -> tuple[Effective, ...]
         layers = [_of_words(layer, model.labels) for layer in (plan.recognize_flags, settings.recognize)]
         recognize = recognize_in_force(model, *layers)
         faults += check_stride(settings, recognize.clip_stride_ms, model.frontend.get("stride_ms"))
-        log.debug("model %s: %s, SHA-256 %s, on %s", model.name, model.path, model.sha256, model.backend)
+        for each in filter(None, (model, model.verifier)):
+            log.debug("model %s: %s, SHA-256 %s, on %s", each.name, each.path, each.sha256, each.backend)
         log.debug("recognize: %s", ", ".join(f"{name} {value}" for name, value in vars(recognize).items()))
         wanted = choice.only or settings.only or known
         found.append(Effective(model, recognize, frozenset(wanted) & frozenset(model.labels) - set(SPECIAL_LABELS)))
@@ -114,9 +115,12 @@ def load_models(settings: Settings, keep: "Sequence[Model]" = ()) -> "list[Model
 
 
 def _is_of(model: "Model", name: str) -> bool:
-    from kwsd.model.catalogue import find
+    from kwsd.model.catalogue import find, parts
 
-    return str(model.path) == str(find(name, model.backend))
+    first, second = parts(name)
+    if (model.verifier is None) != (second is None) or str(model.path) != str(find(first, model.backend)):
+        return False
+    return model.verifier is None or second is None or _is_of(model.verifier, second)
 
 
 def _of_words(layer: RecognizeSettings, labels: Sequence[str]) -> RecognizeSettings:

@@ -38,7 +38,7 @@ class Models(FilePath):
     """A model, or a list of them."""
 
     def __init__(self) -> None:
-        super().__init__("a bundled model's name, a .tflite file, or a list of them")
+        super().__init__("a bundled model's name, a .tflite file, two as FIRST+VERIFIER, or a list of them")
 
     def take(self, key: str, node: Node, unit: str, faults: Faults) -> Any:
         if not isinstance(node.value, tuple):
@@ -57,8 +57,9 @@ class Models(FilePath):
         return ModelChoice(**{"model": ""} | read_section(_CHOICE_KEYS, item, faults))
 
 
+_MODEL = "a bundled model's name, a .tflite file, or two as FIRST+VERIFIER"
 _CHOICE_KEYS = (
-    Key("model", "model", FilePath("a bundled model's name or a .tflite file"), REQUIRED, "", "The model."),
+    Key("model", "model", FilePath(_MODEL), REQUIRED, "", "The model."),
     Key("model", "only", Words(), None, "", "The words of this model that produce events."),
 )
 

@@ -68,6 +68,8 @@ class Student:
 
     def __init__(self, model: str) -> None:
         self.model = models.load(model)
+        if self.model.verifier is not None:
+            raise ModelError(model, "a word is learned by one model, not by two", "Name the first alone.")
         source = str(self.model.path)
         data = self.model.path.read_bytes()
         name = self.model.metadata.get("embedding", "")

@@ -1,6 +1,6 @@
 """Scores of the overlapping clips of a long series of rows: work that neighbours share is done once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,20 @@ class ClipsOfRows:
         interpreter: with its tensors allocated.
         clip, output: details of the input that takes the clip, and of the output with the scores.
         logits: whether the output needs a softmax.
+        verify: the final scores of a clip from its scores and rows; None if they are final.
     """
 
     def __init__(
-        self, source: str, interpreter: Any, clip: Mapping[str, Any], output: Mapping[str, Any], *, logits: bool
+        self,
+        source: str,
+        interpreter: Any,
+        clip: Mapping[str, Any],
+        output: Mapping[str, Any],
+        *,
+        logits: bool,
+        verify: Callable[[Floats, Floats], Floats] | None = None,
     ) -> None:
+        self._verify = verify
         self._source, self._interpreter, self._logits = source, interpreter, logits
         self._clip_index, self._clip_shape = clip["index"], tuple(clip["shape"].tolist())
         self._output_index, self._output_kind = output["index"], np.dtype(output["dtype"])
@@ -48,6 +57,9 @@ class ClipsOfRows:
         scores = np.array([self._scores_of(each) for each in numbers]) if self._logits else self._scores_of(numbers)
         if not np.isfinite(scores).all():
             raise KwsdError(self._source, "its scores are not finite")
+        if self._verify is not None:
+            for clip, own in enumerate(scores):
+                scores[clip] = self._verify(own, rows[clip * hop_rows :][:clip_rows])
         return scores
 
     def _run(self, rows: NDArray[Any], clip_rows: int, hop_rows: int) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """Find a model: one that comes with kwsd, by its name, or any file."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -11,6 +12,9 @@ FOLDERS = (_PACKAGE / "data" / "models", _PACKAGE.parent / "models")
 """In a wheel the models are in the package, in a source tree beside it."""
 
 FLOAT32 = "-float32"
+
+JOINT = "+"
+"""Between a model and its verifier."""
 
 SUMS = "SHA256SUMS"
 """The hashes of the bundled models, in the format of sha256sum."""
@@ -33,6 +37,18 @@ def is_bundled(path: Path, sha256: str) -> bool:
     except (OSError, ValueError):
         return False
     return f"{sha256}  {path.name}" in lines
+
+
+def parts(model: str) -> tuple[str, str | None]:
+    """A model's name or file, and that of its verifier, for ``default+accurate``; None for a single model."""
+    first, _, second = model.rpartition(JOINT)
+    if not second or _is_there(model) or not _is_there(first):
+        return model, None
+    return first, os.path.expanduser(second)  # noqa: PTH111 - Path would tidy the rest up, too
+
+
+def _is_there(model: str) -> bool:
+    return model in bundled() or (model != "" and os.path.lexists(model))
 
 
 def find(model: str, backend: str) -> Path:

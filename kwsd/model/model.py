@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from kwsd.errors import KwsdError, ModelError
 from kwsd.frontend import create
 from kwsd.model import runtime
-from kwsd.model.catalogue import bundled, find, is_bundled, read_file
+from kwsd.model.catalogue import JOINT, bundled, find, is_bundled, parts, read_file
 from kwsd.model.description import Description, Labels, describe
 from kwsd.model.tensors import INTEGERS, feeder, fit, reader
 from kwsd.model.tflite.flatbuffer import MalformedError
 from kwsd.model.tflite.graph import Graph, Tensor, read
+from kwsd.validation.kinds import SPECIAL_LABELS
 
 if TYPE_CHECKING:
     from kwsd.model.along import ClipsOfRows
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Model", "bundled_names", "load"]
 
 Floats = NDArray[np.float32]
+
+PROPOSED = 0.1
+"""The score of a word from which on the verifier is asked. Of clips without a word, few have such a score."""
 
 
 def bundled_names() -> tuple[str, ...]:
@@ -46,7 +50,8 @@ def load(
     """Load a model, ready to score.
 
     Args:
-        path_or_name: a bundled model's name, or a .tflite file.
+        path_or_name: a bundled model's name, or a .tflite file; or two of them joined by ``+``, such as
+            ``default+accurate``: the second verifies what the first proposes (`Model.scores`).
         labels: for a model without metadata: a file with one label per line, or the labels.
         frontend: for a model without metadata: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms`` and
             ``scores``, or that mapping. Without it the file ``MODEL.kwsd.yaml`` beside the model is read.
@@ -59,16 +64,18 @@ def load(
         UnavailableError: no runtime works on this machine.
     """
     backend = runtime.choose(backend)
-    path = find(str(path_or_name), backend)
+    first, second = parts(str(path_or_name))
+    verifier = None if second is None else load(second, backend=backend, keep=keep and keep.verifier)
+    path = find(first, backend)
     data = read_file(path)
     try:
         graph = read(data)
     except MalformedError as error:
         raise ModelError(str(path), str(error)) from error
     metadata = describe(path, graph.metadata, labels, frontend)
-    if keep is not None and keep.is_of(path, data, metadata, backend):
+    if keep is not None and keep.verifier is verifier and keep.is_of(path, data, metadata, backend):
         return keep
-    return Model(path, data, graph, metadata, backend)
+    return Model(path, data, graph, metadata, backend, verifier)
 
 
 class Model:
@@ -83,9 +90,18 @@ class Model:
         backend: the runtime, ``litert`` or ``tflite-runtime``.
         path, sha256: the file, and the hash of its content in hexadecimal.
         graph: the content of the file.
+        verifier: the model that verifies this one's scores; None for none.
     """
 
-    def __init__(self, path: Path, data: bytes, graph: Graph, metadata: dict[str, Any], backend: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        data: bytes,
+        graph: Graph,
+        metadata: dict[str, Any],
+        backend: str,
+        verifier: "Model | None" = None,
+    ) -> None:
         self.path, self.graph, self.metadata, self.backend = path, graph, metadata, backend
         self.sha256 = _sha256(data)
         self.name: str = metadata["name"]
@@ -111,13 +127,23 @@ class Model:
         self._feed = feeder(self._interpreter, clip)
         self._invoke = self._interpreter.invoke
         self._read = reader(self._interpreter, self._output(), logits=metadata["scores"] == "logits")
+        self._words = [at for at, label in enumerate(self.labels) if label not in SPECIAL_LABELS]
+        self.verifier = None
         self._try(silence)
         self._read_embedding = self._embedding_reader()
+        self.verifier = verifier
+        if verifier is not None:
+            self._check_verifier(verifier)
 
     def is_of(self, path: Path, data: bytes, metadata: Mapping[str, Any], backend: str) -> bool:
         """Whether these would give the same model."""
         mine, other = (self.path, self.metadata, self.backend), (path, metadata, backend)
         return mine == other and self.sha256 == _sha256(data)
+
+    @property
+    def fingerprint(self) -> str:
+        """``sha256``, and the verifier's after a ``+``: what scores depend on."""
+        return self.sha256 if self.verifier is None else f"{self.sha256}{JOINT}{self.verifier.fingerprint}"
 
     def features(self, clip: Floats) -> Floats:
         """The argument of ``scores``, from the samples of one clip in -1..1, shape (clip_samples,)."""
@@ -125,6 +151,10 @@ class Model:
 
     def scores(self, features: Floats) -> Floats:
         """The probability of each label for one clip, shape (labels,), float32, as a new array.
+
+        If a word's is at least `PROPOSED`, and there is a verifier, it gets to see the clip too, and the result is the
+        geometric mean of both models' scores, scaled to add up to 1 (a logarithmic opinion pool). The other clips
+        cost nothing more.
 
         Args:
             features: float32, the front end's rows of a clip, shape (frames, width); for a model that takes samples,
@@ -138,14 +168,23 @@ class Model:
         scores = self._read()
         if not math.isfinite(scores.dot(scores)):
             raise KwsdError(str(self.path), "its scores are not finite")
-        return scores
+        return scores if self.verifier is None else self._verified(scores, features)
+
+    def _verified(self, scores: Floats, features: Floats) -> Floats:
+        if self.verifier is None or not self._words or scores[self._words].max() < PROPOSED:
+            return scores
+        both: Floats = np.sqrt(np.maximum(scores * self.verifier.scores(features), 0))
+        both /= max(float(both.sum()), 1e-30)  # 0 if they agree on nothing
+        return both
 
     def clips_of_rows(self) -> "ClipsOfRows":
         """Returns an object for the `scores` of many clips in the same rows."""
         from kwsd.model.along import ClipsOfRows
 
         clip, output = self._interpreter.get_input_details()[0], self._output()
-        return ClipsOfRows(str(self.path), self._interpreter, clip, output, logits=self.metadata["scores"] == "logits")
+        logits = self.metadata["scores"] == "logits"
+        verify = None if self.verifier is None else self._verified
+        return ClipsOfRows(str(self.path), self._interpreter, clip, output, logits=logits, verify=verify)
 
     def embedding(self, features: Floats) -> Floats:
         """The features before the last layer for one clip, shape (n,), float32, as a new array.
@@ -220,6 +259,16 @@ class Model:
         if kind != "float32" and not (kind in INTEGERS and detail["quantization"][0] > 0):
             raise self._refuse(f"its output of type {kind} is neither float32 nor a quantised integer with its scale")
         return detail
+
+    def _check_verifier(self, verifier: "Model") -> None:
+        """Both must hear the same clips, and say the same of them."""
+        mine, its = (
+            {"front end": dict(model.frontend), "clip length": model.clip_ms, "labels": model.labels}
+            for model in (self, verifier)
+        )
+        other = [what for what in mine if mine[what] != its[what]]
+        if other:
+            raise self._refuse(f"{verifier.path} cannot verify it, since it has another {' and other '.join(other)}")
 
     def _embedding_reader(self) -> Callable[[], Floats] | None:
         for detail in self._interpreter.get_output_details():

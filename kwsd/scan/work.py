@@ -29,9 +29,9 @@ class Hearing:
     """How recordings are processed.
 
     Attributes:
-        model: a bundled model's name or a file, which workers of a cluster must be able to read.
+        model: a bundled model's name or a file, which workers of a cluster must be able to read; two with a ``+``.
         labels, frontend: for a model without metadata.
-        sha256: of the model's file.
+        sha256: the model's `kwsd.model.Model.fingerprint`.
         settings: the recogniser's.
         only: the wanted words.
         channel: the channel of a recording to use, counted from 0.
@@ -198,7 +198,7 @@ def _scorer(hearing: Hearing) -> Scorer:
     key = hearing.model, hearing.sha256, hearing.settings.clip_stride_ms
     if getattr(_own, "key", None) != key:
         model = load(hearing.model, labels=hearing.labels, frontend=hearing.frontend)
-        if model.sha256 != hearing.sha256:
+        if model.fingerprint != hearing.sha256:
             raise InputError(hearing.model, "the model here is not the one that the scan was started with")
         _own.key, _own.scorer = key, Scorer(model, hearing.settings.clip_stride_ms)
     scorer: Scorer = _own.scorer

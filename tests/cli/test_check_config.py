@@ -35,6 +35,7 @@ def model(monkeypatch):
         path="default.tflite",
         sha256="0" * 64,
         backend="litert",
+        verifier=None,
         labels=("_silence_", "_unknown_", "stop", "go"),
         frontend={"type": "mfcc", "stride_ms": 20, "sample_rate_hz": 16000},
         recognize={"mode": "tensorflow", "minimum_count": 5, "thresholds": {"go": 0.9}},

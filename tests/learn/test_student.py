@@ -112,6 +112,11 @@ def test_a_word_that_the_model_came_with_is_forgotten_and_learned_anew(tmp_path)
     assert words(again, alone(takes_of("stop", 1, seed=4)[0])) == ["stop"]
 
 
+def test_two_models_cannot_learn_one_word():
+    with pytest.raises(ModelError, match="a word is learned by one model, not by two"):
+        Student("tiny+default")
+
+
 def test_the_new_word_alone(tmp_path):
     found = Student("tiny").learn("zero", takes_of("zero", 6), [], "z", only_new=True)
     model = written(tmp_path / "z.tflite", found.content)

@@ -21,7 +21,7 @@ def hearing_of(name, clips_at_once=1500, **recognize):
     layers = RecognizeSettings(**recognize), RecognizeSettings(**model.recognize)
     settings = layer_recognize(*layers, row_stride_ms=model.frontend.get("stride_ms"))
     only = frozenset(model.labels) - {SILENCE, UNKNOWN}
-    hearing = Hearing(str(name), None, None, model.sha256, settings, only, clips_at_once=clips_at_once)
+    hearing = Hearing(str(name), None, None, model.fingerprint, settings, only, clips_at_once=clips_at_once)
     return hearing, Scorer(model, settings.clip_stride_ms)
 
 
