@@ -2,6 +2,7 @@
 """Measures a model on clips, streams and recordings without words, and writes docs/accuracy.md's table.
 
     KWSD_DATA=data tools/accuracy_table.py --model default --write docs/accuracy.md
+    KWSD_DATA=data tools/accuracy_table.py --compare tiny tiny+default default --write docs/accuracy.md
 
 Streams are made anew from their seeds. Nothing here chooses anything: it reports, on the testing part of the data
 (of running speech and noise there is only a validation part).
@@ -48,11 +49,21 @@ PEAKS_DBFS = (0, -20, -40)
 LEVELS_DBFS = (-90, -60, -40, -20)
 TUTORIAL = ["--mode=tensorflow", "--average_window_ms=500", "--suppression_ms=500", "--detection_threshold=0.7"]
 MARKS = "<!-- table: tools/accuracy_table.py -->\n", "<!-- end of the table -->\n"
+COMPARED = {
+    "clean": "quiet",
+    "10 dB": "10 dB",
+    "repeats": "repeats",
+    "over a voice, 10 dB": "over a voice, 10 dB",
+    "over a voice, 5 dB": "5 dB",
+}
+COMPARED_NEGATIVES = {"running speech": "in speech", "noise, music, television": "in noise"}
+COMPARED_MARKS = "<!-- table: tools/accuracy_table.py --compare -->\n", "<!-- end of the comparison -->\n"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="default", help="bundled name or .tflite file (default: default)")
+    parser.add_argument("--compare", nargs="+", metavar="MODEL", help="instead, a table with a row for each of these")
     parser.add_argument("--set", choices=("validation", "testing"), default="testing", help="speakers of the words")
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the table in this page; else it is printed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
@@ -62,12 +73,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         streams_dir = args.streams_dir or Path(folder)
         streams_dir.mkdir(parents=True, exist_ok=True)
-        figures = measure(args.model, args.set, Path(folder), streams_dir, args.settings)
-    text = as_markdown(figures)
+        where = args.set, Path(folder), streams_dir, args.settings
+        if args.compare:
+            figures: Any = [compared(name, *where) for name in args.compare]
+            marks, text = COMPARED_MARKS, as_comparison(figures)
+        else:
+            figures = measure(args.model, *where)
+            marks, text = MARKS, as_markdown(figures)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if args.write:
-        put_table(args.write, MARKS, text)
+        put_table(args.write, marks, text)
     else:
         print(text, end="")
     return 0
@@ -86,27 +102,15 @@ def put_table(path: Path, marks: tuple[str, str], text: str) -> None:
 def measure(name: str, subset: str, folder: Path, streams_dir: Path, settings: Sequence[str]) -> dict[str, Any]:
     """All figures of a model."""
     model = models.load(name)
-    clips = {}
-    for part in dict.fromkeys(("validation", subset)):
-        result = folder / "clips.json"
-        command("evaluate", "--model", name, "--set", part, "--unknown_percentage", "100", "--json", result)
-        clips[part] = json.loads(result.read_text())
-    streams = {}
-    for kind in STREAMS:
-        pairs = [make_stream(streams_dir, kind, subset, seed) for seed in SEEDS]
-        wav, rows = ([str(path) for path in paths] for paths in zip(*pairs, strict=True))
-        truth = ["--ground_truth", *rows]
-        streams[kind] = {
-            "kwsd": strict_score(folder, name, wav, [*truth, *settings]),
-            "tutorial": strict_score(folder, name, wav, [*truth, *TUTORIAL]),
-        }
-    negatives = {}
-    for kind, files in negative_files(folder):
-        wav, truth = [str(file) for file in files], ["--ground_truth", "none"]
-        negatives[kind] = {
-            "kwsd": strict_score(folder, name, wav, [*truth, *settings]),
-            "tutorial": strict_score(folder, name, wav, [*truth, *TUTORIAL]),
-        }
+    layers = {"kwsd": settings, "tutorial": TUTORIAL}
+    streams = {
+        kind: {layer: of_streams(name, kind, subset, folder, streams_dir, flags) for layer, flags in layers.items()}
+        for kind in STREAMS
+    }
+    negatives = {
+        kind: {layer: of_negatives(name, files, folder, flags) for layer, flags in layers.items()}
+        for kind, files in negative_files(folder)
+    }
     return {
         "model": model.name,
         "version": model.metadata.get("version"),
@@ -114,11 +118,48 @@ def measure(name: str, subset: str, folder: Path, streams_dir: Path, settings: S
         "bytes": model.bytes,
         "set": subset,
         "settings": list(settings),
-        "clips": clips,
+        "clips": {part: of_clips(name, part, folder) for part in dict.fromkeys(("validation", subset))},
         "levels": {level: at_level(model, subset, level) for level in PEAKS_DBFS},
         "streams": streams,
         "negatives": negatives,
     }
+
+
+def compared(name: str, subset: str, folder: Path, streams_dir: Path, settings: Sequence[str]) -> dict[str, Any]:
+    """The figures of a model's row in a comparison."""
+    return {
+        "model": name,
+        "set": subset,
+        "clips": of_clips(name, subset, folder),
+        "streams": {kind: of_streams(name, kind, subset, folder, streams_dir, settings) for kind in COMPARED},
+        "negatives": {
+            kind: of_negatives(name, files, folder, settings)
+            for kind, files in negative_files(folder)
+            if kind in COMPARED_NEGATIVES
+        },
+    }
+
+
+def of_clips(name: str, part: str, folder: Path) -> dict[str, Any]:
+    """The result of ``evaluate``."""
+    result = folder / "clips.json"
+    command("evaluate", "--model", name, "--set", part, "--unknown_percentage", "100", "--json", result)
+    found: dict[str, Any] = json.loads(result.read_text())
+    return found
+
+
+def of_streams(
+    name: str, kind: str, subset: str, folder: Path, streams_dir: Path, flags: Sequence[str]
+) -> dict[str, Any]:
+    """The strict score of all streams of a kind."""
+    pairs = [make_stream(streams_dir, kind, subset, seed) for seed in SEEDS]
+    wav, rows = ([str(path) for path in paths] for paths in zip(*pairs, strict=True))
+    return strict_score(folder, name, wav, ["--ground_truth", *rows, *flags])
+
+
+def of_negatives(name: str, files: Sequence[Path], folder: Path, flags: Sequence[str]) -> dict[str, Any]:
+    """The false alarms in recordings without words."""
+    return strict_score(folder, name, [str(file) for file in files], ["--ground_truth", "none", *flags])
 
 
 def at_level(model: models.Model, subset: str, peak_dbfs: float) -> float:
@@ -228,6 +269,29 @@ def as_markdown(figures: dict[str, Any]) -> str:
             for which in ("kwsd", "tutorial")
         )
         lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def as_comparison(found: Sequence[dict[str, Any]]) -> str:
+    """A row for each model."""
+    titles = [f"{title}: missed, wrong %" for title in COMPARED.values()]
+    titles[3:4] = [titles[3], "false alarms/h there"]
+    lines = [
+        f"| {found[0]['set']} | clips right % (least of a word) | {' | '.join(titles)} "
+        f"| {' | '.join(f'false alarms/h {title}' for title in COMPARED_NEGATIVES.values())} |",
+        "|---" * (2 + len(titles) + len(COMPARED_NEGATIVES)) + "|",
+    ]
+    for row in found:
+        clips = row["clips"]
+        least = min(label["recall"] for word, label in clips["per_label"].items() if not word.startswith("_"))
+        cells = [f"{clips['accuracy'] * 100:.1f} ({least * 100:.1f})"]
+        for kind in COMPARED:
+            score = row["streams"][kind]
+            cells.append(f"{share(score, 'missed')}, {share(score, 'wrong')}")
+            if kind == "over a voice, 10 dB":
+                cells.append(f"{score['false_alarms_per_hour']:.1f}")
+        cells += [f"{row['negatives'][kind]['false_alarms_per_hour']:.1f}" for kind in COMPARED_NEGATIVES]
+        lines.append(f"| `{row['model']}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -62,7 +62,10 @@ def examine(settings: "Settings") -> "Iterator[Finding]":
             for choice in settings.models:
                 model = load(choice.model, settings.labels, settings.frontend)
                 rate_hz = model.sample_rate_hz
-                yield Finding("model", "ok", f"{model.name} ({model.path}), {len(model.labels)} labels, {rate_hz} Hz")
+                names = " verified by ".join(
+                    f"{each.name} ({each.path})" for each in (model, model.verifier) if each is not None
+                )
+                yield Finding("model", "ok", f"{names}, {len(model.labels)} labels, {rate_hz} Hz")
         except KwsdError as error:
             yield Finding("model", "fail", "; ".join(error.lines))
     try:

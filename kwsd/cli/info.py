@@ -13,9 +13,9 @@ EXAMPLE = "kwsd info default --json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from kwsd.cli.options import FRONTEND_HELP, LABELS_HELP
+    from kwsd.cli.options import FRONTEND_HELP, LABELS_HELP, MODEL
 
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="bundled model, by name, or a .tflite file")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help=MODEL)
     parser.add_argument("--labels", metavar="FILE", help=LABELS_HELP)
     parser.add_argument("--frontend", metavar="FILE", help=FRONTEND_HELP)
     parser.add_argument("--json", action="store_true", help="print one JSON object; without MODEL, a list of them")
@@ -67,6 +67,7 @@ def describe(model: "Model") -> dict[str, Any]:
     tensors = (dataclasses.replace(t, shape=shapes.get(i, t.shape)) for i, t in enumerate(model.graph.tensors))
     graph = dataclasses.replace(model.graph, tensors=tuple(tensors))
     inputs, outputs = model.details()
+    verifier = model.verifier
     return {
         "metadata": model.metadata,
         "inputs": inputs,
@@ -76,6 +77,7 @@ def describe(model: "Model") -> dict[str, Any]:
         "parameters": cost.parameters(graph),
         "multiply_adds": cost.multiply_adds(graph),
         "invoke_us": round(model.invoke_us(), 1),
+        **({} if verifier is None else {"verifier": {"path": str(verifier.path), "sha256": verifier.sha256}}),
     }
 
 

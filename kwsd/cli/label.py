@@ -7,9 +7,9 @@ EXAMPLE = "kwsd label default stop.wav go.flac --top 1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from kwsd.cli.options import FRONTEND_HELP, LABELS_HELP
+    from kwsd.cli.options import FRONTEND_HELP, LABELS_HELP, MODEL
 
-    parser.add_argument("model", metavar="MODEL", help="bundled model, by name, or a .tflite file")
+    parser.add_argument("model", metavar="MODEL", help=MODEL)
     parser.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used")
     parser.add_argument("--labels", metavar="FILE", help=LABELS_HELP)
     parser.add_argument("--frontend", metavar="FILE", help=FRONTEND_HELP)

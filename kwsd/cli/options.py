@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 
 CONFIG_HELP = "configuration file (YAML); flags override it (default: none)"
-MODEL_HELP = "bundled model, by name, or a .tflite file, or two as FIRST+VERIFIER (default: default)"
+MODEL = "bundled model, by name, or a .tflite file, or two as FIRST+VERIFIER"
+MODEL_HELP = f"{MODEL} (default: default)"
 LABELS_HELP = "labels file, one label per line, for a model without metadata"
 FRONTEND_HELP = "front-end file (YAML), for a model without metadata"
 DEVICE_HELP = "input device or sound-server source: part of its name, or its index (see kwsd devices)"

@@ -101,7 +101,8 @@ def read(data: bytes, name: str, check: Check | None = None) -> Settings:
     named = {each: _named(each, values, faults.name, found_at) for each, values in listeners.items()}
     settings = Settings(**top, audio=audio_settings, sinks=made, servers=asked, log=log_settings, named=named, **common)
     if conflicts := [*_port_conflicts(settings), *_node_conflicts(settings)]:
-        raise ConfigError(*conflicts)
+        others = check(settings) if check is not None and not listeners else ()
+        raise ConfigError(*sorted((*conflicts, *others), key=lambda fault: _line(fault, faults.name)))
     return settings
 
 

@@ -41,14 +41,17 @@ def is_bundled(path: Path, sha256: str) -> bool:
 
 def parts(model: str) -> tuple[str, str | None]:
     """A model's name or file, and that of its verifier, for ``default+accurate``; None for a single model."""
-    first, _, second = model.rpartition(JOINT)
-    if not second or _is_there(model) or not _is_there(first):
+    if JOINT not in model or _is_there(model):
         return model, None
-    return first, os.path.expanduser(second)  # noqa: PTH111 - Path would tidy the rest up, too
+    pluses = [at for at, letter in enumerate(model) if letter == JOINT]
+    splits = [(model[:at], os.path.expanduser(model[at + 1 :])) for at in pluses]  # noqa: PTH111 - Path would tidy up
+    splits = [split for split in splits if _is_there(split[0]) and split[1]]
+    whole = [split for split in splits if _is_there(split[1])]
+    return next(iter(whole or splits), (model, None))
 
 
 def _is_there(model: str) -> bool:
-    return model in bundled() or (model != "" and os.path.lexists(model))
+    return model in bundled() or os.path.isfile(model)  # noqa: PTH113 - Path raises for names that are none
 
 
 def find(model: str, backend: str) -> Path:

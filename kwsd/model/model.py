@@ -51,7 +51,8 @@ def load(
 
     Args:
         path_or_name: a bundled model's name, or a .tflite file; or two of them joined by ``+``, such as
-            ``default+accurate``: the second verifies what the first proposes (`Model.scores`).
+            ``default+accurate``: the second, with metadata of its own, verifies what the first proposes
+            (`Model.scores`).
         labels: for a model without metadata: a file with one label per line, or the labels.
         frontend: for a model without metadata: a YAML file with ``frontend``, ``sample_rate_hz``, ``clip_ms`` and
             ``scores``, or that mapping. Without it the file ``MODEL.kwsd.yaml`` beside the model is read.
@@ -261,14 +262,14 @@ class Model:
         return detail
 
     def _check_verifier(self, verifier: "Model") -> None:
-        """Both must hear the same clips, and say the same of them."""
+        """Both must get the same features, and give scores of the same labels."""
         mine, its = (
-            {"front end": dict(model.frontend), "clip length": model.clip_ms, "labels": model.labels}
+            {"front end": dict(model.frontend), "clip length": model.clip_ms, "labels (or their order)": model.labels}
             for model in (self, verifier)
         )
         other = [what for what in mine if mine[what] != its[what]]
         if other:
-            raise self._refuse(f"{verifier.path} cannot verify it, since it has another {' and other '.join(other)}")
+            raise self._refuse(f"{verifier.path} cannot verify it: they differ in {' and '.join(other)}")
 
     def _embedding_reader(self) -> Callable[[], Floats] | None:
         for detail in self._interpreter.get_output_details():

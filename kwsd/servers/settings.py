@@ -26,7 +26,9 @@ class Address(NamedTuple):
     def overlaps(self, other: "Address") -> bool:
         """Whether one machine cannot listen on both."""
         mine, its = ipaddress.ip_address(self.host), ipaddress.ip_address(other.host)
-        return self.port == other.port and (mine == its or mine.is_unspecified or its.is_unspecified)
+        if self.port != other.port or mine.version != its.version:  # IPv6 sockets here take no IPv4
+            return False
+        return mine == its or mine.is_unspecified or its.is_unspecified
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -7,6 +7,7 @@ from kwsd.config import Settings
 from kwsd.config.effective import load_models
 from kwsd.errors import ModelError
 from kwsd.model import load
+from kwsd.model.catalogue import parts
 from kwsd.model.model import PROPOSED
 
 
@@ -61,7 +62,7 @@ def test_a_verifier_that_rules_out_everything_leaves_nothing(models, backend, cl
 
 
 def test_a_model_that_hears_otherwise_cannot_verify(models, backend):
-    with pytest.raises(ModelError, match=r"default.*cannot verify it, since it has another front end and other labels"):
+    with pytest.raises(ModelError, match=r"default.*cannot verify it: they differ in front end and labels"):
         load(f"{models / 'rows.tflite'}+default", backend=backend)
 
 
@@ -79,6 +80,11 @@ def test_a_file_whose_name_has_a_plus_is_a_file(models, backend, tmp_path):
     path.write_bytes((models / "rows.tflite").read_bytes())
     model = load(path, backend=backend)
     assert model.path == path and model.verifier is None
+    both = load(f"{path}+{path}", backend=backend)
+    assert both.verifier is not None and (both.path, both.verifier.path) == (path, path)
+    other = models / "rows.tflite"
+    both = load(f"{other}+{path}", backend=backend)
+    assert both.verifier is not None and (both.path, both.verifier.path) == (other, path)
 
 
 def test_a_reload_keeps_two_models_only_while_both_are_the_same(backend, monkeypatch):
@@ -89,3 +95,14 @@ def test_a_reload_keeps_two_models_only_while_both_are_the_same(backend, monkeyp
         [changed] = load_models(Settings(model=other), [both])
         assert changed is not both
         assert load_models(Settings(model="tiny+default"), [changed]) != [changed]
+
+
+def test_a_folder_with_a_plus_in_its_name_holds_a_verifier(models, backend, tmp_path, monkeypatch):
+    folder = tmp_path / "c++"
+    folder.mkdir()
+    (folder / "rows.tflite").write_bytes((models / "rows.tflite").read_bytes())
+    for name in (f"{models / 'rows-int8.tflite'}+{folder / 'rows.tflite'}", f"{folder / 'rows.tflite'}+default"):
+        first, second = parts(name)
+        assert f"{first}+{second}" == name and first.endswith(".tflite")
+    both = load(f"{models / 'rows-int8.tflite'}+{folder / 'rows.tflite'}", backend=backend)
+    assert both.verifier is not None and both.verifier.path == folder / "rows.tflite"

@@ -43,6 +43,22 @@ def test_the_picture_takes_networks_without_8_bits(tools):
     assert width > height > 100
 
 
+def test_a_comparison_has_a_row_for_each_model(tools):
+    score = {"words": 200, "missed": 13, "wrong": 1, "false_alarms_per_hour": 4.04}
+    labels = {"_unknown_": {"recall": 0.1}, "yes": {"recall": 0.9}, "no": {"recall": 0.95}}
+    row = {
+        "model": "tiny+default",
+        "set": "testing",
+        "clips": {"accuracy": 0.9571, "per_label": labels},
+        "streams": dict.fromkeys(tools[0].COMPARED, score),
+        "negatives": dict.fromkeys(tools[0].COMPARED_NEGATIVES, score),
+    }
+    head, line, only = tools[0].as_comparison([row]).splitlines()
+    assert only == "| `tiny+default` | 95.7 (90.0) |" + 4 * " 6.5, 0.5 |" + " 4.0 | 6.5, 0.5 | 4.0 | 4.0 |"
+    assert head.count("|") == line.count("|") == only.count("|")
+    assert "over a voice, 10 dB: missed, wrong % | false alarms/h there |" in head
+
+
 def test_a_table_takes_the_place_of_the_old_one_and_nothing_else(tools, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<start>\nold\n</start>\nafter\n")

@@ -30,6 +30,18 @@ def test_the_tutorials_command_line_prints_its_lines(capsys, tmp_path):
     assert [line.split(" = ")[1] for line in lines] == [f"{score:.5f})" for score in best]
 
 
+def test_two_models_label_together(capsys, tmp_path):
+    """Their scores are those of `kwsd.model.load`, and the labels are the first's."""
+    model = load("tiny+default")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(model.labels) + "\n")
+    assert main(["label-wav", f"--wav={STOP}", "--graph=tiny+default", f"--labels={labels}"]) == 0
+    scores = model.scores(model.features(read_clip(str(STOP), model.sample_rate_hz, model.clip_samples)))
+    assert capsys.readouterr().out.splitlines()[0] == f"stop (score = {scores[model.labels.index('stop')]:.5f})"
+    assert main(["label-wav", f"--wav={STOP}", "--graph=tiny+nosuch"]) == 78
+    assert "nosuch: no such file" in capsys.readouterr().err
+
+
 def test_a_model_without_metadata_takes_labels(capsys, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("_silence_\n_unknown_\nhey\nyou\n")

@@ -260,3 +260,10 @@ def test_a_grid_that_cannot_be_tried_is_one_line(recording, capsys, flags, told)
     assert sweep(recording, *flags) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and told in lines[0]
+
+
+def test_settings_of_two_models_are_not_written_into_one(recording, capsys, tmp_path):
+    own = tmp_path / "own.tflite"
+    code = main(["sweep", *named(recording), "--model", "tiny+default", "--write_model", str(own)])
+    assert (code, own.exists()) == (2, False)
+    assert "the settings hold for two models together, not for one" in capsys.readouterr().err

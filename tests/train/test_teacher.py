@@ -140,6 +140,16 @@ def test_teachers_are_asked_once(heap, words_dir, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.unlabelled.targets, first.unlabelled.targets)
 
 
+def test_what_a_teacher_said_alone_is_not_what_two_say_together(heap, words_dir, tmp_path):
+    pair = f"{TEACHERS[0]}+{MODELS / 'rows-int8.tflite'}"
+    alone, both, fresh = (
+        data_of(words_dir, tmp_path / folder, SETTINGS, (name,), heap).unlabelled.targets
+        for folder, name in (("a", TEACHERS[0]), ("a", pair), ("b", pair))
+    )
+    np.testing.assert_array_equal(both, fresh)
+    assert np.abs(both - alone).max() > 0.001
+
+
 def test_teachers_that_hear_batches_are_asked_about_the_very_features(words_dir, tmp_path):
     settings = SETTINGS | HEARD_ALIKE | {"stream_frequency": 0.5, "time_masks": 1, "teacher_weight": 0.75}
     plain = Examples(data_of(words_dir, tmp_path, settings), settings).batch(2)

@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_flags(parser, "data", flag_table.SET)
     group = parser.add_argument_group("evaluation")
     group.add_argument(
-        "--model", default="default", metavar="MODEL", help="bundled model, by name, or .tflite file (default: default)"
+        "--model",
+        default="default",
+        metavar="MODEL",
+        help="bundled model, by name, or .tflite file, or two as FIRST+VERIFIER (default: default)",
     )
     flags.add(group, flag_table.EVALUATE)
     group.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")

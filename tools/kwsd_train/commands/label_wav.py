@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags for the model and its output."""
-    parser.add_argument("--graph", default="", metavar="MODEL", help="bundled model, by name, or a .tflite file")
+    parser.add_argument(
+        "--graph", default="", metavar="MODEL", help="bundled model, a .tflite file, or two as FIRST+VERIFIER"
+    )
     parser.add_argument(
         "--labels",
         default="",
@@ -53,10 +55,12 @@ def load(args: argparse.Namespace) -> Any:
         ModelError: a file is missing or rejected, or --labels differ from the model's.
     """
     from kwsd import model as models
+    from kwsd.model.catalogue import parts
 
     if args.labels and not Path(args.labels).exists():
         raise ModelError("--labels", f"Labels file does not exist at {args.labels}")
-    if args.graph not in models.bundled_names() and not Path(args.graph).is_file():
+    first, _ = parts(args.graph)
+    if first not in models.bundled_names() and not Path(first).is_file():
         raise ModelError("--graph", f"Graph file does not exist at {args.graph}")
     labels = given_labels.needed(args.graph, args.labels) if args.labels else None
     model = models.load(args.graph, labels, args.frontend)

@@ -118,6 +118,10 @@ def run(args: argparse.Namespace) -> int:
     files = [*args.wav, *negatives]
     said = layers.read(args)
     model = models.load(**said.load)
+    if model.verifier is not None and args.write_model:
+        raise UsageError(
+            "--write_model", "the settings hold for two models together, not for one", "Use --write_config."
+        )
     words = [label for label in model.labels if score.is_wanted(label)]
     if args.wav and not any(row.label in words for truth in rows for row in truth):
         names = " ".join(map(str, args.ground_truth))
@@ -256,7 +260,7 @@ def _write(
     if args.json:
         document = {
             "model": model.name,
-            "model_sha256": model.sha256,
+            "model_sha256": model.fingerprint,
             "hours": round(hours, 5),
             "recommended": recommended,
             "rates": figures,

@@ -9,19 +9,19 @@ def needed(model: str, labels: str) -> str | None:
     """The argument for `kwsd.model.load`: the file, or None if the model contains the same labels.
 
     Args:
-        model: a bundled name or a file.
+        model: a bundled name or a file, or two as FIRST+VERIFIER.
         labels: a file with one label per line.
 
     Raises:
         ModelError: a file cannot be read, or the model has other labels.
     """
     from kwsd.model import runtime
-    from kwsd.model.catalogue import find, read_file
+    from kwsd.model.catalogue import find, parts, read_file
     from kwsd.model.metadata import ENTRY, parse
     from kwsd.model.tflite.flatbuffer import MalformedError
     from kwsd.model.tflite.graph import read
 
-    path = find(model, runtime.choose(None))
+    path = find(parts(model)[0], runtime.choose(None))
     try:
         entries = read(read_file(path)).metadata
     except MalformedError as error:

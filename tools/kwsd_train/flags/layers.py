@@ -21,7 +21,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         "--graph",
         metavar="MODEL",
-        help="bundled model, by name, or .tflite file (default: the configuration's, else default)",
+        help="bundled model, .tflite file, or two as FIRST+VERIFIER (default: the configuration's, else default)",
     )
     add("--labels", metavar="FILE", help="labels file, one label per line; not needed if the model has metadata")
     add("--frontend", metavar="FILE", help="front-end file (YAML), for a model without metadata")

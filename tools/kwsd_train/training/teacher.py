@@ -118,7 +118,7 @@ def _scores(
 ) -> tuple[tuple[str, ...], Scores]:
     """The labels of a model and its scores of the clips (n, its labels), computed once and kept in ``cache_dir``."""
     first = models.load(teacher)
-    key = hashlib.sha256(f"{first.sha256} {first.metadata} {clips.name}".encode() + numbers.tobytes())
+    key = hashlib.sha256(f"{first.fingerprint} {first.metadata} {clips.name}".encode() + numbers.tobytes())
     cached = cache_dir / f"{key.hexdigest()[:20]}.scores.npy"
     if not cached.exists():
         # a model serves one thread at a time: each thread has its own, and a part of the clips
