@@ -10,17 +10,29 @@ name=$1 network=$2 steps=$3 work=$4
 shift 4
 models=$(dirname "$0")
 words="$work/words" speech="$work/speech"
+: "${KWSD_DATA:=data}"
+export KWSD_DATA
+
+# What is missing is told now, not after hours.
+for needed in speech_commands noise running_speech/train/transcripts.tsv impulse_responses; do
+  [ -e "$KWSD_DATA/$needed" ] || { echo "recipe.sh: $KWSD_DATA/$needed is missing. Set KWSD_DATA." >&2; exit 66; }
+done
+for needed in kwsd-train espeak-ng flite /usr/share/festival/dicts/cmu/cmudict-0.4.out; do
+  command -v "$needed" > /dev/null || [ -e "$needed" ] || { echo "recipe.sh: $needed is not installed." >&2; exit 69; }
+done
 mkdir -p "$words" "$speech"
 
 # Words: links to the clips, so that others can lie beside them. What nobody has named cannot be told apart from the rest.
 if [ ! -e "$work/words.done" ]; then
   cp -rsf "$(realpath "$KWSD_DATA")/speech_commands/." "$words/"
+  rm -rf "$words/_unidentified_"
   [ ! -d "$words/unidentified" ] || mv "$words/unidentified" "$words/_unidentified_"
 
   # Pictures become sound; their numbers go on at 100, since a clip may be there as both.
   for zip in "$KWSD_DATA"/speech_commands_logmel/*.zip; do
     [ -e "$zip" ] || continue
     word=$(basename "$zip" .zip)
+    rm -rf "$work/pictures" # of another word, if that was interrupted
     OPENBLAS_NUM_THREADS=1 python "$KWSD_DATA/speech_commands_logmel/invert_logmel.py" "$zip" "$work/pictures"
     for clip in "$work"/pictures/*.wav; do
       number=${clip##*_nohash_} speaker=$(basename "${clip%_nohash_*}")
@@ -34,9 +46,13 @@ fi
 # transcript: one window in twenty of that touches a word, but its 260 readers teach more than these do harm.
 awk -F'\t' 'NR > 1 && ($5 == "" && $6 == "" || $5 == "unknown") { print $1 }' \
   "$KWSD_DATA/running_speech/train/transcripts.tsv" |
-  while read -r file; do [ -e "$speech/$file" ] || cp "$KWSD_DATA/running_speech/train/$file" "$speech/"; done
+  while read -r file; do
+    [ ! -e "$speech/$file" ] || continue
+    cp "$KWSD_DATA/running_speech/train/$file" "$speech/.part"
+    mv "$speech/.part" "$speech/$file"
+  done
 
-# Synthetic speech (Debian: espeak-ng flite festival festlex-cmu): words that sound like the ten, and lines of other
+# Synthetic speech (Debian: espeak-ng flite festlex-cmu): words that sound like the ten, and lines of other
 # words, of which it has more kinds than any recordings at hand hold; three in ten sound like the ten words.
 sound_alikes=now,note,nose,nor,new,low,so,though,gold,goal,goat,ghost,gone,good,got,grow,yesterday,yet,yard,guess,less,\
 mess,yellow,us,upper,under,ape,hope,but,cut,town,dawn,done,gown,brown,doubt,noun,lift,let,laugh,loft,least,theft,led,ride,\

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from kwsd_train.data.folders import which_set
+from kwsd_train.data.folders import listed_files, which_set
 
 from kwsd import model as models
 from kwsd.audio.signal import fit
@@ -77,9 +77,7 @@ class Maker:
     def speech(self) -> Iterator[Any]:
         """Embeddings (windows, features) of one recording after another."""
         folder = self._data / "running_speech" / "train"
-        with (folder / "transcripts.tsv").open(encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-        for row in rows:
+        for row in _rows(folder / "transcripts.tsv"):
             said = set(row["transcript"].split())
             if row["contains"] or row["homophones"] or said & self._hidden:
                 continue
@@ -88,13 +86,15 @@ class Maker:
                 yield embedding.of_stream(self.model, signal, STRIDE_MS)
 
     def noise(self) -> Iterator[Any]:
-        with (self._data / "noise" / "noise.tsv").open(encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+        folder = self._data / "noise"
+        table = folder / "noise.tsv"
+        if table.exists():
+            names = [row["file"] for row in _rows(table) if row["split"] == "train"]
+        else:
+            names = [path.name for path in listed_files(folder, "--data")]
         step = NOISE_EVERY_S * self.model.sample_rate_hz
-        for row in rows:
-            if row["split"] != "train":
-                continue
-            signal = self._read(self._data / "noise" / row["file"])
+        for name in names:
+            signal = self._read(folder / name)
             for start in range(0, len(signal) - self.model.clip_samples + 1, step):
                 level = np.float32(10 ** (self._draw.uniform(-30, 6) / 20))
                 clip = self._with_faint_noise(level * signal[start : start + self.model.clip_samples])
@@ -108,6 +108,11 @@ class Maker:
 
     def _with_faint_noise(self, signal: Any) -> Any:
         return (signal + self._draw.normal(0, FAINT, len(signal)).astype(np.float32)).clip(-1, 1)
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def make(path: Path, data: Path, hidden: set[str]) -> None:
@@ -151,8 +156,11 @@ def main() -> int:
     )
     parser.add_argument("--without", default="", metavar="W,...", help="words that must not be in it, for measurements")
     args = parser.parse_args()
-    for path in args.models:
-        make(path, args.data, set(filter(None, args.without.split(","))))
+    try:
+        for path in args.models:
+            make(path, args.data, set(filter(None, args.without.split(","))))
+    except (KwsdError, OSError) as error:
+        sys.exit(f"negatives.py: {error}")
     return 0
 
 
