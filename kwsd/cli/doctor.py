@@ -93,14 +93,12 @@ def socket_paths(settings: "Settings") -> list[Path]:
 def check_socket_folder(path: Path) -> "Finding":
     """Whether a socket could be created there; kwsd creates its last folder if it is missing."""
     from kwsd.audio.diagnosis import Finding
+    from kwsd.sinks.place import why_unmakable
 
     if len(os.fsencode(path)) > 107:
         return Finding(
             "socket", "fail", f"{path}: longer than the 107 bytes of a socket's path", "Choose a shorter one."
         )
-    folder = path.parent if path.parent.exists() else path.parent.parent
-    if not folder.is_dir():
-        return Finding("socket", "fail", f"{folder}: no such folder", f"mkdir -p {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("socket", "fail", f"{folder}: this user may not write there", "Choose another path (--socket).")
+    if (why := why_unmakable(path.parent)) is not None:
+        return Finding("socket", "fail", f"{path}: {why}", "Choose another path (--socket), or make that folder.")
     return Finding("socket", "ok", f"{path} can be made")

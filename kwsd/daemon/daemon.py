@@ -270,9 +270,9 @@ class Daemon:
             if checked is None:
                 return
             self._bus.replace(checked.sinks)  # the last step that may fail
-        except KwsdError as error:
+        except (KwsdError, OSError) as error:  # OSError: of a file or folder that no check has thought of
             reload.abandon()
-            for line in error.lines:
+            for line in error.lines if isinstance(error, KwsdError) else (str(error),):
                 logger.error("reload rejected; keeping previous settings: %s", line)
         else:
             log.setup(checked.plan.settings.log.level, checked.plan.settings.log.format)

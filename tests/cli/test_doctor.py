@@ -75,4 +75,4 @@ def test_a_socket_needs_a_folder_that_can_be_written(tmp_path, monkeypatch):
     assert check_socket_folder(Path("/tmp/kwsd-nowhere/deeper/still/kwsd.sock")).result == "fail"
     assert "107 bytes" in check_socket_folder(Path("/tmp") / ("x" * 110)).text
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "may not write" in check_socket_folder(Path("/tmp/kwsd.sock")).text
+    assert "cannot be written to by kwsd's user" in check_socket_folder(Path("/tmp/kwsd.sock")).text

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwsd.errors import ConfigError
+from kwsd.sinks.place import why_unmakable
 from kwsd.whole_file import folder_name
 
 NEAR_MISSES = "_peak_"
@@ -34,16 +35,8 @@ class Recording(NamedTuple):
 
 def check_place(folder: str) -> None:
     """Raises ConfigError if recordings could not be kept there; creates nothing."""
-    path = Path(folder)
-    if path.is_dir():
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise ConfigError(f"folder {folder!r} cannot be written to by kwsd's user")
-    elif path.exists() or path.is_symlink():
-        raise ConfigError(f"{folder!r} exists and is not a folder")
-    elif not path.parent.is_dir():
-        raise ConfigError(f"there is no folder {str(path.parent)!r} to make {path.name!r} in")
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"folder {str(path.parent)!r} cannot be written to by kwsd's user")
+    if (why := why_unmakable(Path(folder))) is not None:
+        raise ConfigError(why)
 
 
 class Shelf:
@@ -61,11 +54,11 @@ class Shelf:
         self._folder, self._max_bytes, self._max_age_s = Path(folder), max_bytes, max_age_s
         try:
             self._folder.mkdir(0o700, exist_ok=True)
+            for left in [found for found in self._recordings() if found.path.endswith(".part")]:  # of a killed kwsd
+                _delete(left.path)
         except OSError as error:
-            raise ConfigError(f"sinks: clips: folder: {folder!r} cannot be made: {error.strerror}") from error
+            raise ConfigError(f"sinks: clips: folder: {folder!r} cannot be used: {error.strerror}") from error
         self._bytes = 0  # of all recordings, as far as known
-        for left in [found for found in self._recordings() if found.path.endswith(".part")]:  # of a killed kwsd
-            _delete(left.path)
 
     def keep(self, word: str, is_near_miss: bool, when: datetime, data: bytes) -> Path:
         """Writes a recording, which appears complete. Raises OSError."""
@@ -112,7 +105,7 @@ class Shelf:
             for folder in _entries(top):
                 if not folder.is_dir(follow_symlinks=False):
                     continue
-                for entry in _entries(folder.path):
+                for entry in _entries_if_open(folder.path):
                     if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                         with contextlib.suppress(FileNotFoundError):
                             yield Recording(entry.name, entry.path, entry.stat(follow_symlinks=False).st_size)
@@ -123,6 +116,14 @@ def _entries(folder: str | Path) -> list["os.DirEntry[str]"]:
         with os.scandir(folder) as entries:
             return list(entries)
     except FileNotFoundError:
+        return []
+
+
+def _entries_if_open(folder: str) -> list["os.DirEntry[str]"]:
+    """None of a folder that is closed to kwsd, such as the lost+found of a mounted disk: no recording is kept there."""
+    try:
+        return _entries(folder)
+    except PermissionError:
         return []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwsd.errors import ConfigError
+from kwsd.sinks.place import why_unmakable
 from kwsd.validation.kinds import SOCKET_PATH_MAX_BYTES
 
 NAME_KEPT_BYTES = 40  # of the socket's name, in the one it is bound to: /proc/self/fd/N/NAME must fit into an address
@@ -84,12 +85,12 @@ def identify(path: str) -> Identity | None:
 
 
 def check_place(path: str) -> None:
-    """Raises ConfigError if `listen` could not create ``path`` for lack of a folder; creates nothing."""
-    folder = Path(path).parent
-    if not folder.is_dir() and (folder.exists() or not folder.parent.is_dir()):
-        raise _refusal(path, f"there is no folder {str(folder.parent)!r} to make {folder.name!r} in")
-    with contextlib.suppress(FileNotFoundError, PermissionError):
+    """Raises ConfigError if `listen` could not create ``path`` because of an existing file or its folder; creates
+    nothing."""
+    with contextlib.suppress(OSError):  # what speaks against its folder is told below
         _check_kind(path, os.lstat(path).st_mode)
+    if (why := why_unmakable(Path(path).parent)) is not None:
+        raise _refusal(path, why)
 
 
 def group_id(path: str, group: str) -> int:

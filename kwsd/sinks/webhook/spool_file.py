@@ -19,6 +19,7 @@ from pathlib import Path
 
 from kwsd.errors import ConfigError
 from kwsd.events import DetectionEvent, json_line
+from kwsd.sinks.place import why_unusable
 from kwsd.uptime import uptime_s
 
 APPLICATION_ID = 0x6B777364  # "kwsd", to recognise databases of other programs
@@ -173,15 +174,16 @@ class SpoolFile:
 
 
 def check_place(path: str) -> None:
-    """Raises ConfigError if a spool could not be opened, because of an existing file or a missing folder."""
-    _check_name(path)
-    if not Path(path).exists():
-        if not Path(path).parent.is_dir():
-            raise ConfigError(f"spool {path}: there is no folder {str(Path(path).parent)!r}")
-        return
-    with contextlib.suppress(PermissionError), Path(path).open("rb") as file:
-        if not _may_be_ours(path, file.fileno()):
-            raise _no_spool(path)
+    """Raises ConfigError if a spool could not be opened, because of an existing file or its folder."""
+    try:
+        if _check_name(path) is not None:
+            with Path(path).open("rb") as file:
+                if not _may_be_ours(path, file.fileno()):
+                    raise _no_spool(path)
+    except OSError as error:
+        raise ConfigError(f"spool {path}: cannot be looked at: {error.strerror}") from error
+    if (why := why_unusable(Path(path).parent)) is not None:
+        raise ConfigError(f"spool {path}: {why}")
 
 
 def _may_be_ours(path: str, fd: int) -> bool:
