@@ -184,19 +184,14 @@ def _check(args: argparse.Namespace) -> None:
 def _check_output(output: Path) -> None:
     """OutputError if the model could not be written; checked before anybody speaks."""
     from kwsd.errors import OutputError
-    from kwsd.whole_file import check_folder
+    from kwsd.whole_file import check_file
 
     hint = "Name another --output."
     if not output.stem.isprintable():
         raise OutputError(repr(str(output))[1:-1], "cannot be written: a model is named after its file, in text", hint)
-    try:
-        if output.is_dir():
-            raise OutputError(str(output), "cannot be written: it is a folder", hint)
-    except OSError as error:
-        raise OutputError(str(output), f"cannot be written: {error.strerror}", hint) from error
+    check_file(output, hint)
     if not output.parent.is_dir():
         raise OutputError(str(output), "cannot be written: no such folder", hint)
-    check_folder(output.parent, str(output), hint)
 
 
 def _clips(args: argparse.Namespace, student: "Student") -> "list[Signal]":
