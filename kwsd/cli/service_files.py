@@ -92,8 +92,11 @@ def of_the_system(root: Path = Path("/")) -> Places:
 
 
 def of_the_user() -> Places:
-    """In the XDG base directories."""
-    home = Path.home()
+    """In the XDG base directories. Raises UsageError without a home folder."""
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise UsageError("--user", "this user has no home folder", "Set HOME.") from error
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     share = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
     state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local/state")
@@ -179,11 +182,16 @@ def _take_back_settings(where: Places, purge: bool) -> Iterator[Step]:
         else:
             yield Step(f"keep   {where.config}, which was changed; --purge removes it", lambda: None)
     for path in where.state:
-        if path.is_symlink() or path.exists():
-            if purge or not (path.exists() and any(path.iterdir())):
-                yield Step(f"remove {path}", lambda path=path: _remove_tree(path))  # type: ignore[misc]
-            else:
-                yield Step(f"keep   {path}, what kwsd has stored; --purge removes it", lambda: None)
+        try:
+            is_there = path.is_symlink() or path.exists()
+            has_content = path.exists() and any(path.iterdir())
+        except PermissionError:  # of the system's service, to an ordinary user, who may only ask for a dry run
+            yield Step(f"skip   {path}, which this user cannot look at", lambda: None)
+            continue
+        if is_there and (purge or not has_content):
+            yield Step(f"remove {path}", lambda path=path: _remove_tree(path))  # type: ignore[misc]
+        elif is_there:
+            yield Step(f"keep   {path}, what kwsd has stored; --purge removes it", lambda: None)
 
 
 def _has_user() -> bool:
@@ -245,7 +253,7 @@ def _run(*words: str) -> Step:
 
 def carry_out(steps: Iterator[Step], *, dry_run: bool) -> None:
     """Prints each step, and takes it unless it is a dry run. Raises KwsdError."""
-    for step in steps:
+    for step in _told(steps):
         print(step.text, flush=True)
         if dry_run:
             continue
@@ -253,6 +261,14 @@ def carry_out(steps: Iterator[Step], *, dry_run: bool) -> None:
             step.carry_out()
         except OSError as error:
             raise OutputError(step.text.partition(" ")[2].strip(), error.strerror or str(error)) from error
+
+
+def _told(steps: Iterator[Step]) -> Iterator[Step]:
+    """The steps; finding the next one looks at folders, which may be closed to this user."""
+    try:
+        yield from steps
+    except OSError as error:
+        raise OutputError(str(error.filename), f"cannot be looked at: {error.strerror}") from error
 
 
 def check_rights(command: str, user: bool, dry_run: bool) -> None:

@@ -12,6 +12,7 @@ from kwsd import config
 from kwsd.cli import service_files
 from kwsd.errors import UnavailableError, UsageError
 from tests.daemon.test_units import analyze, needs_systemd
+from tests.helpers.ordinary_user import closed, run_as_ordinary_user  # noqa: F401 (a fixture)
 
 PROGRAM = "/opt/my kwsd/100%/kwsd"
 
@@ -101,6 +102,34 @@ def test_a_dry_run_says_the_steps_and_does_none(kwsd, home, line, capsys, monkey
     assert kwsd(*line, "--dry-run") == 0
     assert capsys.readouterr().out.splitlines()
     assert not home.exists() and asked(home) == []
+
+
+def run_dry(line, env=None):
+    """The steps that an ordinary user is told, or the one line of what is wrong."""
+    done = run_as_ordinary_user(*line, "--dry-run", env=env)
+    return done.process.returncode, done.lines, done.log
+
+
+def test_a_dry_run_in_a_closed_folder_is_one_line(closed):  # noqa: F811
+    code, _, log = run_dry(["install-service", "--user"], env={"XDG_CONFIG_HOME": str(closed / "config")})
+    assert code == 74
+    assert log == [f"kwsd: {closed}/config/kwsd/kwsd.yaml: cannot be looked at: Permission denied"]
+
+
+def test_what_an_ordinary_user_cannot_look_at_is_skipped_and_the_rest_is_told(closed):  # noqa: F811
+    """As the system's /var/lib/private is, for which a dry run needs no root."""
+    code, lines, log = run_dry(["uninstall-service", "--user"], env={"XDG_STATE_HOME": str(closed)})
+    assert (code, log) == (0, [])
+    assert f"skip   {closed}/kwsd, which this user cannot look at" in lines
+
+
+def test_without_a_home_folder_it_is_one_line(kwsd, monkeypatch, capsys):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert kwsd("install_service", "--user", "--dry-run") == 2
+    assert capsys.readouterr().err == "kwsd: --user: this user has no home folder. Set HOME.\n"
 
 
 def test_the_system_s_service_has_its_group_and_is_taken_back(home, tmp_path, capsys, monkeypatch):
