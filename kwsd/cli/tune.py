@@ -127,9 +127,11 @@ def _settings(args: argparse.Namespace) -> "Settings":
 
 def _listener_written(args: argparse.Namespace) -> str | None:
     """The listener of the file to be written whose thresholds these are; None where it names none. Raises KwsdError."""
+    import os
+
     from kwsd import config
 
-    named = config.load(str(args.write)).named if args.write.exists() else {}
+    named = config.load(str(args.write)).named if os.path.exists(args.write) else {}  # noqa: PTH110 - never raises
     return _chosen(args.listener, named, str(args.write)) if named else None
 
 
@@ -150,6 +152,7 @@ def _chosen(listener: str | None, among: Iterable[str], of: str) -> str:
 
 def _check(args: argparse.Namespace) -> None:
     from kwsd.errors import UsageError
+    from kwsd.whole_file import check_file
 
     if args.live == bool(args.recordings):
         raise UsageError("tune", "it takes recordings, or --live", "Give one of them.")
@@ -163,6 +166,9 @@ def _check(args: argparse.Namespace) -> None:
         from kwsd.tuning.plot import need_matplotlib
 
         need_matplotlib("--plot")
+    for path in (args.plot, args.write):
+        if path:
+            check_file(path, "Name another file.")
     if args.write:
         _listener_written(args)  # errors are reported before the work
 

@@ -13,6 +13,8 @@ from kwsd.recognize.settings import RecognizeSettings
 from kwsd.validation.yaml import resolve
 from kwsd.whole_file import write_whole
 
+BOM, CRLF = "\ufeff", "\r\n"  # of editors on Windows
+
 # A section is its line and all that are indented, empty or a comment between such lines.
 _SECTION = re.compile(r"^recognize[ \t]*:.*\n?(?:(?:[ \t]*(?:#.*)?\n)*[ \t]+[^\s#].*\n?)*", re.MULTILINE)
 _THRESHOLDS = re.compile(
@@ -31,7 +33,7 @@ def write_recognize(path: Path, recognize: Mapping[str, Any]) -> None:
     text, _ = _read(path)
     text = with_section(text, recognize)
     read(text.encode(), str(path))
-    write_whole(path, text)
+    _write(path, text)
 
 
 def write_thresholds(path: Path, thresholds: Mapping[str, float], listener: str | None = None) -> None:
@@ -53,7 +55,7 @@ def write_thresholds(path: Path, thresholds: Mapping[str, float], listener: str 
         texts = _with_listener_thresholds(text, listener, named[listener].recognize)
     for new in texts:
         if _means(new, wanted):
-            write_whole(path, new)
+            _write(path, new)
             return
     raise ConfigError(f"{path}: the thresholds cannot be put into its recognize section. Write the section in lines")
 
@@ -73,12 +75,28 @@ def with_section(text: str, recognize: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> tuple[str, Settings]:
-    """A file's text and its content; empty if there is no file."""
+    """A file's text, with line ends of Unix and no byte order mark, and its content; empty if there is no file."""
+    text = _raw(path)
+    settings = read(text.encode(), str(path)) if text else Settings()
+    return text.removeprefix(BOM).replace(_line_end(text), "\n"), settings
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a text with the byte order mark and the line ends of the file that is there."""
+    before = _raw(path)
+    write_whole(path, (BOM if before.startswith(BOM) else "") + text.replace("\n", _line_end(before)))
+
+
+def _line_end(text: str) -> str:
+    """That of all its lines; of a text that mixes them, which is left as it is, that of Unix."""
+    return CRLF if 0 < text.count("\n") == text.count(CRLF) else "\n"
+
+
+def _raw(path: Path) -> str:
     try:
-        text = path.read_bytes().decode() if path.exists() else ""
+        return path.read_bytes().decode() if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(str(path), f"cannot be read: {reason(error)}") from error
-    return text, read(text.encode(), str(path)) if text else Settings()
 
 
 def _with_thresholds(text: str, recognize: RecognizeSettings) -> Iterator[str]:

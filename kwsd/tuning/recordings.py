@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kwsd.audio.file import open_source, tail
 from kwsd.audio.source import Block, End
+from kwsd.errors import InputError
 from kwsd.recognize.peaks import RISE, Peak
 from kwsd.recognize.recognize_commands import Verdict
 from kwsd.recognize.settings import CompleteRecognizeSettings
@@ -68,7 +69,7 @@ def hear(
         models: of one rate; no two of them tell the same word.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or there is nothing in it.
     """
     ears = [_Ear(model) for model in models]
     rate_hz = models[0].model.sample_rate_hz
@@ -78,6 +79,8 @@ def hear(
                 for ear in ears:
                     ear.spotter.push(item.samples)
     end_ms = ears[0].spotter.position_ms
+    if not end_ms:
+        raise InputError(path, "is shorter than 1 ms")
     found = [one for ear in ears for one in ear.finish(end_ms)]
     return end_ms / 3_600_000, tuple(sorted(found, key=lambda one: one.time_ms))
 

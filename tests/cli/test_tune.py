@@ -13,6 +13,7 @@ from kwsd.tuning.ground_truth import Found, Row
 from kwsd.tuning.recordings import Recording, quiet_of
 from kwsd.tuning.thresholds import fit
 from tests.helpers.kwsd_process import DEMO, running
+from tests.helpers.ordinary_user import closed, run_as_ordinary_user  # noqa: F401 (a fixture)
 
 
 def tuned(wanted, recordings, now):
@@ -210,3 +211,18 @@ def test_without_matplotlib_it_is_one_line_before_the_work(kwsd, monkeypatch, ca
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert kwsd("tune", "--false-alarms-per-hour", "1", str(DEMO), "--plot", "x.png") == 69
     assert capsys.readouterr().err == "kwsd: --plot: matplotlib is not installed. pip install matplotlib\n"
+
+
+@pytest.mark.parametrize("flag", ["--write", "--plot"])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(kwsd, monkeypatch, tmp_path, capsys, flag):
+    monkeypatch.setattr("kwsd.tuning.plot.need_matplotlib", lambda _: None)
+    monkeypatch.setattr("kwsd.cli.tune._from_recordings", lambda *_: pytest.fail("it was heard first"))
+    for name, why in ((300 * "x", "File name too long"), ("", "it is a folder")):
+        assert kwsd("tune", "--false-alarms-per-hour", "1", str(DEMO), flag, str(tmp_path / name)) == 74
+        assert f"cannot be written: {why}" in capsys.readouterr().err
+
+
+def test_a_configuration_in_a_closed_folder_is_one_line_before_the_work(closed):  # noqa: F811
+    done = run_as_ordinary_user("tune", "--false-alarms-per-hour", "1", DEMO, "--write", closed / "kwsd.yaml")
+    assert done.process.returncode == 74
+    assert done.log == [f"kwsd: {closed}/kwsd.yaml: cannot be written: Permission denied. Name another file."]

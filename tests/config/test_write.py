@@ -124,3 +124,32 @@ def test_a_listener_in_one_line_is_not_guessed_at(tmp_path):
     with pytest.raises(ConfigError, match="Write the section in lines"):
         write_thresholds(path, {"stop": 0.45}, "porch")
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_the_ends_of_lines_stay(mark, end, tmp_path):
+    path = tmp_path / "kwsd.yaml"
+    path.write_bytes(f"{mark}recognize:\n  mode: rearm\nonly: [stop]\n".replace("\n", end).encode())
+    write_thresholds(path, {"stop": 0.45})
+    after = f"{mark}recognize:\n  mode: rearm\n  thresholds:\n    stop: 0.45\nonly: [stop]\n"
+    assert path.read_bytes().decode() == after.replace("\n", end)
+    write_recognize(path, {"mode": "micro"})
+    assert path.read_bytes().decode() == f"{mark}recognize:\n  mode: micro\nonly: [stop]\n".replace("\n", end)
+
+
+def test_a_file_of_mixed_line_ends_keeps_them(tmp_path):
+    path = tmp_path / "kwsd.yaml"
+    path.write_bytes(b"model: tiny\r\nonly: [stop]\n")
+    write_thresholds(path, {"stop": 0.45})
+    assert path.read_bytes() == b"model: tiny\r\nonly: [stop]\nrecognize:\n  thresholds:\n    stop: 0.45\n"
+
+
+def test_a_private_configuration_behind_a_link_stays_both(tmp_path):
+    path, link = tmp_path / "kwsd.yaml", tmp_path / "link.yaml"
+    path.write_text("model: tiny\n")
+    path.chmod(0o600)
+    link.symlink_to(path)
+    write_thresholds(link, {"stop": 0.45})
+    assert link.is_symlink() and path.stat().st_mode & 0o777 == 0o600
+    assert config.load(str(path)).recognize.thresholds == {"stop": 0.45}

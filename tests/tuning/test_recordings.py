@@ -7,6 +7,7 @@ import soundfile
 from kwsd import Spotter
 from kwsd.audio.file import tail
 from kwsd.config.effective import Effective, recognize_in_force
+from kwsd.errors import InputError
 from kwsd.model import load
 from kwsd.tuning.ground_truth import read_rows
 from kwsd.tuning.recordings import Recording, hear, quiet_of
@@ -55,3 +56,10 @@ def test_several_models_hear_together_each_its_own_words(demo):
     assert [one for one in found if one.label == "stop"] == [one for one in demo.found if one.label == "stop"]
     assert tuple(one for one in found if one.label == "go") == of_tiny
     assert {one.label for one in found} == {"stop", "go"}
+
+
+def test_a_recording_without_a_millisecond_is_refused(tmp_path):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.zeros(8), 16_000, subtype="PCM_16")
+    with pytest.raises(InputError, match="is shorter than 1 ms"):
+        hear([plan("tiny", {"go"})], str(path))
