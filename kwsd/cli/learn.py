@@ -92,6 +92,9 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or (Path(f"{args.word}.tflite") if args.word else student.model.path)
     if args.word is None and args.output is None and not student.own:
         raise UsageError("--output", f"is required: {args.model} comes with kwsd and stays as it is")
+    if args.word is None and args.forget is None and not student.own:
+        why = f"{args.model} has no learned word, and only learned words can be changed"
+        raise UsageError("--not", why, "Learn one: kwsd learn WORD.")
     if args.word is not None:
         student.check_word(args.word)
     _check_output(output)
@@ -103,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
+    import shlex
+
     from kwsd.events import encode
     from kwsd.learn import report
 
@@ -117,7 +122,7 @@ def _learn(args: argparse.Namespace, student: "Student", output: Path) -> int:
         return 0
     for line in report.lines(args.word, learned, names):
         print(line)
-    print(f"written: {output}. Hear it: kwsd --model {output}")
+    print(f"written: {output}. Hear it: kwsd --model {shlex.quote(str(output))}")
     return 0
 
 

@@ -268,7 +268,11 @@ def _check_files(
         if (path := values.get(name)) is None:
             continue
         line = item.value[name].line if name in item.value else item.line
-        first = files.get(real := os.path.realpath(path))
+        try:
+            first = files.get(real := os.path.realpath(path))
+        except FileNotFoundError:
+            faults.add(line, f"key '{name}': a relative path, and the working folder was deleted; give a whole path")
+            continue
         if first is not None:
             faults.add(line, f"key '{name}': the same file as on line {first}; each sink needs its own")
         files[real] = line

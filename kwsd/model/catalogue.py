@@ -67,6 +67,8 @@ def find(model: str, backend: str) -> Path:
     try:
         if path.exists():
             return path
+    except PermissionError as error:
+        raise ModelError(model, f"cannot be read: {error.strerror}") from error
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         raise ModelError(repr(model), f"no model has such a name ({error})") from error
     known = ", ".join(names) or "none"

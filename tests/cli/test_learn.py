@@ -53,6 +53,12 @@ def test_takes_of_a_folder_become_a_model(kwsd, capsys, folder, tmp_path, monkey
     assert sorted(path.name for path in tmp_path.iterdir()) == ["takes", "zero.tflite"]
 
 
+def test_the_command_to_hear_it_can_be_typed_as_it_is(kwsd, capsys, folder, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    assert kwsd("learn", "zero", "--from", str(folder), "-m", "tiny", "-o", "my zap.tflite") == 0
+    assert capsys.readouterr().out.endswith("Hear it: kwsd --model 'my zap.tflite'\n")
+
+
 def test_json_is_one_object(kwsd, capsys, folder, tmp_path):  # noqa: F811
     target = tmp_path / "z.tflite"
     assert kwsd("learn", "zero", "--from", str(folder), "-m", "tiny", "--output", str(target), "--json") == 0
@@ -95,6 +101,7 @@ def test_a_counter_example_changes_the_file_itself(kwsd, capsys, zero, tmp_path)
         (["lumos", "-o", "FOLDER/lumos\udcff.tflite"], 74, "a model is named after its file"),
         (["--forget", "go", "lumos"], 2, "--forget: goes alone"),
         (["--forget", "go"], 2, "--output: is required"),
+        (["-m", "tiny", "--not", "a.wav", "-o", "FOLDER/y.tflite"], 2, "--not: tiny has no learned word"),
         (["--forget", "lumos", "-o", "FOLDER/x.tflite"], 2, "does not know 'lumos'"),
         (["--only-new", "--not", "a.wav"], 2, "WORD: is required with"),
         (["lumos", "--keep", "FOLDER", "--synthesize"], 2, "--keep: keeps what is recorded"),

@@ -485,3 +485,15 @@ def test_any_value_of_any_key_is_read_or_refused(entries, section):
         read(text)
     except ConfigError as error:
         assert error.faults
+
+
+def test_a_relative_path_in_a_deleted_working_folder_is_a_fault_of_its_line(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError) as caught:
+        config.read(b"sinks:\n- type: clips\n  folder: kept\n", "x")
+    assert caught.value.faults == (
+        "x:3: key 'folder': a relative path, and the working folder was deleted; give a whole path",
+    )
+    assert config.read(b"sinks: [{type: clips, folder: /kept}]", "x").sinks

@@ -98,3 +98,9 @@ def test_recordings_are_kept_on_a_disk_whose_lost_and_found_is_root_s(tmp_path: 
     done = run_as_ordinary_user("--config", path, "--source", DEMO)
     assert done.process.returncode == 0, done.log
     assert len(list(tmp_path.glob("clips/*/*.flac"))) == len(done.lines) > 0
+
+
+def test_a_model_in_a_closed_folder_is_one_that_cannot_be_read(closed: Path) -> None:
+    done = run_as_ordinary_user("info", closed / "my.tflite")
+    assert done.process.returncode == 78
+    assert done.log == [f"kwsd: {closed}/my.tflite: cannot be read: Permission denied"]
