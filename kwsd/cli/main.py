@@ -6,13 +6,13 @@ import, are loaded only when used.
 
 import faulthandler
 import importlib
-import io
 import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kwsd import __version__
+from kwsd.cli import standard_output
 from kwsd.daemon.signals import hold_hangup
 from kwsd.errors import KwsdError, OutputError
 
@@ -34,21 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command == "run":
             hold_hangup()
         _fill_standard_files()
-        _name_output_errors()
-        code = _run(command, arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return code
+        standard_output.prepare()
+        with standard_output.flushed():
+            return _run(command, arguments)
     except KwsdError as error:
         for line in error.lines:
             complain(line)
         if isinstance(error, OutputError):
-            _forget_output()
+            standard_output.forget()
         return error.exit_code
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # the reader of our output has gone
-        _forget_output()
+        standard_output.forget()
         return 0
 
 
@@ -117,35 +115,3 @@ def _fill_standard_files() -> None:
 
 def _interrupt(_signum: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-class _Output(io.FileIO):
-    """Standard output whose errors are OutputErrors, except a reader that has gone."""
-
-    def write(self, data: Any) -> int | None:  # type: ignore[override]
-        try:
-            return super().write(data)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError("standard output", error.strerror or str(error)) from error
-
-
-def _name_output_errors() -> None:
-    """Puts an _Output beneath Python's standard output, unless a test has replaced it."""
-    before = sys.__stdout__
-    if before is None or sys.stdout is not before:
-        return
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(_Output(1, "w", closefd=False)),
-        encoding=before.encoding,
-        errors=before.errors,
-        line_buffering=before.line_buffering or before.write_through,
-    )
-
-
-def _forget_output() -> None:
-    """Keeps the interpreter's flush at exit from complaining about a standard output that cannot be written."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

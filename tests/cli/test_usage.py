@@ -116,7 +116,8 @@ def test_the_daemon_imports_no_other_command():
         "print(*sorted(name for name in sys.modules if name.startswith('kwsd.cli.')))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["kwsd.cli.main", "kwsd.cli.options", "kwsd.cli.parser", "kwsd.cli.run"]
+    parts = ("main", "options", "parser", "run", "standard_output")
+    assert found.stdout.split() == [f"kwsd.cli.{part}" for part in parts]
 
 
 def test_the_training_tool_takes_the_last_of_several(tmp_path):

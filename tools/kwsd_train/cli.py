@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from kwsd import __version__
+from kwsd.cli import standard_output
 from kwsd.cli.parser import Parser
 from kwsd.cli.program import Program
-from kwsd.errors import KwsdError
+from kwsd.errors import KwsdError, OutputError
 from kwsd_train.extra import missing
 from kwsd_train.flags import outputs as files
 from kwsd_train.training.interruption import Stopped
@@ -42,13 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # run as a program: SIGTERM ends it like Ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not arguments or arguments[0] not in COMMANDS:
-        _end_without_command(arguments)
+    standard_output.prepare()
     try:
-        module, parser = parser_of(arguments[0])
-        args = parser.parse_args(arguments[1:])
-        files.check_outputs(vars(args))
-        code: int = module.run(args)
+        with standard_output.flushed():
+            return _run(arguments)
     except KwsdError as error:
         return _complain(error)
     except ModuleNotFoundError as error:
@@ -60,12 +58,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stopped.exit_code
     except KeyboardInterrupt:
         return 0
-    return code
+    except standard_output.ReaderGoneError:
+        standard_output.forget()
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in COMMANDS:
+        _end_without_command(arguments)
+    module, parser = parser_of(arguments[0])
+    args = parser.parse_args(arguments[1:])
+    files.check_outputs(vars(args))
+    return int(module.run(args))
 
 
 def _complain(error: KwsdError) -> int:
     for line in error.lines:
         print(f"kwsd-train: {line}", file=sys.stderr)
+    if isinstance(error, OutputError):
+        standard_output.forget()
     return error.exit_code
 
 
