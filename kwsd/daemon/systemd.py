@@ -72,7 +72,8 @@ class Notifier:
         if self._address is None:
             return
         try:
-            self._channel.sendto(message.encode(), self._address)
+            # A device may be a file whose name is not UTF-8.
+            self._channel.sendto(message.encode(errors="replace"), self._address)
             self._failed = False
         except OSError as error:
             if not self._failed:

@@ -55,6 +55,12 @@ def test_a_reload_carries_the_monotonic_clock(manager, notify):
     assert before_us <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
+def test_a_status_may_name_a_file_whose_name_is_not_utf_8(manager, notify):
+    channel, environ = manager
+    notify(environ).status("listening: a\udcff.flac")
+    assert channel.recv(4096) == b"STATUS=listening: a?.flac"
+
+
 def test_a_status_cannot_smuggle_in_another_assignment(manager, notify):
     channel, environ = manager
     notify(environ).status("no device\nREADY=1\r\n")

@@ -58,6 +58,12 @@ def test_buckets_count_what_is_at_most_so_late() -> None:
     assert [count for _, count in seen.buckets()] == [*range(1, len(LATENCY_BUCKETS_S) + 1), len(LATENCY_BUCKETS_S)]
 
 
+def test_a_file_whose_name_is_not_utf_8_may_be_the_device() -> None:
+    snapshot = Daemon().snapshot() | {"device": "a\udcff.flac"}
+    page, _ = Metrics(lambda: snapshot, Heard()).page("")
+    assert b'device="a?.flac"' in page
+
+
 @pytest.mark.parametrize("accept", ["", "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"])
 def test_it_speaks_what_the_scraper_asks_for(serve: Serve, accept: str) -> None:
     answer = serve().get("/metrics", Accept=accept)

@@ -74,7 +74,7 @@ class Metrics:
 
         now = self._snapshot()
         info = GaugeMetricFamily("kwsd_info", "What runs; always 1.", labels=("version", "model", "device"))
-        info.add_metric([__version__, now["model"], now["device"]], 1)
+        info.add_metric([__version__, _utf8(now["model"]), _utf8(now["device"])], 1)
         yield info
         state = GaugeMetricFamily("kwsd_state", "1 for the state that kwsd is in, else 0.", labels=("state",))
         for each in State:
@@ -104,6 +104,11 @@ class Metrics:
         for label, count in sorted(self._heard.words.items()):
             family.add_metric([label], count)
         yield family
+
+
+def _utf8(name: str) -> str:
+    """A name that can be encoded: that of a file may have any bytes."""
+    return name.encode(errors="replace").decode()
 
 
 def _gauges(now: Mapping[str, Any]) -> Iterator[tuple[str, str, float]]:
