@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_hearing_arguments(parser)
     parser.description = (
-        f"{HELP}\n\nIn a bar, | marks the word's threshold and > its highest score of the last seconds."
+        f"{HELP}\n\nIn a bar, | marks the word's threshold and > its highest score of the last seconds. "
+        "Of several models of a configuration, the first is used."
     )
     parser.add_argument(
         "--source",
@@ -63,17 +64,17 @@ def _check(args: argparse.Namespace) -> None:
 def _run_here(args: argparse.Namespace, display: Display) -> int:
     from kwsd import core_dumps
     from kwsd.audio.open import SourceOptions, open_source
-    from kwsd.cli.options import read_settings
-    from kwsd.model import load
-    from kwsd.spotter import Spotter
+    from kwsd.cli.options import first_model, read_settings
+    from kwsd.config.effective import Plan
+    from kwsd.daemon.ensemble import new_spotter
 
     core_dumps.forbid()
     settings = read_settings(args)
-    model = load(settings.models[0].model, settings.labels, settings.frontend)
+    first = first_model(Plan(settings))
     audio = settings.audio if args.source is None else replace(settings.audio, source=args.source)
-    spotter = Spotter(model, **vars(settings.recognize))
-    source = open_source(audio, SourceOptions(realtime=True), model.sample_rate_hz, spotter.clip_stride_ms)
-    meter = Meter(source, spotter, display, settings.only)
+    spotter = new_spotter(first)
+    source = open_source(audio, SourceOptions(realtime=True), first.model.sample_rate_hz, spotter.clip_stride_ms)
+    meter = Meter(source, spotter, display, first.only)
     try:
         meter.run(args.seconds)
     finally:

@@ -1,12 +1,15 @@
 """Options that the commands which try out a microphone share, and the settings made of them."""
 
 import argparse
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kwsd.config import Settings
+    from kwsd.config.effective import Effective, Plan
 
+log = logging.getLogger(__name__)
 
 CONFIG_HELP = "configuration file (YAML); flags override it (default: none)"
 MODEL = "bundled model, by name, or a .tflite file, or two as FIRST+VERIFIER"
@@ -78,3 +81,14 @@ def read_settings(args: argparse.Namespace) -> "Settings":
         given["source"] = None
     settings = replace(settings, audio=replace(settings.audio, **given))
     return settings if args.model is None else replace(settings, model=args.model)
+
+
+def first_model(plan: "Plan") -> "Effective":
+    """The first model of a plan, and its settings, for a command that hears with one only; says what is left out."""
+    from kwsd.config.effective import effective
+
+    first, *others = effective(plan)
+    if others:
+        names = ", ".join(each.model.name for each in others)
+        log.warning("%s alone is used, the first of several models; left out: %s", first.model.name, names)
+    return first

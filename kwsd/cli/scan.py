@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-c",
         "--config",
         metavar="FILE",
-        help="configuration file (YAML): model, only, recognize, audio.channel, audio.gain_db",
+        help="configuration file (YAML): model (of several the first), only, recognize, audio.channel, audio.gain_db",
     )
     add_listener_argument(parser, "listener of the configuration (default: the first)")
     add("-m", "--model", metavar="MODEL", help=MODEL_HELP)
@@ -112,8 +112,8 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
     from dataclasses import fields, replace
 
     from kwsd import config
-    from kwsd.cli.options import settings_of
-    from kwsd.config.effective import Plan, effective
+    from kwsd.cli.options import first_model, settings_of
+    from kwsd.config.effective import Plan
     from kwsd.model import bundled_names
     from kwsd.model.catalogue import JOINT, parts
     from kwsd.recognize.settings import RecognizeSettings
@@ -129,7 +129,7 @@ def _hearing(args: argparse.Namespace) -> "tuple[Hearing, Scorer]":
         settings.override(**given, audio=replace(settings.audio, **sound)),
         RecognizeSettings(**{name: value for name, value in flags.items() if value is not None}),
     )
-    model, recognize, only = effective(plan)[0]
+    model, recognize, only = first_model(plan)
     scorer = Scorer(model, recognize.clip_stride_ms)
     clips = max(1, CHUNK_S * model.sample_rate_hz // scorer.grid.stride_samples)
     audio = plan.settings.audio

@@ -13,6 +13,7 @@ from kwsd.cli.remote_meter import RemoteMeter, thresholds
 from kwsd.model import load
 from kwsd.spotter import Spotter
 from tests.helpers.kwsd_process import DEMO, running
+from tests.helpers.other_word import zap_model
 
 
 def test_a_recording_is_shown_line_by_line_until_its_end(kwsd, tmp_path, capsys):
@@ -142,3 +143,19 @@ def test_the_configuration_s_own_settings_hold(kwsd, tmp_path, capsys):
     source.close()
     assert "heard: stop" in capsys.readouterr().out.splitlines()[-1]
     assert kwsd("meter", "-c", str(config), "--source", str(DEMO), "--seconds", "0.2") == 0
+
+
+@pytest.mark.parametrize(
+    ("models", "shown"),
+    [
+        ("model: [tiny, {zap}]\nonly: [stop, zap]\n", {"stop": 0.5}),
+        ("model: [{{model: tiny, only: [go]}}, {{model: {zap}, only: [zap]}}]\n", {"go": 0.625}),
+    ],
+)
+def test_of_several_models_the_first_is_shown_with_its_own_words(models, shown, kwsd, tmp_path, monkeypatch):
+    config, seen = tmp_path / "kwsd.yaml", []
+    thresholds = "recognize: {thresholds: {stop: 0.5, go: 0.625, zap: 0.75}}\n"
+    config.write_text(models.format(zap=zap_model(tmp_path)) + thresholds)
+    monkeypatch.setattr(Display, "show", lambda self, moment, now_s: seen.append(dict(self.thresholds)))
+    assert kwsd("meter", "-c", str(config), "--source", str(DEMO), "--seconds", "0.2") == 0
+    assert seen[-1] == shown

@@ -20,6 +20,7 @@ from kwsd.scan.pool import Job, Lost
 from kwsd.scan.results import common_root
 from kwsd.scan.words import Word
 from tests.helpers.kwsd_process import DEMO, Kwsd, run
+from tests.helpers.other_word import zap_model
 from tests.scan.conftest import hearing_of
 
 
@@ -45,6 +46,14 @@ def archive(tmp_path, recording):
     for name in ("a.wav", "deep/b.flac", "deep/c.ogg"):
         recording(f"archive/{name}", samples=8 * 16000)
     return tmp_path / "archive"
+
+
+def test_models_that_are_left_out_are_told(tmp_path):
+    config = tmp_path / "kwsd.yaml"
+    config.write_text(f"model: [tiny, {zap_model(tmp_path)}]\nonly: [stop, zap]\n")
+    done = run("scan", "-c", config, DEMO, "--quiet")
+    assert done.log == ["kwsd: kwsd-tiny alone is used, the first of several models; left out: kwsd-zap"]
+    assert set(done.words) == {"stop"}
 
 
 def test_the_words_of_a_file_are_those_of_source(by_source):
