@@ -48,7 +48,14 @@ class Daemon:
             "model": "kwsd-default",
             "paused_until": None,
             "armed": {"stop": {"until": None, "threshold": 0.5}},
-            "listeners": {"default": {"level_dbfs": -41.5, "thresholds": {"stop": 0.6}, "on_demand": ["stop"]}},
+            "listeners": {
+                "default": {
+                    "models": ["kwsd-default"],
+                    "level_dbfs": -41.5,
+                    "thresholds": {"stop": 0.6},
+                    "on_demand": ["stop"],
+                }
+            },
         }
 
     def control(self, request: Mapping[str, Any]) -> dict[str, Any]:

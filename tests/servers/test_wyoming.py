@@ -246,6 +246,18 @@ def test_connections_are_few_and_a_silent_one_is_ended(
     wait_until(lambda: not server._deadlines, "they are gone")
 
 
+def test_words_are_those_of_the_first_listener_whose_pipeline_hears() -> None:
+    listeners = {
+        "a": {"models": ["kwsd-tiny"], "thresholds": {"stop": 0.6}, "on_demand": []},
+        "b": {"models": ["kwsd-default"], "thresholds": {"go": 0.6}, "on_demand": []},
+    }
+    services = Daemon().services._replace(snapshot=lambda: {"listeners": listeners}, new_spotter=Hearer)
+    server = WyomingServer(WyomingSettings(Address("127.0.0.1", free_port(), "tcp://")), services)
+    [answer] = server._new_session().receive(Frame("describe"))
+    [program] = answer.data["wake"]
+    assert [model["description"] for model in program["models"]] == ["stop (kwsd-tiny)"]
+
+
 # A whole daemon, and the package's client.
 
 

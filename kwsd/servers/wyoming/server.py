@@ -83,8 +83,7 @@ class WyomingServer(TcpServer):
             connection.sendall(Frame("error", {"text": str(error), "code": type(error).__name__}).encode())
 
     def _new_session(self) -> Session:
-        hello = self.services.hello()
-        listeners = self.services.snapshot()["listeners"].values()
-        heard = {word for each in listeners for word in set(each["thresholds"]) - set(each["on_demand"])}
-        words = [word for word in hello["labels"] if word in heard]
-        return Session(words, hello["model"], self.services.new_spotter)
+        first = next(iter(self.services.snapshot()["listeners"].values()))  # whose pipeline new_spotter makes
+        heard = set(first["thresholds"]) - set(first["on_demand"])
+        words = [word for word in self.services.hello()["labels"] if word in heard]
+        return Session(words, ", ".join(first["models"]), self.services.new_spotter)
