@@ -55,10 +55,11 @@ class PeakCounts:
             self._forget(hour)
 
     def _forget(self, hour: int) -> None:
+        """Forgets hours too long ago, and those to come, counted when the clock was ahead; a peak may be told late."""
+        wanted = range(hour - HOURS_MAX + 1, hour + 2)
         for kept in (self._hours, self._listened_s):
-            if kept and next(iter(kept)) <= hour - HOURS_MAX:
-                for old in [each for each in kept if each <= hour - HOURS_MAX]:
-                    del kept[old]
+            for other in kept.keys() - wanted:
+                del kept[other]
 
     def report(self, unix_s: float, thresholds: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         """The answer to ``{"get":"report"}``; docs/socket.md lists its keys.

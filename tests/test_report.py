@@ -63,6 +63,26 @@ def test_a_month_is_kept_and_no_more():
     assert report["words"]["stop"]["peaks"]["below_threshold"] == {"0.50": HOURS_MAX}
 
 
+def test_a_clock_that_was_once_ahead_leaves_no_trace():
+    """Without this, what follows would never be too old: hours and peaks would be of different times."""
+    counts = PeakCounts()
+    counts.listened({"default": 3600}, 130 * 365 * 86_400)
+    for hour in range(2 * HOURS_MAX):
+        counts.take("default", "stop", 0.5, "below_threshold", hour * 3600)
+        counts.listened({"default": (hour + 2) * 3600}, hour * 3600)
+    report = counts.report((2 * HOURS_MAX - 1) * 3600, THRESHOLDS)
+    assert len(report["by_hour"]) == report["hours"] == HOURS_MAX
+    assert report["words"]["stop"]["peaks"]["below_threshold"] == {"0.50": HOURS_MAX}
+
+
+def test_a_peak_told_after_the_hour_has_passed_takes_nothing_away():
+    counts = PeakCounts()
+    counts.listened({"default": 3600}, 3600)
+    counts.take("default", "stop", 0.5, "below_threshold", 3599)
+    report = counts.report(3600, THRESHOLDS)
+    assert report["hours"] == 1 and report["words"]["stop"]["peaks"] == {"below_threshold": {"0.50": 1}}
+
+
 def test_each_listener_has_its_own_counts_and_thresholds():
     """In the sum, the lowest threshold stands for all."""
     counts = PeakCounts()
