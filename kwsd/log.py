@@ -19,6 +19,8 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 # syslog(3) priorities, which begin a line as in sd-daemon(3).
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
+_CHARACTER_BYTES_MAX = 6  # of a control character, as \u001f
+
 
 class _Text(logging.Formatter):
     def __init__(self, journal: bool, timed: bool) -> None:
@@ -34,8 +36,19 @@ class _Text(logging.Formatter):
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
-        return encode({"time": rfc3339(record.created), "level": record.levelname.lower(), "message": message})
+        """The record's line, its message cut to fit, since a line cut by `standard_error` would not be JSON."""
+        message = super().format(record)[: standard_error.LINE_BYTES]
+        while (excess := _excess_bytes(line := _json(record, message))) > 0:
+            message = message[: -max(1, excess // _CHARACTER_BYTES_MAX)]
+        return line
+
+
+def _json(record: logging.LogRecord, message: str) -> str:
+    return encode({"time": rfc3339(record.created), "level": record.levelname.lower(), "message": message})
+
+
+def _excess_bytes(line: str) -> int:
+    return len(line.encode(errors="replace")) - (standard_error.LINE_BYTES - 1)
 
 
 class _StandardError(logging.Handler):

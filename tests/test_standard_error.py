@@ -1,5 +1,6 @@
 """Standard error that nobody reads: kwsd hears on, ends when asked to, and tells later how much it could not tell."""
 
+import json
 import os
 import subprocess
 import sys
@@ -64,3 +65,16 @@ def test_how_many_lines_found_no_room_is_told_when_there_is(
     lines = os.read(reader, 1 << 20).lstrip(b"\0").splitlines()
     assert lines[0] == b"kwsd: 3 lines found no room on standard error"
     assert lines[1] == b"x" * (standard_error.LINE_BYTES - 1)
+
+
+def test_a_line_of_json_that_is_cut_is_json_still() -> None:
+    texts = ["short", *(text * 10_000 for text in ("x", "\x1f", '"', "ü", "\U0001f600", "\udcff"))]
+    program = f"import logging\nfrom kwsd import log\nlog.setup(form='json')\nfor text in {texts!a}:\n"
+    program += "    logging.getLogger('kwsd').info(text)\n"
+    done = subprocess.run([sys.executable, "-"], cwd=ROOT, input=program.encode(), capture_output=True, check=True)
+    lines = done.stderr.splitlines()
+    assert max(map(len, lines)) < standard_error.LINE_BYTES
+    for text, line in zip(texts, lines, strict=True):
+        message = json.loads(line)["message"]
+        assert message and text.replace("\udcff", "?").startswith(message)
+    assert len(lines[1]) == standard_error.LINE_BYTES - 1
