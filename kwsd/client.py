@@ -1,6 +1,7 @@
 """The socket's client: `kwsd.watch` for Python programs, and the basis of `kwsd watch`."""
 
 import json
+import math
 import os
 import select
 import socket
@@ -175,13 +176,18 @@ def _watch(
 
 
 def connect(
-    paths: Sequence[str], wait: bool, tell: Callable[[str], object], output_fd: int | None = None
+    paths: Sequence[str],
+    wait: bool,
+    tell: Callable[[str], object],
+    output_fd: int | None = None,
+    give_up_s: float = math.inf,
 ) -> Connection | None:
-    """The first kwsd found; None if the reader of ``output_fd`` is gone before.
+    """The first kwsd found; None if the reader of ``output_fd`` is gone before, or it is too late.
 
     Args:
         paths: sockets to try.
         wait, tell, output_fd: as for `watch`.
+        give_up_s: until when to wait, on the monotonic clock.
 
     Raises:
         UnavailableError: none was found and ``wait`` is False.
@@ -204,7 +210,8 @@ def connect(
         if told != where:
             tell(f"no kwsd to watch yet; looked at {where}; waiting")
             told = where
-        if not _wait(RETRY_S, output_fd):
+        left_s = give_up_s - time.monotonic()
+        if left_s <= 0 or not _wait(min(RETRY_S, left_s), output_fd):
             return None
 
 

@@ -15,7 +15,7 @@ class Moment:
     """What to show.
 
     Attributes:
-        scores: of all labels, averaged, 0..1.
+        scores: of all labels, averaged, 0..1; empty if nothing was heard yet: the remark is then shown alone.
         level_dbfs, peak_dbfs: of the signal; the peak is not always known.
         remark: further text: the state if it is not listening, the last word.
     """
@@ -69,7 +69,7 @@ class Display:
         columns, lines = size = shutil.get_terminal_size()
         width = max(4, min(50, columns - 24))
         filled = 1 - max(FLOOR_DBFS, moment.level_dbfs) / FLOOR_DBFS
-        rows = [f"{'level':12} {bar(filled, width)} {moment.level_dbfs:6.1f} dB"]
+        rows = [f"{'level':12} {bar(filled, width)} {moment.level_dbfs:6.1f} dB"] if moment.scores else []
         for label, score in best(moment.scores, lines - 3):
             marked = bar(score, width, self._held[label][0], self.thresholds.get(label))
             rows.append(f"{label[:12]:12} {marked} {score:6.2f}")
@@ -83,6 +83,8 @@ class Display:
 
 
 def _line(moment: Moment) -> str:
+    if not moment.scores:
+        return moment.remark
     first = sorted(moment.scores, key=lambda label: -moment.scores[label])[:3]
     words = "  ".join(f"{label} {moment.scores[label]:.2f}" for label in first)
     return f"level {moment.level_dbfs:6.1f} dBFS  {_peak(moment)}{words}  {moment.remark}".rstrip()

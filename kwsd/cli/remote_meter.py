@@ -1,6 +1,7 @@
 """The meter of a running kwsd, over its socket, so that no device is opened twice."""
 
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ class RemoteMeter:
         self._scores: Mapping[str, float] = {}
         self._level_dbfs = float("-inf")
         self._state = self._heard = ""
-        self._connection = self._connect(wait=False)
+        connection = self._connect(wait=False)
+        assert connection is not None  # there is no reader to watch for, and no time limit
+        self._connection = connection
 
     def run(self, seconds: float | None) -> None:
         """Runs until interrupted, or for this many seconds; reconnects when kwsd restarts."""
@@ -43,23 +46,25 @@ class RemoteMeter:
             self._connection.close()
 
     def _show(self, seconds: float | None) -> None:
-        began_s = now_s = time.monotonic()
-        while seconds is None or now_s - began_s < seconds:
-            message = self._receive()
+        now_s = time.monotonic()
+        end_s = math.inf if seconds is None else now_s + seconds
+        while now_s < end_s:
+            message = self._receive(end_s)
             now_s = time.monotonic()
             if message is not None:
                 self._take(message, now_s)
-            if self._scores and self._display.is_due(now_s):
+            if (self._scores or self._state) and self._display.is_due(now_s):
                 self._display.show(self._moment(), now_s)
 
-    def _connect(self, *, wait: bool) -> Connection:
-        connection = connect((self._path,), wait, lambda line: log.info("%s", line))
-        assert connection is not None  # there is no reader to watch for
+    def _connect(self, *, wait: bool, give_up_s: float = math.inf) -> Connection | None:
+        connection = connect((self._path,), wait, lambda line: log.info("%s", line), give_up_s=give_up_s)
+        if connection is None:
+            return None
         connection.send({"subscribe": {"types": list(TYPES)}})
         self._is_outdated = True
         return connection
 
-    def _receive(self) -> Message | None:
+    def _receive(self, end_s: float) -> Message | None:
         try:
             if self._is_outdated:
                 self._connection.send({"get": "status"})
@@ -70,7 +75,7 @@ class RemoteMeter:
         except OSError as error:
             log.info("lost the connection: %s", error.strerror or error)
             self._connection.close()
-            self._connection = self._connect(wait=True)
+            self._connection = self._connect(wait=True, give_up_s=end_s) or self._connection
             return None
 
     def _take(self, message: Message, now_s: float) -> None:

@@ -1,6 +1,9 @@
 """kwsd meter: a recording's level and words, as lines and as bars."""
 
 import re
+import socket
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from kwsd.audio.file import open_source
 from kwsd.cli.display import Display, Moment, bar
 from kwsd.cli.meter import Meter
 from kwsd.cli.remote_meter import RemoteMeter, thresholds
+from kwsd.events import json_line
 from kwsd.model import load
+from kwsd.sinks.socket.protocol import PROTOCOL
 from kwsd.spotter import Spotter
 from tests.helpers.kwsd_process import DEMO, running
 from tests.helpers.other_word import zap_model
@@ -90,9 +95,49 @@ def test_a_running_kwsd_is_shown_by_its_socket_with_no_microphone_of_one_s_own(k
         daemon.wait_for(path.exists, "it serves")
         meter = RemoteMeter(str(path), Display(on_terminal=False))
         meter.run(4.0)
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line != "starting: starting"]
     assert lines and all(re.match(r"level +-?[\d.]+ dBFS  \w+ \d\.\d\d  ", line) for line in lines)
     assert any(": fired" in line or ": not_wanted" in line or "heard: " in line for line in lines)
+
+
+@contextmanager
+def serving(path, *messages, lost=False):
+    """A socket on which a kwsd greets, sends these messages and, if it gets lost, ends once it was asked something."""
+    hello = {"type": "hello", "protocol": PROTOCOL, "labels": ["stop"]}
+    over = threading.Event()
+
+    def serve():
+        with server.accept()[0] as client:
+            client.sendall(b"".join(json_line(message) for message in (hello, *messages)))
+            while lost and b"get" not in client.recv(4096):
+                pass
+            path.unlink()
+            if not lost:
+                over.wait()
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_it_ends_after_the_seconds_asked_for_although_kwsd_has_ended_meanwhile(tmp_path):
+    with serving(tmp_path / "s", lost=True):
+        RemoteMeter(str(tmp_path / "s"), Display(on_terminal=False)).run(0.5)
+
+
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_a_kwsd_that_hears_nothing_is_shown_by_its_state(on_terminal, tmp_path, capsys):
+    with serving(tmp_path / "s", {"type": "status", "state": "paused", "reason": "until resumed"}):
+        RemoteMeter(str(tmp_path / "s"), Display(on_terminal)).run(0.5)
+    shown = capsys.readouterr().out.replace("\x1b[K", "").replace("\r", "")
+    assert shown.splitlines()[0] == "paused: until resumed"
 
 
 @pytest.mark.parametrize("more", [["--source", "x.wav"], ["--device", "usb"], ["-c", "kwsd.yaml"], ["--model", "tiny"]])
