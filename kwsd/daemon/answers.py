@@ -36,6 +36,10 @@ class Answers:
         """The words of the models in use."""
         return [label for label in self.listeners.labels if label not in SPECIAL_LABELS]
 
+    def wanted(self) -> frozenset[str]:
+        """Those that make events, in some listener."""
+        return self.listeners.only
+
     def hello(self) -> dict[str, Any]:
         """The first line on a socket."""
         return {

@@ -5,7 +5,7 @@ Any thread may make a request (a socket's, a broker's, a page's). The main threa
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,12 +63,18 @@ class Control:
     """What is currently requested of the daemon.
 
     Args:
-        words: returns the words that may be armed.
+        words: returns the words of the models.
+        wanted: returns those that make events (`only`); arming others would change nothing.
         changed: called after each change, in the requesting thread; the request is answered when it returns.
     """
 
-    def __init__(self, words: Callable[[], Sequence[str]], changed: Callable[[], object]) -> None:
-        self._words, self._changed = words, changed
+    def __init__(
+        self,
+        words: Callable[[], Sequence[str]],
+        wanted: Callable[[], Collection[str]],
+        changed: Callable[[], object],
+    ) -> None:
+        self._words, self._wanted, self._changed = words, wanted, changed
         self._lock = threading.Lock()
         self._paused: Term | None = None
         self._armed: dict[str, Armed] = {}
@@ -146,6 +152,9 @@ class Control:
             raise ControlError('arm needs "labels", a list of words')
         armed = Armed(Term.of(_for_s(wishes), clock), _threshold(wishes))
         labels = self._labels(wishes["labels"])
+        wanted = self._wanted()
+        if never := [label for label in labels if label not in wanted]:
+            raise ControlError(f"{shown(never[0])} cannot fire, as `only` leaves it out")
         with self._lock:
             self._set(self._armed | dict.fromkeys(labels, armed))
 

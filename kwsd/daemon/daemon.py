@@ -70,7 +70,9 @@ class Daemon:
         self._run = Run()
         self._peaks = PeakCounts()
         self._answers = Answers(self._announcer, self._run, self._peaks)
-        self._control = self._answers.control = Control(self._answers.words, lambda: self._asked.wait(ASKED_LIMIT_S))
+        self._control = self._answers.control = Control(
+            self._answers.words, self._answers.wanted, lambda: self._asked.wait(ASKED_LIMIT_S)
+        )
         self._asked = Asked(lambda: self._signals.wake())
         self._began_s = time.time()
         self._ready = False

@@ -117,6 +117,10 @@ class Listeners:
         return list(dict.fromkeys(label for listener in self for label in listener.labels))
 
     @property
+    def only(self) -> frozenset[str]:
+        return frozenset().union(*(listener.only for listener in self))
+
+    @property
     def models(self) -> list[str]:
         return list(dict.fromkeys(model for listener in self for model in listener.models))
 

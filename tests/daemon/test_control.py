@@ -12,7 +12,7 @@ class Asked:
 
     def __init__(self):
         self.changes = 0
-        self.control = Control(lambda: ["stop", "go"], self._changed)
+        self.control = Control(lambda: ["stop", "go", "yes"], lambda: {"stop", "go"}, self._changed)
 
     def _changed(self):
         self.changes += 1
@@ -68,9 +68,15 @@ def test_words_are_disarmed_one_by_one(asked):
     assert set(asked.control.armed) == {"stop"}
 
 
+def test_a_word_that_only_leaves_out_is_not_armed(asked):
+    answer = asked.ask({"arm": {"labels": ["stop", "yes"]}})
+    assert answer == {"type": "error", "message": "'yes' cannot fire, as `only` leaves it out"}
+    assert asked.control.armed == {}
+
+
 def test_a_word_that_is_armed_can_be_disarmed_after_its_model_has_gone():
     words = ["stop", "go"]
-    control = Control(lambda: words, lambda: None)
+    control = Control(lambda: words, lambda: words, lambda: None)
     control.ask({"arm": {"labels": ["stop"]}}, Clock(0, 0))
     words.remove("stop")
     assert control.ask({"disarm": {"labels": ["stop"]}}, Clock(0, 0)) == {"type": "done", "did": "disarm"}

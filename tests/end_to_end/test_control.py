@@ -199,6 +199,7 @@ def test_a_reload_during_a_pause_is_taken_and_does_not_end_it(microphone: Virtua
 
 WRONG = (
     (("arm", "stpo"), 2, "the model has no word 'stpo'; the nearest is 'stop'"),
+    (("arm", "yes"), 2, "'yes' cannot fire, as `only` leaves it out"),
     (("pause", "--for", "0"), 2, "--for: got '0'; allowed: 1 s to 7 days"),
     (("pause", "--for", "soon"), 2, "a number of seconds, or one with s, m, h or d"),
     (("arm", "stop", "--threshold", "2"), 2, "a number from 0 to 1"),
@@ -207,7 +208,8 @@ WRONG = (
 
 def test_what_is_wrong_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "kwsd.sock"
-    with running("--socket", path, "--source", "-", "--realtime", stdin=subprocess.PIPE) as daemon:
+    flags = ("--socket", path, "--source", "-", "--realtime", "--only", "stop")
+    with running(*flags, stdin=subprocess.PIPE) as daemon:
         daemon.wait_for(path.exists, "the socket is there")
         for arguments, code, message in WRONG:
             done = ask(path, *arguments)

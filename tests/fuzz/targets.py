@@ -205,7 +205,7 @@ def _drain(source: FileSource) -> None:
 
 def run_requests(data: bytes) -> None:
     """What a client sends to the socket, in two pieces, a few lines a turn: bounded answers, each a line of JSON."""
-    control = Control(lambda: ["go", "größer"], lambda: None)
+    control = Control(lambda: ["go", "größer"], lambda: ["go"], lambda: None)
     hello = {"labels": ["_silence_", "go", "größer"]}
     responder = Responder(lambda: hello, lambda: {"state": "listening"}, dict, dict, control.ask)
     conversation = Conversation(responder)

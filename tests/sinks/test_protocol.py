@@ -23,7 +23,7 @@ RESPONDER = Responder(
     snapshot=lambda: {"state": "listening"},
     status=lambda: PRESENT,
     report=lambda: {"type": "report", "hours": 2.5},
-    control=Control(lambda: ["stop", "go"], lambda: None).ask,
+    control=Control(lambda: ["stop", "go"], lambda: ["stop", "go"], lambda: None).ask,
 )
 
 
