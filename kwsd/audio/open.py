@@ -6,7 +6,7 @@ from kwsd.audio.settings import AudioSettings
 from kwsd.audio.stream.address import StreamAddress
 
 if TYPE_CHECKING:
-    from kwsd.audio.source import Source
+    from kwsd.audio.source import Found, Source
 
 
 class SourceOptions(NamedTuple):
@@ -26,8 +26,17 @@ class SourceOptions(NamedTuple):
     wait: bool = True
 
 
-def open_source(settings: AudioSettings, options: SourceOptions, rate_hz: int, clip_stride_ms: float) -> "Source":
+def open_source(
+    settings: AudioSettings,
+    options: SourceOptions,
+    rate_hz: int,
+    clip_stride_ms: float,
+    again: "Found | None" = None,
+) -> "Source":
     """The source at ``rate_hz``; the blocks of a microphone or stream are one clip stride long by default.
+
+    Args:
+        again: which microphone it was before the pause that ends now; see `Microphone`.
 
     Raises:
         InputError: the file cannot be read.
@@ -37,7 +46,7 @@ def open_source(settings: AudioSettings, options: SourceOptions, rate_hz: int, c
     if settings.source is None:
         from kwsd.audio.microphone.microphone import Microphone
 
-        return Microphone(settings, rate_hz, wait=options.wait, stride_ms=clip_stride_ms)
+        return Microphone(settings, rate_hz, wait=options.wait, stride_ms=clip_stride_ms, again=again)
     if isinstance(settings.source, StreamAddress):
         from kwsd.audio.stream.stream import Stream
 

@@ -76,6 +76,18 @@ class DeviceStatus(NamedTuple):
     since_s: float
 
 
+class Found(NamedTuple):
+    """The device that a name or index in the settings has turned out to be.
+
+    Attributes:
+        device: as the settings name it; None for the default device, which may be another one next time.
+        full_name: None as long as it is not known.
+    """
+
+    device: str | int | None = None
+    full_name: str | None = None
+
+
 @runtime_checkable
 class LiveSource(Source, Protocol):
     """A source that may vanish and come back, supervised by the main thread."""
@@ -83,6 +95,10 @@ class LiveSource(Source, Protocol):
     @property
     def state(self) -> DeviceStatus:
         """What it is doing."""
+
+    @property
+    def found(self) -> Found:
+        """Which device it is, for the one that takes its place after a pause."""
 
     @property
     def fault(self) -> str | None:

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from typing import NoReturn
 
 from kwsd import log
 from kwsd.audio.open import SourceOptions
-from kwsd.audio.source import Source
+from kwsd.audio.source import Found, Source
 from kwsd.config.effective import Effective, Plan, effective_of_all
 from kwsd.daemon.announcer import Announcer
 from kwsd.daemon.answers import Answers
@@ -248,11 +249,11 @@ class Daemon:
             if wanted:
                 listener.pause()
             else:
-                listener.resume(lambda name=listener.name: self._open_again(name))  # type: ignore[misc]
+                listener.resume(partial(self._open_again, listener.name))
         return all(wanted == each.paused and not each.changing for each in self._listeners if not each.ended)
 
-    def _open_again(self, name: str) -> Source:
-        return self._sources.open(self._plan.settings.listeners[name], self._hearing[name], wait=True)
+    def _open_again(self, name: str, found: Found) -> Source:
+        return self._sources.open(self._plan.settings.listeners[name], self._hearing[name], wait=True, again=found)
 
     def _begin_reloading(self) -> None:
         self._notifier.reloading()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kwsd.audio.source import LiveSource, Resumable, Source
+from kwsd.audio.source import Found, LiveSource, Resumable, Source
 from kwsd.config.effective import Effective
 from kwsd.daemon.cutter import Cutter
 from kwsd.daemon.ensemble import Ensemble
@@ -65,6 +65,7 @@ class Listener:
         )
         self._paused_since_s: float | None = None  # Unix time
         self._kept: Source | None = None  # source to continue with after the pause; None for a microphone
+        self._found = Found()  # the microphone that the pause closed
         self._looks = 0
         self._began_s = self._slow_or_not_since_s = time.time()
         self._moved = 0, 0.0  # samples processed at the last check, and when their number last changed (monotonic)
@@ -145,19 +146,20 @@ class Listener:
 
     def pause(self) -> None:
         """Stops listening until `resume`, and closes the microphone. Must not be called while `changing`."""
-        before = self._thread.source
-        self._kept = before if self._microphone is None else None
+        before, microphone = self._thread.source, self._microphone
+        self._kept = before if microphone is None else None
+        self._found = Found() if microphone is None else microphone.found
         self._spare = [] if self._kept is not None else [before]
         self._paused_since_s = time.time()
         self._go_on_with(Rest(before.name, before.rate_hz))
 
-    def resume(self, microphone: Callable[[], Source]) -> None:
+    def resume(self, microphone: Callable[[Found], Source]) -> None:
         """Listens again, afresh. Must not be called while `changing`.
 
         Args:
-            microphone: opens it; not called for a file, which continues.
+            microphone: opens it, given which one it was; not called for a file, which continues.
         """
-        source = self._kept or microphone()
+        source = self._kept or microphone(self._found)
         if isinstance(self._kept, Resumable):
             self._kept.go_on()
         self._began_s = time.time()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from kwsd.audio.open import SourceOptions, open_source
-from kwsd.audio.source import Source
+from kwsd.audio.source import Found, Source
 from kwsd.config import Settings
 from kwsd.config.effective import Effective
 from kwsd.daemon.listener import Listener
@@ -22,18 +22,21 @@ class Sources:
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
 
-    def open(self, settings: Settings, hearing: Sequence[Effective], *, wait: bool | None = None) -> Source:
+    def open(
+        self, settings: Settings, hearing: Sequence[Effective], *, wait: bool | None = None, again: Found | None = None
+    ) -> Source:
         """The source of one listener, at the rate of its models.
 
         Args:
             wait: whether to wait for a missing microphone; None for the options' value.
+            again: which microphone it was before the pause that ends now.
 
         Raises:
             KwsdError: see `kwsd.audio.open.open_source`.
         """
         options = self._options if wait is None else self._options._replace(wait=wait)
         stride_ms = min(each.recognize.clip_stride_ms for each in hearing)
-        return open_source(settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms)
+        return open_source(settings.audio, options, hearing[0].model.sample_rate_hz, stride_ms, again)
 
     def open_changed(
         self, checked: Checked, before: Mapping[str, Settings], listeners: Listeners, opened: dict[str, Source]

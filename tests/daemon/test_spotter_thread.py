@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kwsd.audio.source import Block, End, LiveSource
+from kwsd.audio.source import Block, End, Found, LiveSource
 from kwsd.config.effective import Effective, recognize_in_force
 from kwsd.daemon import spotter_thread
 from kwsd.daemon.cutter import Cutter
@@ -42,6 +42,7 @@ class Microphone:
 
     name, rate_hz, paced = "Mic", RATE_HZ, True
     state, fault, steps, usage = ("listening", "audio flows", 0.0), None, 0, (0.0, 0.0)
+    found = Found()
     counters = {"samples_lost": 0, "overruns": 0, "waiting": 0}  # noqa: RUF012
 
     def __init__(self, samples, clock):

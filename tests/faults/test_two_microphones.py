@@ -57,3 +57,20 @@ def test_one_microphone_is_unplugged_and_the_other_hears_on(
         second.append(plug_in_a_second(microphone))
         daemon.wait_for(lambda: states()["porch"] in ("listening", "degraded"), "it is heard again", 10)
         assert daemon.stop()[0] == 0
+
+
+def test_after_a_pause_the_same_microphone_is_heard_though_its_name_now_fits_another_too(
+    microphone: VirtualMic, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """At the start such a name ends kwsd with 78, which a service manager does not start again."""
+    path = tmp_path / "kwsd.sock"
+    with running("--device", "monitor", "--socket", path, env=microphone.env) as daemon:
+        daemon.wait_for_log("listening: ")
+        assert microphone.sources_in_use() == {"mic.monitor"}
+        assert ask(path, {"pause": {}}, ("done",))["did"] == "pause"
+        number = plug_in_a_second(microphone)
+        request.addfinalizer(lambda: microphone.pactl("unload-module", number))
+        assert ask(path, {"resume": {}}, ("done",))["did"] == "resume"
+        daemon.wait_for(lambda: sum("listening: " in line for line in list(daemon.log)) == 2, "it listens again")
+        assert microphone.sources_in_use() == {"mic.monitor"}
+        assert daemon.stop()[0] == 0

@@ -16,6 +16,7 @@ errors that waiting cannot fix::
 import math
 import os
 import time
+from typing import Any
 
 from kwsd.audio.microphone.capture import Capture
 from kwsd.audio.microphone.device_state import Action, Facts, Recovery
@@ -23,7 +24,7 @@ from kwsd.audio.microphone.devices import CannotOpenError, NoDeviceError
 from kwsd.audio.microphone.inlet import Inlet
 from kwsd.audio.microphone.reader import BlockReader
 from kwsd.audio.settings import AudioSettings
-from kwsd.audio.source import Block, DeviceStatus, End, Gap
+from kwsd.audio.source import Block, DeviceStatus, End, Found, Gap
 from kwsd.errors import UnavailableError
 
 STRIDE_MS = 30.0
@@ -38,6 +39,8 @@ class Microphone:
         rate_hz: of the samples returned; a device with another rate is resampled as a stream.
         wait: whether to wait for a device that cannot be opened at first; otherwise ``step`` raises UnavailableError.
         stride_ms: the clip stride: the default length of a block.
+        again: what was found before a pause, if this is opened after one: that device is opened, and whatever hinders
+            it is waited for, as when a device in use is lost.
 
     Attributes:
         name: the device's full name; before it is known, the requested one.
@@ -50,16 +53,23 @@ class Microphone:
     paced = True
 
     def __init__(
-        self, settings: AudioSettings, rate_hz: int, *, wait: bool = True, stride_ms: float = STRIDE_MS
+        self,
+        settings: AudioSettings,
+        rate_hz: int,
+        *,
+        wait: bool = True,
+        stride_ms: float = STRIDE_MS,
+        again: Found | None = None,
     ) -> None:
+        full_name = again.full_name if again is not None and again.device == settings.device else None
         self.rate_hz = rate_hz
-        self.name = "default" if settings.device is None else str(settings.device)
+        self.name = full_name or ("default" if settings.device is None else str(settings.device))
         self.steps = 0
         self.usage = 0.0, 0.0
         now_s = time.monotonic()
-        self._wanted = {
+        self._wanted: dict[str, Any] = {
             "device": settings.device,
-            "full_name": None,
+            "full_name": full_name,
             "channel": settings.channel,
             "rate_hz": rate_hz,
             "block_ms": block_ms_for(stride_ms) if settings.block_ms is None else settings.block_ms,
@@ -69,7 +79,7 @@ class Microphone:
         self.state = DeviceStatus(self._recovery.state, self._recovery.reason, time.time())
         self._first: Capture | None = None
         self._second: Capture | None = None
-        self._opened_once = False
+        self._at_the_start = again is None  # until the device is open for the first time
         self._overruns = 0  # of captures that have ended
         self._waiting_s = 0.0
         self._received = 0  # at the last step
@@ -95,11 +105,16 @@ class Microphone:
         state, reason = self._recovery.state, self._recovery.reason
         if (state, reason) != self.state[:2]:
             self.state = DeviceStatus(state, reason, self.state.since_s if state == self.state.state else time.time())
-        if not self._opened_once:
+        if self._at_the_start:
             self._raise_at_the_start()
         self._carry_out(action)
         usages = [capture.usage() for capture in (self._first, self._second) if capture]
         self.usage = sum(time_s for time_s, _ in usages), sum(memory_mb for _, memory_mb in usages)
+
+    @property
+    def found(self) -> Found:
+        """Which device this is. The default device is whatever it is next time, so that its name is not kept."""
+        return Found(self._wanted["device"], self._wanted["full_name"])
 
     @property
     def counters(self) -> dict[str, float]:
@@ -127,7 +142,7 @@ class Microphone:
             return None
         reported = capture.step()
         if capture.opened is not None:
-            self._opened_once = True
+            self._at_the_start = False
             self.name = capture.opened
             if self._wanted["device"] is not None:
                 self._wanted["full_name"] = self.name

@@ -10,7 +10,7 @@ from kwsd.audio.microphone.microphone import STRIDE_MS, block_ms_for
 from kwsd.audio.microphone.reader import BlockReader
 from kwsd.audio.microphone.stream_clock import LATE_S
 from kwsd.audio.settings import AudioSettings
-from kwsd.audio.source import Block, DeviceStatus, End, Gap
+from kwsd.audio.source import Block, DeviceStatus, End, Found, Gap
 from kwsd.audio.stream.address import StreamAddress
 from kwsd.audio.stream.ffmpeg import Ffmpeg, RawInlet, find
 from kwsd.audio.stream.supervision import Action, Facts, Supervision
@@ -30,6 +30,7 @@ class Stream:
     Attributes:
         name: the address, as far as it may be shown.
         state: what it is doing.
+        found: nothing: an address has one meaning only.
         steps: how often ``step`` was called.
         usage: user and system time, in seconds, and resident memory, in MiB, of ffmpeg at the last step.
 
@@ -38,6 +39,7 @@ class Stream:
     """
 
     paced = True
+    found = Found()
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from kwsd.audio.microphone.devices import CannotOpenError, NoDeviceError
 from kwsd.audio.microphone.microphone import Microphone, block_ms_for
 from kwsd.audio.microphone.wire import Outlet
 from kwsd.audio.settings import AudioSettings
-from kwsd.audio.source import Block, Gap
+from kwsd.audio.source import Block, Found, Gap
 from kwsd.errors import ConfigError, UnavailableError
 
 LIBRARY = UnavailableError("microphone", "ALSA's configuration names no devices")
@@ -166,6 +166,29 @@ def test_later_it_is_waited_for(begin, error):
     assert microphone.state[:2] == ("waiting", str(error))
     microphone.step(time.monotonic() + 2)
     assert len(captures) == 2
+
+
+@pytest.mark.parametrize("error", [LIBRARY, SEVERAL], ids=["library", "name"])
+@pytest.mark.parametrize("found", [Found(), Found("usb", "USB Audio")], ids=["nothing", "a device"])
+def test_after_a_pause_the_device_of_that_name_is_opened_and_whatever_hinders_it_is_waited_for(begin, error, found):
+    before, captures = begin(AudioSettings(device="usb"))
+    if found.full_name:
+        captures[0].open(found.full_name)
+        before.step(time.monotonic())
+        assert before.found == found
+    microphone, captures = begin(AudioSettings(device="usb"), again=found)
+    assert captures[1].wanted["full_name"] == found.full_name
+    assert microphone.name == (found.full_name or "usb")
+    captures[1].failure = error
+    captures[1].go("the capture process ended with 0")
+    microphone.step(time.monotonic())
+    assert microphone.state[:2] == ("waiting", str(error))
+
+
+@pytest.mark.parametrize("device", [None, "mic", 1])
+def test_what_was_found_before_a_pause_does_not_hold_for_another_name(begin, device):
+    _, captures = begin(AudioSettings(device=device), again=Found("usb", "USB Audio"))
+    assert captures[0].wanted["full_name"] is None
 
 
 @pytest.mark.parametrize(
