@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from kwsd.events import rfc3339
 from kwsd.sinks.sink import VERBS
 from kwsd.status import State
+from kwsd.uptime import uptime_s
 from kwsd.validation.json_text import shown as as_json
 from kwsd.validation.kinds import nearest
 from kwsd.validation.yaml import shown
@@ -24,31 +25,34 @@ class ControlError(ValueError):
 
 
 class Clock(NamedTuple):
-    """The same moment on two clocks: monotonic, for time limits, and Unix time, for people."""
+    """The same moment on two clocks: that of `kwsd.uptime`, for time limits, and Unix time, for people.
 
-    monotonic_s: float
+    The first is never set and goes on while the machine sleeps, so that a pause ends when people were told it would.
+    """
+
+    uptime_s: float
     unix_s: float
 
 
 def now() -> Clock:
-    return Clock(time.monotonic(), time.time())
+    return Clock(uptime_s(), time.time())
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """Until when something is in effect; forever if both are None."""
 
-    end_s: float | None = None  # monotonic
+    end_s: float | None = None  # on the clock of `kwsd.uptime`
     until: str | None = None  # RFC 3339
 
     @classmethod
     def of(cls, for_s: float | None, clock: Clock) -> "Term":
         if for_s is None:
             return cls()
-        return cls(clock.monotonic_s + for_s, rfc3339(clock.unix_s + for_s))
+        return cls(clock.uptime_s + for_s, rfc3339(clock.unix_s + for_s))
 
     def is_over(self, clock: Clock) -> bool:
-        return self.end_s is not None and clock.monotonic_s >= self.end_s
+        return self.end_s is not None and clock.uptime_s >= self.end_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class Control:
                 self._set({label: word for label, word in self._armed.items() if not word.term.is_over(clock)})
 
     def next_end_s(self) -> float | None:
-        """When the next request runs out, on the monotonic clock; None if none will."""
+        """When the next request runs out, on the clock of `kwsd.uptime`; None if none will."""
         with self._lock:
             terms = [word.term for word in self._armed.values()]
             terms += [] if self._paused is None else [self._paused]

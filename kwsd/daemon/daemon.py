@@ -41,6 +41,7 @@ from kwsd.sinks import registry
 from kwsd.sinks.bus import Bus
 from kwsd.sinks.sink import Services, Sink
 from kwsd.status import State
+from kwsd.uptime import uptime_s
 
 LOOK_S = 1.0
 LOOK_SOON_S = 0.2  # while the spotter thread is behind
@@ -203,7 +204,7 @@ class Daemon:
             return LOOK_RELOADING_S
         look_s = LOOK_SOON_S if self._listeners.behind else LOOK_S
         if (end_s := self._control.next_end_s()) is not None:
-            look_s = min(look_s, end_s - time.monotonic())
+            look_s = min(look_s, end_s - uptime_s())
         return look_s if self._watchdog is None else min(look_s, self._watchdog.period_s)
 
     def _look(self) -> None:

@@ -1,5 +1,7 @@
 """Pause and armed words as requests, on a clock of the test's own."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +40,17 @@ def test_a_pause_ends_when_its_time_is_over(asked):
     asked.expire(60)
     assert asked.control.paused is None
     assert asked.changes == 1
+
+
+def test_time_goes_on_while_the_machine_sleeps(asked, monkeypatch):
+    asked.control.ask({"pause": {"for_s": 1800}})
+    asked.control.expire()
+    assert asked.control.paused is not None
+    clocks = time.clock_gettime
+    slept_s = {time.CLOCK_BOOTTIME: 1800.0}  # the monotonic clock stood still
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: clocks(clock) + slept_s.get(clock, 0.0))
+    asked.control.expire()
+    assert asked.control.paused is None
 
 
 def test_a_pause_without_a_time_ends_by_resume(asked):
