@@ -59,16 +59,17 @@ class Answers:
     def snapshot(self) -> dict[str, Any]:
         """The answer for `kwsd status`."""
         listeners, told, paused = self.listeners, self._announcer.state, self.control.paused
+        heard = listeners.heard
         capture_cpu_s, capture_rss_mb = listeners.usage
         return Snapshot(
             state=told.state,
             reason=told.reason,
             since=told.since,
             uptime_s=time.monotonic() - self._started_s,
-            audio_s=listeners.audio_s,
-            samples_lost=listeners.samples_lost,
-            overruns=listeners.overruns,
-            strides=listeners.strides,
+            audio_s=heard.audio_s,
+            samples_lost=heard.samples_lost,
+            overruns=heard.overruns,
+            strides=heard.strides,
             stride_ms=listeners.stride_ms,
             cpu_s=cpu_s() + capture_cpu_s,
             rss_mb=rss_mb() + capture_rss_mb,

@@ -78,7 +78,7 @@ class Daemon:
         self._asked = Asked(lambda: self._signals.wake())
         self._began_s = time.time()
         self._ready = False
-        self._introduced: set[str] = set()  # listeners that the log has mentioned
+        self._introduced: set[Listener] = set()  # listeners that the log has mentioned
         self._next_extension_s = 0.0
         self._failure = Failure(lambda: self._signals.wake())
         self._reload: Reload | None = None
@@ -235,8 +235,8 @@ class Daemon:
         if listener.ended:
             return
         listener.step(now)
-        if listener.first_block and listener.name not in self._introduced:
-            self._introduced.add(listener.name)
+        if listener.first_block and listener not in self._introduced:
+            self._introduced.add(listener)
             self._announcer.tell_words(listener, (sink.name for sink in self._bus.sinks))
         self._announcer.tell_losses(listener, now)
 
@@ -299,10 +299,11 @@ class Daemon:
                 listener = self._new_listener(name, sources[name], hearing)
                 listener.start()
             after.append(listener)
-        gone = [listener for listener in self._listeners if listener.name not in checked.hearing]
+        for listener in self._listeners:
+            if listener not in after:
+                listener.stop(STOP_LISTENER_S)
         self._listeners.replace(after)
-        for listener in gone:
-            listener.stop(STOP_LISTENER_S)
+        self._introduced.intersection_update(after)
 
     def _make_sinks(self, plan: Plan, hearing: Mapping[str, Sequence[Effective]]) -> list[Sink]:
         answers, control = self._answers, self._control
@@ -344,7 +345,7 @@ class Daemon:
             self._bus.drain(deadline_s)
             self._bus.stop()
         if self._listeners.first_block or not last_words:
-            self._announcer.tell_totals(self._listeners.audio_s, self._run.detections, self._bus.counters)
+            self._announcer.tell_totals(self._listeners.heard.audio_s, self._run.detections, self._bus.counters)
 
     def _peak(self, peak: PeakEvent) -> None:
         logger.debug("peak: %s %.2f of %.2f, %s", peak.label, peak.score, peak.threshold, peak.outcome)

@@ -1,7 +1,8 @@
 """All listeners of a run as one object, for the main thread and for requests."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kwsd.errors import InputError
 from kwsd.status import State
@@ -14,6 +15,19 @@ _WORST_LAST = (
     *(State.PAUSED, State.LISTENING, State.DEGRADED, State.STARTING),
     *(State.RECOVERING, State.STALLED, State.WAITING, State.STOPPING),
 )
+
+
+class Heard(NamedTuple):
+    """What several listeners have counted since their start."""
+
+    audio_s: float = 0.0
+    samples_lost: int = 0
+    overruns: int = 0
+    strides: int = 0
+
+    def and_of(self, listener: "Listener") -> "Heard":
+        """The same with one listener more."""
+        return Heard(*(before + getattr(listener, name) for name, before in self._asdict().items()))
 
 
 class Listeners:
@@ -29,7 +43,8 @@ class Listeners:
         self._new_watchdog = watchdog
         self._watchdogs: dict[str, Watchdog] = {}
         self._alive: set[str] = set()  # those with a sign of life since the last one was passed on
-        self._told_errors: set[str] = set()
+        self._told_errors: set[BaseException | None] = set()
+        self._of_gone = Heard()  # so that no sum ever decreases
 
     def __iter__(self) -> "Iterator[Listener]":
         return iter(tuple(self._by_name.values()))
@@ -41,8 +56,12 @@ class Listeners:
         return self._by_name.get(name)
 
     def replace(self, listeners: "Iterable[Listener]") -> None:
-        """Continues with these, some of which may be the same."""
-        self._by_name = {listener.name: listener for listener in listeners}
+        """Continues with these, some of which may be the same; the others have ended, and still count in the sums."""
+        after = tuple(listeners)
+        gone = [listener for listener in self if listener not in after]
+        self._by_name = {listener.name: listener for listener in after}
+        self._of_gone = functools.reduce(Heard.and_of, gone, self._of_gone)
+        self._told_errors &= {listener.error for listener in self}  # the next error of that name is another one
         self._alive.clear()
 
     def stop(self, timeout_s: float) -> bool:
@@ -65,8 +84,8 @@ class Listeners:
     def newly_failed(self) -> "Iterator[tuple[Listener, BaseException]]":
         """Listeners that an error has ended since the last call, while others go on."""
         for listener in self:
-            if listener.error is not None and listener.name not in self._told_errors:
-                self._told_errors.add(listener.name)
+            if listener.error is not None and listener.error not in self._told_errors:
+                self._told_errors.add(listener.error)
                 yield listener, listener.error
 
     @property
@@ -129,20 +148,9 @@ class Listeners:
         return ", ".join(listener.device for listener in self)
 
     @property
-    def audio_s(self) -> float:
-        return sum(listener.audio_s for listener in self)
-
-    @property
-    def samples_lost(self) -> int:
-        return sum(listener.samples_lost for listener in self)
-
-    @property
-    def overruns(self) -> int:
-        return sum(listener.overruns for listener in self)
-
-    @property
-    def strides(self) -> int:
-        return sum(listener.strides for listener in self)
+    def heard(self) -> Heard:
+        """The sums, with those of listeners that a reload has removed."""
+        return functools.reduce(Heard.and_of, self, self._of_gone)
 
     @property
     def stride_ms(self) -> float:

@@ -1,6 +1,7 @@
 """Several listeners in one process: each with a source, models and a state of its own."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -144,6 +145,43 @@ def test_those_that_have_ended_say_so_while_another_goes_on(tmp_path):
         assert states()["kitchen"][0] == "listening" and snapshot(path)["state"] == "listening"
         assert states()["shed"][0] == "stopping" and "broken.flac" in states()["shed"][1]
         kwsd.process.stdin.close()
+
+
+def reload(kwsd, config):
+    """Sends SIGHUP when the configuration is written; waits until it is taken."""
+    count = sum("settings read again" in line for line in kwsd.log)
+    kwsd.process.send_signal(signal.SIGHUP)
+    kwsd.wait_for(lambda: sum("settings read again" in line for line in list(kwsd.log)) > count, f"{config} is taken")
+
+
+def test_one_that_comes_back_is_told_of_as_at_the_start_and_the_totals_are_of_all(tmp_path):
+    """A pipe that is there both times, and a damaged recording."""
+    (tmp_path / "broken.flac").write_bytes(DEMO.read_bytes()[:60_000] + bytes(2000) + DEMO.read_bytes()[62_000:])
+    os.mkfifo(tmp_path / "pipe")
+    kitchen = "  kitchen: {audio: {source: '-'}}\n"
+    others = (
+        f"  porch: {{audio: {{source: {tmp_path / 'pipe'}}}}}\n"
+        f"  shed: {{audio: {{source: {tmp_path / 'broken.flac'}}}}}\n"
+    )
+    config, path = config_of(tmp_path, kitchen + others), tmp_path / "pipe"
+    with path.open("r+b", buffering=0) as pipe, running("--config", config, stdin=subprocess.PIPE) as kwsd:
+
+        def hears_both(times):
+            pipe.write(bytes(2 * 16_000))
+            for text in ("porch: kwsd-default", "shed: ended: "):
+                kwsd.wait_for(lambda text=text: sum(text in line for line in list(kwsd.log)) == times, text)
+
+        hears_both(1)
+        for listeners in (kitchen, kitchen + others):
+            config_of(tmp_path, listeners)
+            reload(kwsd, config)
+        hears_both(2)
+        kwsd.process.stdin.close()
+        pipe.close()
+        assert kwsd.end() == 66
+    [heard] = [line for line in kwsd.log if "heard " in line]
+    [of_one] = [line for line in run("--source", tmp_path / "broken.flac").log if "heard " in line]
+    assert float(heard.split()[2]) == pytest.approx(2 * (1 + float(of_one.split()[2])), abs=0.1)
 
 
 def test_faults_name_their_lines(tmp_path):
