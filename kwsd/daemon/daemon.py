@@ -291,7 +291,8 @@ class Daemon:
         after = []
         old, new = self._plan.settings.listeners, checked.plan.settings.listeners
         for name, hearing in checked.hearing.items():
-            if (listener := self._listeners.get(name)) is not None:
+            listener = self._listeners.get(name)
+            if listener is not None and not (listener.ended and name in sources):
                 if listener.paused and moves(old[name], new[name]):
                     listener.read_next(sources.get(name))
                 listener.change(hearing, None if listener.paused else sources.get(name))

@@ -59,7 +59,12 @@ def moves(before: Settings, settings: Settings) -> bool:
 
 
 def _is_other(listener: Listener, before: Settings, settings: Settings, hearing: Sequence[Effective]) -> bool:
-    """Whether a listener needs another source now; a paused one opens devices and streams when it resumes."""
+    """Whether a listener needs another source now; a paused one opens devices and streams when it resumes.
+
+    What has ended is not read again, unless the settings name something else.
+    """
+    if listener.ended:
+        return moves(before, settings)
     rate_hz = listener.sample_rate_hz
     same_rate = hearing[0].model.sample_rate_hz == rate_hz
     if listener.reads_on and not moves(before, settings):
@@ -68,4 +73,4 @@ def _is_other(listener: Listener, before: Settings, settings: Settings, hearing:
         return False
     if listener.paused:
         return moves(before, settings) and isinstance(settings.audio.source, str)
-    return not (listener.ended or (same_rate and before.audio == settings.audio))
+    return not (same_rate and before.audio == settings.audio)

@@ -107,6 +107,7 @@ class SpotterThread:
         self._fault: str | None = None
         self._stop = threading.Event()
         self._change: Callable[[], None] | None = None
+        self._ending = threading.Lock()  # a change is made either by this thread or, once it has ended, by its caller
         self._thread = threading.Thread(target=self._main, name="kwsd-spotter", daemon=True)
 
     def start(self) -> None:
@@ -131,6 +132,8 @@ class SpotterThread:
     def between_blocks(self, change: Callable[[], None], timeout_s: float = 2.0) -> bool:
         """Makes the thread itself call ``change`` before its next block, so that nothing is lost or inconsistent.
 
+        If the thread has ended, the change is made at once: what it is asked for must not wait for a block forever.
+
         Returns:
             Whether it was done within ``timeout_s``.
         """
@@ -141,9 +144,17 @@ class SpotterThread:
             self.changing = False
             done.set()
 
-        self.changing = True
-        self._change = carry_out
+        with self._ending:
+            self.changing = True
+            self._change = carry_out
+            if self.ended.is_set():
+                self._make_change()
         return done.wait(timeout_s)
+
+    def _make_change(self) -> None:
+        if (change := self._change) is not None:
+            self._change = None
+            change()
 
     def take_over(self, ensemble: Ensemble, source: Source | None) -> None:
         """Switches to these, and to another source if given; called by this thread itself."""
@@ -176,9 +187,7 @@ class SpotterThread:
     def _main(self) -> None:
         try:
             while not self._stop.is_set():
-                if (change := self._change) is not None:
-                    self._change = None
-                    change()
+                self._make_change()
                 item = self.source.read(0.1)
                 if isinstance(item, Block):
                     self._hear(item)
@@ -193,8 +202,10 @@ class SpotterThread:
         except BaseException as error:  # reported to the main thread, which ends kwsd with it
             self.error = error
         finally:
-            self.ended_s = time.time()
-            self.ended.set()
+            with self._ending:
+                self.ended_s = time.time()
+                self.ended.set()
+                self._make_change()
             self._wake()
 
     def _hear(self, block: Block) -> None:

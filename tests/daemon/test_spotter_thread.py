@@ -72,12 +72,10 @@ def clock(monkeypatch):
     return clock
 
 
-def heard(samples, clock, scores_wanted=False, tail=0, tell_peak=lambda peak: None):
-    """Events of the recording but for peaks, and how often somebody waited."""
-    model, events = load("default"), []
-    device = Microphone(samples, clock)
+def thread_on(device, events, scores_wanted=False, tail=0, tell_peak=lambda peak: None):
+    model = load("default")
     assert isinstance(device, LiveSource)
-    thread = SpotterThread(
+    return SpotterThread(
         device,
         Ensemble([Effective(model, recognize_in_force(model), frozenset(model.labels))]),
         Run(),
@@ -89,6 +87,12 @@ def heard(samples, clock, scores_wanted=False, tail=0, tell_peak=lambda peak: No
         scores_wanted=lambda: scores_wanted,
         wake=lambda: None,
     )
+
+
+def heard(samples, clock, **how):
+    """Events of the recording but for peaks, and how often somebody waited."""
+    events = []
+    thread = thread_on(Microphone(samples, clock), events, **how)
     thread._stop = SimpleNamespace(is_set=lambda: False, wait=clock.wait)
     thread._main()
     assert thread.error is None
@@ -114,6 +118,21 @@ def test_neither_words_nor_peaks_are_past_the_end_of_the_recording(clock):
     events, _ = heard(samples, clock, tail=RATE_HZ, tell_peak=peaks.append)
     assert [event.label for event in events] == [peak.label for peak in peaks] == ["stop"]
     assert peaks[0].audio_ms == 2400 and events[0].audio_ms <= 2400
+
+
+def test_a_change_that_comes_when_the_thread_ends_or_has_ended_is_made(clock):
+    made = []
+
+    class Ending(Microphone):
+        def read(self, timeout_s):
+            assert not thread.between_blocks(lambda: made.append("at the end"), timeout_s=0)
+            return End()
+
+    thread = thread_on(Ending(np.zeros(0, np.float32), clock), [])
+    thread._main()
+    assert made == ["at the end"] and not thread.changing
+    assert thread.between_blocks(lambda: made.append("later"), timeout_s=0)
+    assert made == ["at the end", "later"] and not thread.changing
 
 
 def test_in_silence_it_wakes_less_than_every_fourth_stride(clock):

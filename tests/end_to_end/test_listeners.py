@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 import pytest
+import soundfile
 
 from tests.helpers.kwsd_process import DEMO, run, running
 from tests.helpers.stream_server import StreamServer
@@ -152,6 +153,29 @@ def reload(kwsd, config):
     count = sum("settings read again" in line for line in kwsd.log)
     kwsd.process.send_signal(signal.SIGHUP)
     kwsd.wait_for(lambda: sum("settings read again" in line for line in list(kwsd.log)) > count, f"{config} is taken")
+
+
+def test_one_that_has_ended_hinders_no_reload_and_reads_what_a_reload_gives_it(tmp_path):
+    samples, rate_hz = soundfile.read(DEMO, dtype="int16")
+    for name in ("one.wav", "other.wav"):
+        soundfile.write(tmp_path / name, samples[: int(2.4 * rate_hz)], rate_hz)  # one word
+
+    def write(name, only="[stop, go]"):
+        porch = f"  porch: {{audio: {{source: {tmp_path / name}}}, only: {only}}}\n"
+        sinks = f"sinks: [{{type: stdout}}, {{type: socket, path: {tmp_path / 's'}}}]\n"
+        return config_of(tmp_path, "  kitchen: {audio: {source: '-'}}\n" + porch, sinks)
+
+    with running("--config", write("one.wav"), stdin=subprocess.PIPE) as kwsd:
+        kwsd.process.stdin.write("\0" * 16_000)
+        kwsd.process.stdin.flush()
+        kwsd.wait_for_log("listening: kitchen")
+        kwsd.wait_for(lambda: snapshot(tmp_path / "s")["listeners"]["porch"]["reason"] == "the end", "it has ended")
+        for only in ("[stop]", "[stop, up]"):
+            reload(kwsd, write("one.wav", only))
+        reload(kwsd, write("other.wav"))
+        kwsd.process.stdin.close()
+        assert kwsd.end() == 0
+    assert [event["device"] for event in kwsd.events] == ["one.wav", "other.wav"]
 
 
 def test_one_that_comes_back_is_told_of_as_at_the_start_and_the_totals_are_of_all(tmp_path):
