@@ -11,6 +11,9 @@ from kwsd.daemon.listeners import Listeners
 from kwsd.daemon.reload import Checked
 from kwsd.errors import ConfigError
 
+STDIN = "-"
+BEGUN = "source '-': standard input has been read from already, and cannot be opened in its midst. Restart kwsd"
+
 
 class Sources:
     """Opens sources in one way.
@@ -21,6 +24,7 @@ class Sources:
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
+        self._began_stdin = False  # as of the last reload
 
     def open(
         self, settings: Settings, hearing: Sequence[Effective], *, wait: bool | None = None, again: Found | None = None
@@ -46,10 +50,16 @@ class Sources:
         Args:
             before: the settings in effect.
             opened: receives each source as soon as it is opened.
+
+        Raises:
+            KwsdError: as `open`; or standard input would be opened again, after the header that says what it holds.
         """
+        self._began_stdin |= any(each.audio.source == STDIN for each in before.values())
         for name, settings in checked.plan.settings.listeners.items():
             hearing, listener = checked.hearing[name], listeners.get(name)
             if listener is None or _is_other(listener, before[name], settings, hearing):
+                if self._began_stdin and settings.audio.source == STDIN:
+                    raise ConfigError(f"listener {name}: {BEGUN}")
                 opened[name] = self.open(settings, hearing, wait=True)
 
 

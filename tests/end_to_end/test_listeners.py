@@ -238,6 +238,37 @@ def test_standard_input_has_one_reader(tmp_path):
     assert run("--config", config).process.returncode == 78
 
 
+def test_standard_input_is_not_opened_in_the_midst_of_a_recording(tmp_path):
+    """The rest of a WAV would be taken for raw samples: whether its listener gets another name, or comes back."""
+    soundfile.write(tmp_path / "demo.wav", *soundfile.read(DEMO, dtype="int16"))
+    wav = (tmp_path / "demo.wav").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    porch = f"  porch: {{audio: {{source: {tmp_path / 'pipe'}}}}}\n"
+    kitchen = "  kitchen: {audio: {source: '-'}}\n"
+    config = config_of(tmp_path, kitchen + porch)
+    with (tmp_path / "pipe").open("r+b", buffering=0), running("--config", config, stdin=subprocess.PIPE) as kwsd:
+
+        def refused(listeners, times):
+            config_of(tmp_path, listeners)
+            kwsd.process.send_signal(signal.SIGHUP)
+            line = "previous settings: listener attic: source '-': standard input has been read from already"
+            kwsd.wait_for(lambda: sum(line in each for each in list(kwsd.log)) == times, "it is refused")
+
+        kwsd.process.stdin.buffer.write(wav[:100_000])
+        kwsd.process.stdin.flush()
+        kwsd.wait_for_log("listening: kitchen")
+        attic = kitchen.replace("kitchen", "attic")
+        refused(attic + porch, 1)
+        kwsd.process.stdin.buffer.write(wav[100_000:])
+        kwsd.process.stdin.flush()
+        kwsd.wait_for(lambda: len(told(kwsd, "kitchen")) > 5, "the words of the rest")
+        config_of(tmp_path, porch)
+        reload(kwsd, config)
+        refused(attic + porch, 2)
+        kwsd.process.stdin.close()
+        assert kwsd.stop()[0] == 0
+
+
 def test_check_config_prints_what_it_takes(tmp_path):
     config = config_of(tmp_path, f"  kitchen: {{only: [stop]}}\n  porch: {{audio: {{source: {DEMO}}}}}\n")
     printed = run("check-config", config)
