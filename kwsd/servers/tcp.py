@@ -59,6 +59,13 @@ class TcpServer(Sink):
     def can_adopt(self, new: Sink) -> bool:
         return type(new) is type(self) and new.settings.listen == self.settings.listen
 
+    def check_beside(self, other: Sink) -> None:
+        """The old server goes on until all of the new configuration is known to work, so it still has the port."""
+        address: Address = self.settings.listen
+        if isinstance(other, TcpServer) and address.overlaps(held := other.settings.listen):
+            mend = "Restart kwsd for this change, or choose another port"
+            raise ConfigError(f"{self.name}: {address}: kwsd itself listens at {held} ({other.name}). {mend}")
+
     def open(self) -> None:
         address: Address = self.settings.listen
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET

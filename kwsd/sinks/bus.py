@@ -5,6 +5,7 @@ bounded queue, and if that is full the oldest event is dropped and counted.
 """
 
 import copy
+import itertools
 import logging
 import threading
 import time
@@ -77,6 +78,8 @@ class Bus:
                     old.remove(keeper)
                     kept[index] = keeper
             fresh = [new for index, new in enumerate(new_sinks) if index not in kept]
+            for new, served in itertools.product(fresh, old):
+                new.check_beside(served)
             self._start(fresh)
             try:
                 _adopt_all([(keeper, new_sinks[index]) for index, keeper in kept.items()])

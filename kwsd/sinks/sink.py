@@ -124,6 +124,9 @@ class Sink:
     def adopt(self, new: "Sink") -> None:
         """Takes over the settings of ``new``, which `can_adopt` has accepted and which is never started."""
 
+    def check_beside(self, other: "Sink") -> None:
+        """Raises ConfigError if this one, not started yet, cannot be started while ``other`` still is served."""
+
     def drain(self, deadline_s: float) -> bool:
         """Waits until everything queued is delivered, at most until ``time.monotonic()`` is ``deadline_s``."""
         with self._changed:

@@ -419,6 +419,19 @@ def test_check_config_finds_a_token_that_cannot_be_had_and_shows_none(tmp_path: 
     assert "short\n" not in fault
 
 
+def test_a_reload_that_needs_a_port_of_kwsd_s_own_is_told_so_and_the_server_goes_on(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    served = serve()
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    wider = HttpSettings(listen=Address("0.0.0.0", served.port), token_file=str(token))
+    why = rf"http: 0\.0\.0\.0:{served.port}: kwsd itself listens at 127\.0\.0\.1:{served.port} \(http\)\. Restart kwsd"
+    with pytest.raises(ConfigError, match=why):
+        served.bus.replace([HttpServer(wider, served.daemon.services)])
+    assert served.get("/metrics").status == 200
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = HttpServer(HttpSettings(listen=Address("127.0.0.1", taken.getsockname()[1])), Daemon().services)
