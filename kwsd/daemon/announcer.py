@@ -66,7 +66,9 @@ class Announcer:
     def tell_losses(self, listener: "Listener", now_s: float) -> None:
         """Logs what audio was lost since the last such report."""
         name = listener.name
-        lost = listener.samples_lost - self._lost_told.get(name, 0)
+        # A microphone that is opened after a pause, or a listener made anew, counts from 0.
+        told = self._lost_told[name] = min(self._lost_told.get(name, 0), listener.samples_lost)
+        lost = listener.samples_lost - told
         if lost == 0 or now_s < self._next_losses_s.get(name, 0.0):
             return
         self._lost_told[name], self._next_losses_s[name] = listener.samples_lost, now_s + LOSSES_EVERY_S
