@@ -22,11 +22,45 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
             np.testing.assert_array_equal(stored, array)
 
 
-def test_the_newest_are_kept_and_the_highest_step_is_the_latest(tmp_path):
-    for step in range(1, 12):
-        checkpoint.save(checkpoint.path_of(tmp_path, "conv", step), Checkpoint(step, {}, NUMBERS))
-    assert len(list(tmp_path.iterdir())) == checkpoint.KEPT
+def saved(folder, architecture, *steps):
+    for step in steps:
+        checkpoint.save(checkpoint.path_of(folder, architecture, step), Checkpoint(step, {}, NUMBERS))
+
+
+def steps_of(folder, architecture):
+    return sorted(int(path.name.rpartition("-")[2]) for path in folder.glob(f"{architecture}.ckpt-*"))
+
+
+def test_the_newest_are_kept_and_the_last_is_the_latest(tmp_path):
+    saved(tmp_path, "conv", *range(1, 12))
+    assert steps_of(tmp_path, "conv") == [7, 8, 9, 10, 11]
     assert checkpoint.latest(tmp_path).name == "conv.ckpt-11"
+
+
+def test_a_new_run_keeps_its_checkpoints_among_those_of_a_longer_one_and_has_the_latest(tmp_path):
+    saved(tmp_path, "conv", *range(1, 13))
+    saved(tmp_path, "conv", 1, 2, 3)
+    assert steps_of(tmp_path, "conv") == [1, 2, 3, 8, 9, 10, 11, 12]
+    assert checkpoint.find("latest", tmp_path).name == "conv.ckpt-3"
+    saved(tmp_path, "conv", *range(4, 10))
+    assert steps_of(tmp_path, "conv") == [5, 6, 7, 8, 9, 10, 11, 12]
+
+
+def test_a_network_leaves_alone_the_checkpoints_of_one_whose_name_begins_alike(tmp_path):
+    saved(tmp_path, "res2d1d", *range(1, 6))
+    saved(tmp_path, "res2d1d_large", *range(11, 16))
+    saved(tmp_path, "res2d1d", 6)
+    assert steps_of(tmp_path, "res2d1d_large") == [11, 12, 13, 14, 15]
+    assert steps_of(tmp_path, "res2d1d") == [2, 3, 4, 5, 6]
+    assert checkpoint.latest(tmp_path).name == "res2d1d.ckpt-6"
+
+
+def test_the_highest_step_is_the_latest_where_the_last_one_has_been_removed_or_is_not_known(tmp_path):
+    saved(tmp_path, "conv", 1, 9, 2)
+    checkpoint.path_of(tmp_path, "conv", 2).unlink()
+    assert checkpoint.latest(tmp_path).name == "conv.ckpt-9"
+    (tmp_path / "latest").unlink()
+    assert checkpoint.latest(tmp_path).name == "conv.ckpt-9"
 
 
 def test_a_file_that_was_being_written_is_not_taken_for_one(tmp_path):

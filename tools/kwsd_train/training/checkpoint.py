@@ -16,9 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kwsd.errors import ModelError, OutputError
+from kwsd.whole_file import write_whole
 
 KEPT = 5
 """Older checkpoints of a run are removed."""
+
+LATEST = "latest"
+"""For ``--start_checkpoint``; also the file in the folder that names the checkpoint saved last, whose step need not be
+the highest: the folder may hold another run's. A time of change would not survive a copy.
+"""
 
 _NAME = re.compile(r"\.ckpt-(\d+)$")
 
@@ -38,7 +44,9 @@ def path_of(train_dir: Path, architecture: str, step: int) -> Path:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write under a temporary name, sync, rename; then remove all but the newest ``KEPT``. Raises OutputError."""
+    """Write under a temporary name, sync, rename; then name it as the latest, and remove all but ``KEPT`` of those up
+    to its step. Higher ones are of another run, and stay. Raises OutputError.
+    """
     arrays: dict[str, Any] = {
         f"{group}/{place:04d}": array
         for group, members in checkpoint.variables.items()
@@ -57,9 +65,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         raise OutputError(
             str(path), f"cannot be written: {error.strerror or error}", "Make room or choose another folder."
         ) from error
-    prefix = _NAME.sub("", path.name)
-    for old in _complete(path.parent, prefix)[:-KEPT]:
-        old.unlink()
+    write_whole(path.with_name(LATEST), f"{path.name}\n")
+    architecture = _NAME.sub("", path.name)
+    done = [old for step, old in _complete(path.parent, f"{architecture}.ckpt-*") if step <= checkpoint.step]
+    for old in done[:-KEPT]:
+        old.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Checkpoint:
@@ -81,23 +91,27 @@ def load(path: Path) -> Checkpoint:
 
 
 def latest(train_dir: Path) -> Path:
-    """The checkpoint of the highest step in ``train_dir``. ModelError if there is none."""
-    found = _complete(train_dir, "")
+    """The checkpoint saved last in ``train_dir``; the highest step if that is unknown. ModelError if there is none."""
+    found = [path for _, path in _complete(train_dir, "*")]
     if not found:
         raise ModelError(str(train_dir), "no checkpoint there", "Train first, or name another --train_dir.")
-    return found[-1]
+    try:
+        named = train_dir / (train_dir / LATEST).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return found[-1]
+    return named if named in found else found[-1]
 
 
 def find(name: str, train_dir: Path) -> Path:
     """The file for ``--start_checkpoint``: a path, or ``latest`` of ``train_dir``."""
-    return latest(train_dir) if name == "latest" else Path(name)
+    return latest(train_dir) if name == LATEST else Path(name)
 
 
-def _complete(folder: Path, prefix: str) -> list[Path]:
-    """Checkpoints of a folder by step, lowest first. A file that is being written has a different name."""
+def _complete(folder: Path, pattern: str) -> list[tuple[int, Path]]:
+    """Checkpoints of a folder and their steps, lowest first. A file that is being written has a different name."""
     found = []
-    for path in folder.glob(f"{prefix}*"):
+    for path in folder.glob(pattern):
         match = _NAME.search(path.name)
         if match and not path.name.startswith("."):
             found.append((int(match[1]), path))
-    return [path for _, path in sorted(found)]
+    return sorted(found)
