@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,13 @@ class Version:
 
 
 def version(path: str, name: str) -> Version:
-    """The current version of the file. Raises InputError."""
+    """The current version of the file. InputError if it is none: opening a named pipe would wait for its writer."""
     try:
         status = Path(path).stat()
     except OSError as error:
         raise InputError(name, error.strerror or str(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(name, "it is not a file")
     return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 

@@ -78,17 +78,25 @@ class Results:
         self._settings.close()
 
     def _check_settings(self, hearing: Hearing) -> None:
-        """Stores the settings for a scan that resumes this one, which must have the same."""
+        """Stores the settings for a scan that resumes this one, which must have the same.
+
+        With them, since when all scans here have had them: results from before are of others.
+        """
         now = json.loads(json.dumps(_settings(hearing, self._model)))
         self._settings.seek(0)
-        with contextlib.suppress(ValueError):  # empty, or cut off by a crash
+        try:
             before = json.loads(self._settings.read())
-            if self._resume and (changed := [key for key in now if before.get(key) != now[key] and key != "version"]):
-                self.close()
-                why = f"it holds results of a scan with another {', '.join(changed)}"
-                raise UsageError(f"--resume {self.folder}", why, "Name another folder, or leave out --resume.")
+        except ValueError:  # empty, or cut off by a crash
+            before = {}
+        changed = [key for key in now if before.get(key) != now[key] and key != "version"]
+        if before and changed and self._resume:
+            self.close()
+            why = f"it holds results of a scan with another {', '.join(changed)}"
+            raise UsageError(f"--resume {self.folder}", why, "Name another folder, or leave out --resume.")
         self._settings.truncate(0)
-        self._settings.write(json.dumps(now, indent=1).encode() + b"\n")
+        now_s = os.fstat(self._settings.fileno()).st_mtime  # by the clock that results are stamped by
+        self._since_s = now_s if changed else before.get("since_s", 0.0)
+        self._settings.write(json.dumps({**now, "since_s": self._since_s}, indent=1).encode() + b"\n")
         self._settings.flush()
 
     def path(self, recording: Recording) -> Path:
@@ -97,14 +105,17 @@ class Results:
         return self.folder.joinpath(*parts[:-1], f"{parts[-1]}.jsonl")
 
     def is_done(self, recording: Recording) -> bool:
-        """Whether it was processed before and has not changed since; with its label track, if wanted."""
+        """Whether it was processed before, with these settings, and has not changed since; with its label track, if
+        wanted.
+        """
         if not self._resume:
             return False
         try:
             path = self.path(recording)
-            if self._labels and not path.with_suffix(".txt").exists():
+            files = (path, path.with_suffix(".txt")) if self._labels else (path,)
+            done_s = min(file.stat().st_mtime for file in files)
+            if done_s < self._since_s:
                 return False
-            done_s = path.stat().st_mtime
             return not storage.is_local(recording.address) or Path(recording.address).stat().st_mtime <= done_s
         except OSError:
             return False

@@ -135,6 +135,15 @@ def test_resume_leaves_out_what_is_done_and_no_other(tmp_path, archive):
     assert code == 2 and log == ["--resume: requires --output DIR, which holds earlier results. Add it."]
 
 
+def test_resume_takes_no_result_of_other_settings_as_done(tmp_path, archive):
+    """Not even where the last scan, of one recording, had these."""
+    out = tmp_path / "out"
+    assert scan(archive, "--output", out, "--only", "stop", "-q")[0] == 0
+    assert scan(archive / "a.wav", "--output", out, "-q")[0] == 0
+    code, _, log = scan(archive, "--output", out, "--resume")
+    assert code == 0 and log[-1].endswith("; 1 heard before")
+
+
 def test_any_name_of_a_recording_can_be_written_and_resumed(tmp_path, archive):
     """Separators of lines that JSON does not escape, and names as long as a file system takes."""
     for name in ("a\u2028b\nc", "日" * 81):
@@ -186,6 +195,7 @@ def test_a_list_of_files(tmp_path, archive):
 
 def test_bad_input_is_one_line_each_and_the_rest_is_heard(tmp_path, archive):
     (archive / "empty.wav").touch()
+    os.mkfifo(archive / "pipe.wav")
     (archive / "noise.mp3").write_bytes(b"no sound at all" * 100)
     damaged = bytearray((archive / "deep" / "b.flac").read_bytes())
     damaged[len(damaged) // 2 :] = bytes(len(damaged) - len(damaged) // 2)
@@ -202,6 +212,7 @@ def test_bad_input_is_one_line_each_and_the_rest_is_heard(tmp_path, archive):
         r"\xff.wav": "its name is not UTF-8",
         "loop": "leads back to a folder that was searched before; left out",
         "empty.wav": "the file is empty",
+        "pipe.wav": "it is not a file",
         "noise.mp3": "ffmpeg cannot read it" if shutil.which("ffmpeg") else "ffmpeg is not installed",
         "damaged.flac": "damaged after",
         "short.wav": "shorter than a clip (200 of 1000 ms)",
@@ -209,7 +220,7 @@ def test_bad_input_is_one_line_each_and_the_rest_is_heard(tmp_path, archive):
     assert len(told) == len(reasons), told
     for name, reason in reasons.items():
         assert any(f"{name}: " in line and reason in line for line in told), (name, told)
-    assert "4 could not be read" in log[-1]
+    assert "5 could not be read" in log[-1]
     assert not (tmp_path / "out" / "damaged.flac.jsonl").exists()
     assert scan(archive, "--strict", "-q")[0] == 66
 

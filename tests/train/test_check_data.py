@@ -1,5 +1,6 @@
 """What is wrong or thin in a folder of words is told before training, by a command of its own and by train."""
 
+import os
 import shutil
 
 import numpy as np
@@ -112,6 +113,13 @@ def test_a_file_that_cannot_be_read_is_a_failure(folder, capsys):
     code, lines = check(folder, capsys)
     assert code == 66
     assert "carl_nohash_9.wav: cannot be read" in lines[0]
+
+
+def test_a_named_pipe_is_a_failure_and_nobody_waits_for_its_writer(folder, capsys):
+    os.mkfifo(folder / "tree" / "carl_nohash_9.wav")
+    code, lines = check(folder, capsys)
+    assert code == 66
+    assert "carl_nohash_9.wav: cannot be read: it is not a file" in lines[0]
 
 
 def test_train_tells_it_too_before_it_trains(folder, caplog, tmp_path):

@@ -1,6 +1,7 @@
 """kwsd-train import: recordings of a telephone, long ones, and Common Voice's, as clips of words."""
 
 import importlib
+import os
 import shutil
 
 import numpy as np
@@ -126,6 +127,14 @@ def test_a_bad_file_is_told_and_the_rest_goes_on(phone, tmp_path, capsys, monkey
     assert code == 66
     assert "1 clips written" in out
     assert "memo.m4a: cannot be read without ffmpeg. sudo apt-get install ffmpeg" in err
+
+
+def test_a_named_pipe_is_told_and_nobody_waits_for_its_writer(phone, tmp_path, capsys):
+    os.mkfifo(phone / "memo.wav")
+    soundfile.write(phone / "fine.wav", said(500), RATE_HZ)
+    code, out, err = bring_in(phone, tmp_path / "words", capsys, "--words", "lumos")
+    assert (code, "1 clips written" in out) == (66, True)
+    assert "memo.wav: cannot be read: it is not a file" in err
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")

@@ -21,11 +21,11 @@ def read(path: Path, rate_hz: int) -> Signal:
     import soundfile
     import soxr
 
+    if not path.is_file():  # a named pipe would wait for its writer
+        raise InputError(str(path), "cannot be read: it is not a file", "Leave it out.")
     try:
         samples, file_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        if not path.is_file():
-            raise InputError(str(path), f"cannot be read: {error}") from error
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
         with tempfile.TemporaryDirectory() as folder:
             samples, file_rate_hz = soundfile.read(_converted(path, Path(folder)), dtype="float32", always_2d=True)
     if not len(samples):

@@ -34,6 +34,8 @@ def decode(path: Path, rate_hz: int) -> NDArray[np.int16]:
     """The first channel of a WAV, FLAC, Ogg or MP3 file at ``rate_hz``, shape (n,). InputError if it cannot be read."""
     import soundfile
 
+    if not path.is_file():  # a named pipe would wait for its writer
+        raise InputError(str(path), "cannot be read: it is not a file", "Repair or remove it.")
     try:
         with soundfile.SoundFile(path) as file:
             file_rate_hz = file.samplerate
