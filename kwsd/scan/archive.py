@@ -60,11 +60,13 @@ def run(named: Sequence[str], hearing: Hearing, scorer: Scorer, wanted: Wanted, 
     Raises:
         KwsdError: nothing can be processed or written at all.
     """
+    if not named:
+        raise InputError("--files-from", "the list names no recording")
     with contextlib.ExitStack() as stack:
         faults: list[InputError] = []
         recordings = list(inputs.find(named, lambda error, counts: _tell_fault(faults, error, counts)))
-        if not recordings and not faults:
-            raise InputError(", ".join(named)[:200], "there is no recording in it")
+        if not recordings:  # each of the named was told
+            return InputError.exit_code
         archive = _Archive(recordings, hearing, scorer, wanted, stack)
         todo = archive.todo()
         if todo:

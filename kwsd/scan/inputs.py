@@ -37,13 +37,27 @@ def find(named: Iterable[str], told: Callable[[InputError, bool], None]) -> Iter
     """
     seen: set[str] = set()
     for name in named:
+        faults: list[InputError] = []
+
+        def tell(error: InputError, counts: bool, faults: list[InputError] = faults) -> None:
+            faults.append(error)
+            told(error, counts)
+
         try:
-            for each in _of(name, told):
-                if each.address not in seen:
-                    seen.add(each.address)
+            each = None
+            for each in _of(name, tell):
+                if (key := _key(each.address)) not in seen:
+                    seen.add(key)
                     yield each
+            if each is None and not faults:
+                raise InputError(name, "there is no recording in it")
         except InputError as error:
             told(error, True)
+
+
+def _key(address: str) -> str:
+    """The same for each spelling of a path."""
+    return os.path.abspath(address) if storage.is_local(address) else address  # noqa: PTH100 - links stay as they are
 
 
 def read_list(path: str) -> list[str]:
@@ -58,10 +72,12 @@ def read_list(path: str) -> list[str]:
 
 def _of(name: str, told: Callable[[InputError, bool], None]) -> Iterator[Recording]:
     if not storage.is_local(name):
-        files, is_folder = storage.listed(name)
+        files, root = storage.listed(name)
         for address, size in files:
-            if not is_folder or (_is_recording(address) and "/." not in address.removeprefix(name)):
-                yield Recording(address, size, name.rstrip("/") if is_folder else address.rpartition("/")[0])
+            if root is None:
+                yield Recording(address, size, address.rpartition("/")[0])
+            elif _is_recording(address) and "/." not in address.removeprefix(root):
+                yield Recording(address, size, root)
         return
     if os.path.isdir(name):  # noqa: PTH112 - False, not an error, where a name is too long
         yield from _below(name, told)

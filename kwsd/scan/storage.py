@@ -1,6 +1,7 @@
 """Where recordings are: on this machine, or at an address for fsspec (``s3://``, ``gs://``, ``sftp://`` ...)."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from kwsd.errors import InputError, UnavailableError
 
 COPY_BYTES = 1 << 20
+_WILDCARD = re.compile(r"[*?[]")
 MEND = "pip install 'kwsd[scan]'"
 
 
@@ -31,17 +33,20 @@ def local(address: str) -> Iterator[str]:
         yield str(copy)
 
 
-def listed(address: str) -> tuple[list[tuple[str, int | None]], bool]:
-    """The files at an address or below it, each with its size in bytes where that is known; whether it is a folder.
+def listed(address: str) -> tuple[list[tuple[str, int | None]], str | None]:
+    """The files at an address or below it, each with its size in bytes where that is known; the folder searched, or
+    None for a file.
 
-    ``*`` and ``?`` are wildcards. Raises InputError, UnavailableError.
+    ``*``, ``?`` and ``[..]`` are wildcards, except in the name of something that exists. Raises InputError,
+    UnavailableError.
     """
     with unreadable(address):
         system, path = _fsspec().core.url_to_fs(address)
-        if any(mark in path for mark in "*?["):
-            found, is_folder = system.glob(path, detail=True), True
-        elif is_folder := system.isdir(path):
-            found = system.find(path, detail=True)
+        folder: str | None = None
+        if (wildcard := _WILDCARD.search(path)) and not system.exists(path):
+            found, folder = system.glob(path, detail=True), path[: wildcard.start()].rpartition("/")[0]
+        elif system.isdir(path):
+            found, folder = system.find(path, detail=True), path
         else:
             found = {path: system.info(path)}
     files = [
@@ -49,7 +54,7 @@ def listed(address: str) -> tuple[list[tuple[str, int | None]], bool]:
         for name, details in sorted(found.items())
         if details.get("type") != "directory"
     ]
-    return files, is_folder
+    return files, None if folder is None else system.unstrip_protocol(folder).rstrip("/")
 
 
 @contextlib.contextmanager

@@ -233,6 +233,8 @@ def test_nothing_that_can_be_read_is_66(tmp_path):
     assert scan(tmp_path / "missing.wav")[0] == 66
     code, _, log = scan(tmp_path)
     assert (code, log) == (66, [f"{tmp_path}: there is no recording in it"])
+    code, _, log = scan(DEMO, tmp_path, "--strict", "-q")
+    assert (code, log) == (66, [f"{tmp_path}: there is no recording in it"])
     (tmp_path / "empty.wav").touch()
     assert scan(tmp_path)[0] == 66
 

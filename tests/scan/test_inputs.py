@@ -37,6 +37,35 @@ def test_a_file_that_is_named_is_taken_whatever_its_ending_and_once(folder):
     assert [each.address.rpartition("/")[2] for each in recordings] == ["notes.txt", "b.wav", "a.FLAC", "c.m4a"]
 
 
+def test_a_file_has_one_name_however_it_is_spelled(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    recordings, _ = found("b.wav", "./b.wav", folder / "b.wav", f"../{folder.name}")
+    assert [each.address for each in recordings] == ["b.wav", "../calls/a.FLAC", "../calls/deep/er/c.m4a"]
+
+
+def test_what_holds_no_recording_is_told(folder):
+    (folder / "none").mkdir()
+    recordings, faults = found(folder / "b.wav", folder / "none")
+    assert (len(recordings), faults) == (1, [f"{folder}/none: there is no recording in it"])
+
+
+def test_addresses_with_wildcards(tmp_path):
+    """In a hidden folder, as one's own; brackets may belong to a name."""
+    pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'kwsd[scan]'")
+    folder = tmp_path / ".calls"
+    for name in ("x [1].flac", "y.wav"):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    root = f"file://{folder}"
+    recordings, faults = found(f"{root}/*.flac", f"{root}/x [1].flac", f"{root}/[y].wav", f"{root}/*.mp3")
+    names = ("x [1].flac", "y.wav")
+    assert recordings == [Recording(f"{root}/{name}", 1, root) for name in names]
+    assert faults == [f"{root}/*.mp3: there is no recording in it"]
+    assert found(f"{root}/x [1].flac")[0] == recordings[:1]
+    with storage.local(recordings[0].address) as path:
+        assert Path(path).read_bytes() == b"x"
+
+
 def test_addresses(folder):
     pytest.importorskip("fsspec", reason="fsspec is not installed: pip install 'kwsd[scan]'")
     recordings, faults = found(f"file://{folder}")
