@@ -10,6 +10,7 @@ from kwsd_train.batches.examples import Examples
 from kwsd_train.batches.training_data import NOT_NAMED, load_data
 from kwsd_train.batches.workers import batches
 from kwsd_train.data.folders import SILENCE_INDEX, UNKNOWN_INDEX
+from kwsd_train.export import waveform
 from kwsd_train.flags import options
 
 from kwsd.errors import InputError
@@ -127,6 +128,14 @@ def test_an_evaluation_set_is_the_same_each_time_and_in_parts(data):
     parts = [examples.evaluation_set("validation", start, 3)[0] for start in range(0, len(labels), 3)]
     np.testing.assert_array_equal(np.concatenate(parts), rows)
     assert set(labels) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("front", [None, {**waveform.FRONTEND, "sample_rate_hz": 16_000}])
+def test_no_clips_have_the_shape_of_some(data, front):
+    """Sets are joined, and one of them may be empty."""
+    examples = Examples(data, SETTINGS, front)
+    none, one = (examples.features(np.zeros((count, 16_000), np.float32)) for count in (0, 1))
+    assert np.concatenate([none, one]).shape == one.shape
 
 
 def test_silence_without_noise_is_told(data_dir, tmp_path):

@@ -10,6 +10,9 @@ import pytest
 import soundfile
 from kwsd_train.cli import main
 from kwsd_train.evaluation import confusion, mistakes
+from kwsd_train.export import metadata_writer
+
+from kwsd import model as models
 
 MODEL = Path(__file__).parents[1] / "fixtures" / "models" / "rows.tflite"
 LABELS = ["_silence_", "_unknown_", "up", "down"]
@@ -48,6 +51,19 @@ def test_recall_and_precision_stand_beside_the_matrix():
         ["up", "0", "3", "1", "75.0", "100.0"],
         ["down", "0", "0", "4", "100.0", "80.0"],
     ]
+
+
+def test_a_label_that_is_no_word_counts_as_unknown(folder, tmp_path, capsys):
+    """As many models have for sounds of their own."""
+    beating, figures = tmp_path / "beating.tflite", tmp_path / "figures.json"
+    model = models.load(MODEL)
+    labels = [label if label != "no" else "_heartbeat_" for label in model.labels]
+    metadata = {**model.metadata, "labels": labels, "recognize": {}}
+    beating.write_bytes(metadata_writer.write(MODEL.read_bytes(), metadata))
+    flags = ["--set", "all", "--data_dir", str(folder), "--cache_dir", str(tmp_path / "cache"), "--json", str(figures)]
+    assert main(["evaluate", "--model", str(beating), *flags]) == 0
+    assert json.loads(figures.read_text())["labels"] == ["_silence_", "_unknown_", "yes"]
+    capsys.readouterr()
 
 
 def test_evaluate_writes_a_picture_and_files_that_can_be_played(folder, tmp_path, capsys):

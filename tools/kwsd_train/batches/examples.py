@@ -133,9 +133,10 @@ class Examples:
         return self.features(signals), labels
 
     def features(self, signals: Signal) -> Rows:
-        """Front-end rows of clips (n, samples): (n, frames, width)."""
+        """Front-end rows of clips (n, samples): (n, frames, width), or (n, samples) of a waveform."""
         if not len(signals):  # such as when all recordings are by one person
-            return np.zeros((0, self.frontend.frames(self.clip_samples), self.frontend.width), np.float32)
+            one = self.frontend.compute(np.zeros(self.clip_samples, np.float32))
+            return np.zeros((0, *one.shape), np.float32)
         return np.stack([self.frontend.compute(signal) for signal in signals])
 
     def _clip(self, draw: np.random.Generator, label: int | None) -> Word:

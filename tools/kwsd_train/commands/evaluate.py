@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from kwsd import model as models
     from kwsd_train.batches.examples import Examples
     from kwsd_train.batches.training_data import load_data
+    from kwsd_train.training import teacher
 
     if args.png:
         pictures.need_matplotlib()
@@ -63,11 +64,8 @@ def run(args: argparse.Namespace) -> int:
     parts = [examples.evaluation_set(name) for name in only]
     rows, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     names = examples.names
-    # a model may have its labels in any order: its indices are mapped to the order of the sets
-    order = np.array([names.index(label) for label in model.labels])
-    scores = np.zeros((len(rows), len(names)), np.float32)
-    for place, clip in enumerate(rows):
-        scores[place, order] = model.scores(clip)
+    told = np.array([model.scores(clip) for clip in rows], np.float32).reshape(len(rows), len(model.labels))
+    scores = teacher.folded(told, model.labels, names)
     predicted = scores.argmax(axis=1)
     counts = confusion.matrix(labels, predicted, len(names))
     figures = {

@@ -43,9 +43,9 @@ def blend(
     total, count = np.zeros_like(targets), np.zeros(len(targets), np.float32)
     for teacher in teachers:
         known, scores = _scores(teacher, clips, rate_hz, numbers[asked], cache_dir)
-        folded = _folded(scores, known, labels)
+        seen = folded(scores, known, labels)
         able = np.isin(truth[asked], [labels.index(label) for label in known if label in labels])
-        total[asked[able]] += folded[able]
+        total[asked[able]] += seen[able]
         count[asked[able]] += 1
     taught = count > 0
     blended = targets.copy()
@@ -69,7 +69,7 @@ def of_unlabelled(
     total = np.zeros((len(windows), len(labels)), np.float32)
     for teacher in able:
         known, scores = _scores(teacher, windows, rate_hz, np.arange(len(windows)), cache_dir)
-        total += _folded(scores, known, labels)
+        total += folded(scores, known, labels)
     return total / np.float32(len(able))
 
 
@@ -97,20 +97,18 @@ def known_to(listening: Sequence[models.Model], labels: Sequence[str]) -> NDArra
 def said_of(rows: Scores, listening: Sequence[models.Model], labels: Sequence[str]) -> Scores:
     """The mean scores (n, labels) of ``listeners`` for features (n, frames, width), mapped as in `blend`."""
     answers = [
-        _folded(
-            np.array([model.scores(clip) for clip in rows], np.float32).reshape(len(rows), -1), model.labels, labels
-        )
+        folded(np.array([model.scores(clip) for clip in rows], np.float32).reshape(len(rows), -1), model.labels, labels)
         for model in listening
     ]
     return np.asarray(np.mean(answers, axis=0), np.float32)
 
 
-def _folded(scores: Scores, known: Sequence[str], labels: Sequence[str]) -> Scores:
+def folded(scores: Scores, known: Sequence[str], labels: Sequence[str]) -> Scores:
     """Scores (n, known) as scores (n, labels); other labels count as ``_unknown_``."""
-    folded = np.zeros((len(scores), len(labels)), np.float32)
+    seen = np.zeros((len(scores), len(labels)), np.float32)
     for label, score in zip(known, scores.T, strict=True):
-        folded[:, labels.index(label if label in labels else UNKNOWN)] += score
-    return folded
+        seen[:, labels.index(label if label in labels else UNKNOWN)] += score
+    return seen
 
 
 def _scores(
