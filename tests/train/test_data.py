@@ -119,3 +119,10 @@ def test_a_table_keeps_validation_noise_out_of_training(tmp_path: Path):
     (tmp_path / "noise.tsv").write_text("file\tsplit\nstreet.opus\ttrain\nroom.opus\tvalidation\n")
     (tmp_path / "authors.tsv").write_text("file\tauthor\nroom.opus\tme\n")
     assert [path.name for path in listed_files(tmp_path, "--noise_dir", split="train")] == ["street.opus"]
+
+
+def test_a_table_that_is_not_utf_8_is_told(tmp_path):
+    (tmp_path / "noise.wav").touch()
+    (tmp_path / "noise.tsv").write_bytes("file\tsplit\nnoise.wav\tzug-nach-k\xf6ln\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"noise\.tsv: cannot be read: not UTF-8"):
+        listed_files(tmp_path, "--noise_dir", split="train")

@@ -147,6 +147,15 @@ def test_nothing_is_joined_across_a_gap_and_the_level_is_shown(capsys):
     assert shown.startswith("\rsay it  ##############################    0.0 dBFS  CLIPPED")
 
 
+def test_a_user_without_a_name_is_asked_for_one(monkeypatch, capsys):
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert main(["record", "--words", "x"]) == 2
+    assert "--speaker: is missing, and this user has no login name. Give a name." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

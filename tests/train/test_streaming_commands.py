@@ -262,6 +262,14 @@ def test_a_grid_that_cannot_be_tried_is_one_line(recording, capsys, flags, told)
     assert len(lines) == 1 and told in lines[0]
 
 
+def test_a_sweep_of_less_than_a_millisecond_is_told(tmp_path, capsys):
+    soundfile.write(tmp_path / "one.wav", np.zeros(1), 16_000)
+    assert main(["sweep", "--negatives", str(tmp_path / "one.wav")]) == 66
+    assert capsys.readouterr().err == (
+        f"kwsd-train: {tmp_path}/one.wav: too short to count false alarms in. Name longer recordings.\n"
+    )
+
+
 def test_settings_of_two_models_are_not_written_into_one(recording, capsys, tmp_path):
     own = tmp_path / "own.tflite"
     code = main(["sweep", *named(recording), "--model", "tiny+default", "--write_model", str(own)])

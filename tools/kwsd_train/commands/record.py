@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from kwsd.audio.settings import AudioSettings
 
     words = own_clips.words("--words", args.words)
-    speaker = args.speaker or re.sub(r"[^A-Za-z0-9.-]+", "-", getpass.getuser()).strip("-.")
+    speaker = args.speaker or _login_name()
     own_clips.speaker("--speaker", speaker)
     if args.take_s < args.clip_duration_ms / 1000:
         raise UsageError("--take_s", "must be as long as a clip")
@@ -67,6 +67,15 @@ def run(args: argparse.Namespace) -> int:
     name = which_set(own_clips.path_of(folder, words[0], speaker, 0, args.codec).name, 10, 10)
     print(f"{kept} clips of {speaker} recorded in {folder}; which_set puts this speaker into {name}")
     return 0
+
+
+def _login_name() -> str:
+    """The user's name, as a speaker's. UsageError if there is none, as for a container's bare number."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise UsageError("--speaker", "is missing, and this user has no login name", "Give a name.") from error
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")
 
 
 def _other_words(words: Sequence[str], count: int | None) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kwsd import config
-from kwsd.errors import UsageError
+from kwsd.errors import InputError, UsageError
 from kwsd.model import Model
 from kwsd.recognize.settings import CompleteRecognizeSettings
 from kwsd.tuning.plot import draw_alarms
@@ -139,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
         for place, stride in enumerate(strides)
     }
     hours = sum(one.duration_ms for one, _ in by_stride[strides[0]]) / 3_600_000
+    if not hours:
+        raise InputError(str(files[0]), "too short to count false alarms in", "Name longer recordings.")
     families, thresholds = _grid(args, base, strides)
     if not args.wav:  # without words, only thresholds can be found
         families = [replace(base, thresholds={})]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kwsd.errors import InputError, UsageError
+from kwsd.errors import InputError, UsageError, reason
 from kwsd_train.data.recordings import is_audio
 
 SILENCE, UNKNOWN = "_silence_", "_unknown_"
@@ -196,8 +196,7 @@ def listed_files(folder: Path, flag: str, without: Sequence[str] = (), **wanted:
         raise InputError(str(folder), "no such folder", f"Name it by {flag}.")
     files = sorted(path for path in folder.iterdir() if is_audio(path))
     for table in sorted(folder.glob("*.tsv")):
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = _rows_of(table)
         if rows and {"file", *wanted} <= rows[0].keys():
             chosen = {
                 row["file"]
@@ -209,3 +208,12 @@ def listed_files(folder: Path, flag: str, without: Sequence[str] = (), **wanted:
     if not files:
         raise InputError(str(folder), "no audio file that may be trained on", f"Name another folder by {flag}.")
     return files
+
+
+def _rows_of(table: Path) -> list[dict[str, str]]:
+    """The rows of a .tsv table. Raises InputError."""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(str(table), f"cannot be read: {reason(error)}", "Save it as UTF-8, or remove it.") from error
