@@ -49,6 +49,18 @@ class TestSpectrogram:
         assert rows[-1].argmax() == pytest.approx(4200 / 62.5, abs=1.5)
         assert rows.max() == 255
 
+    def test_a_sample_that_is_no_number_is_drawn_as_silence(self, tmp_path):
+        pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'kwsd[train]')")
+        drawn = []
+        for hole in (0.0, np.nan):
+            signal = np.full(RATE_HZ, 0.1)
+            signal[4000:5000] = hole
+            soundfile.write(tmp_path / "a.wav", signal, RATE_HZ, subtype="FLOAT")
+            flags = ["--input_wav", str(tmp_path / "a.wav"), "--output_png", str(tmp_path / "a.png")]
+            assert main(["wav-to-spectrogram", *flags]) == 0
+            drawn.append((tmp_path / "a.png").read_bytes())
+        assert drawn[0] == drawn[1]
+
     def test_a_magnitude_becomes_its_product_with_the_brightness_cut_off(self):
         """A constant 1/64 has magnitude 256 / 2 / 64 = 2 in bin 0, half of it in bin 1, nothing beyond."""
         assert wav_to_spectrogram.grey(np.full(256, 1 / 64), 256, 128, 10.9)[0, :3].tolist() == [21, 10, 0]
@@ -67,13 +79,16 @@ class TestSpectrogram:
         [
             (["--input_wav", "nosuch.wav"], 66, "nosuch.wav: cannot be read"),
             (["--input_wav", __file__], 66, "cannot be read"),
+            (["--input_wav", "NAN"], 66, "none of its samples is a finite number"),
             (["--window_size", "20000"], 66, "less than a window"),
             (["--output_image", "/dev/null/a.png"], 74, "/dev/null/a.png: cannot be written"),
         ],
     )
     def test_what_cannot_be_drawn_is_one_line(self, tmp_path, wav, capsys, flags, code, told):
         pytest.importorskip("PIL", reason="Pillow is not installed (pip install 'kwsd[train]')")
-        output = tmp_path / "out.png"
+        output, nan = tmp_path / "out.png", tmp_path / "nan.wav"
+        soundfile.write(nan, np.full(RATE_HZ, np.nan), RATE_HZ, subtype="FLOAT")
+        flags = [str(nan) if flag == "NAN" else flag for flag in flags]
         assert main(["wav-to-spectrogram", f"--input_wav={wav}", f"--output_image={output}", *flags]) == code
         err = capsys.readouterr().err
         assert len(err.splitlines()) == 1

@@ -21,9 +21,8 @@ _log = logging.getLogger("kwsd_train")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--input_wav", type=Path, required=True, metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used"
-    )
+    read = "WAV, FLAC, Ogg or MP3 file; the first channel is used"
+    parser.add_argument("--input_wav", type=Path, required=True, metavar="FILE", help=read)
     flags.add(parser, flag_table.WAV_TO_SPECTROGRAM)
     parser.add_argument(
         "--output_image",
@@ -85,10 +84,14 @@ def grey(signal: Any, window: int, stride: int, brightness: float) -> Any:
 
 
 def _first_channel(path: Path) -> Any:
-    """Samples in -1..1 at the file's own rate, shape (n,)."""
+    """Samples at the file's own rate, shape (n,), all of them finite. InputError if it cannot be read."""
+    import numpy as np
     import soundfile
 
     try:
-        return soundfile.read(path, dtype="float32", always_2d=True)[0][:, 0]
+        signal = soundfile.read(path, dtype="float32", always_2d=True)[0][:, 0]
     except (soundfile.LibsndfileError, OSError) as error:
         raise InputError(str(path), f"cannot be read: {getattr(error, 'error_string', error)}") from error
+    if len(signal) and not np.isfinite(signal).any():
+        raise InputError(str(path), "cannot be read: none of its samples is a finite number")
+    return np.nan_to_num(signal, posinf=1.0, neginf=-1.0)
