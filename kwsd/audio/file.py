@@ -44,6 +44,7 @@ def open_source(
     channel: int = 0,
     gain_db: float = 0.0,
     decode_ms: int = DECODE_MS,
+    any_format: bool = False,
 ) -> "FileSource":
     """A recording or standard input as a Source at ``rate_hz``.
 
@@ -57,6 +58,7 @@ def open_source(
         channel: which channel to take, counted from 0.
         gain_db: amplification; the result is clipped to -1..1.
         decode_ms: how much of a file is decoded at a time; it does not change the samples.
+        any_format: take files in all formats of libsndfile, such as MP3.
 
     Raises:
         InputError: missing, unreadable, a directory, not a sound file, empty, without that channel. Faults of a
@@ -70,7 +72,7 @@ def open_source(
             raise UsageError("--source -", "standard input is a terminal or closed", "Pipe sound into it.")
         decoder = PipeDecoder("-", os.dup(sys.stdin.fileno()), raw_rate_hz or rate_hz, raw_channels, channel)
     else:
-        decoder = _open_path(path, raw_rate_hz or rate_hz, raw_channels, channel, decode_ms)
+        decoder = _open_path(path, raw_rate_hz or rate_hz, raw_channels, channel, decode_ms, any_format=any_format)
     return FileSource(Path(path).name or path, decoder, rate_hz, realtime=realtime, gain_db=gain_db)
 
 
@@ -261,7 +263,9 @@ def _chain(name: str, file: IO[bytes]) -> Any:
     return Chain(name, file, starts) if len(starts := links(file.fileno())) > 1 else None
 
 
-def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int, decode_ms: int) -> Decoder:
+def _open_path(
+    path: str, raw_rate_hz: int, raw_channels: int, channel: int, decode_ms: int, *, any_format: bool
+) -> Decoder:
     file: IO[bytes] | None = None
     try:
         if stat.S_ISDIR(Path(path).stat().st_mode):
@@ -270,7 +274,7 @@ def _open_path(path: str, raw_rate_hz: int, raw_channels: int, channel: int, dec
             # Without O_NONBLOCK, opening a named pipe would wait for its writer.
             return PipeDecoder(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK), raw_rate_hz, raw_channels, channel)
         file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - the decoder closes it
-        decoder = SoundFileDecoder(path, file, channel, decode_ms)
+        decoder = SoundFileDecoder(path, file, channel, decode_ms, any_format=any_format)
         if decoder.frames:
             return decoder
         if decoder.container != "WAV":

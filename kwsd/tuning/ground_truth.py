@@ -55,13 +55,17 @@ def parse_rows(text: str) -> list[Row]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """`parse_rows` of a file. Raises InputError."""
+    """`parse_rows` of a file. Raises InputError; for a file in another format too, whose rows would all be ignored."""
     try:
-        return parse_rows(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")  # as spreadsheets write it
+        rows = parse_rows(text)
     except FileNotFoundError:
         raise InputError(str(path), f"Ground truth file '{path}' not found.") from None
     except (OSError, ValueError) as error:
         raise InputError(str(path), reason(error)) from error
+    if text.strip() and not rows:
+        raise InputError(str(path), "no row in it is `label, start_ms` or `label, start_ms, end_ms`")
+    return rows
 
 
 @dataclass(frozen=True)

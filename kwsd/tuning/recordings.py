@@ -73,7 +73,8 @@ def hear(
     """
     ears = [_Ear(model) for model in models]
     rate_hz = models[0].model.sample_rate_hz
-    with contextlib.closing(open_source(path, rate_hz, channel=channel, gain_db=gain_db)) as source:
+    opened = open_source(path, rate_hz, channel=channel, gain_db=gain_db, any_format=True)
+    with contextlib.closing(opened) as source:
         while not isinstance(item := source.read(1.0), End):
             if isinstance(item, Block):
                 for ear in ears:

@@ -129,6 +129,26 @@ def test_a_bad_file_is_told_and_the_rest_goes_on(phone, tmp_path, capsys, monkey
     assert "memo.m4a: cannot be read without ffmpeg. sudo apt-get install ffmpeg" in err
 
 
+def test_a_picture_that_cannot_be_written_costs_no_clip_unless_it_was_asked_for(phone, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(phone / "fine.wav"))
+    soundfile.write(phone / "fine.wav", said(500), RATE_HZ)
+    flags = ["import", str(phone), "--output_dir", str(tmp_path / "words"), "--words", "lumos"]
+    assert main([*flags, "--png", str(phone / "fine.wav" / "cuts.png")]) == 74
+    capsys.readouterr()
+    assert main(flags) == 0
+    out = capsys.readouterr().out
+    assert "no picture" in out and "1 clips written" in out
+
+
+def test_background_noise_among_word_folders_is_left_out(phone, tmp_path, capsys):
+    for word in ("lumos", "_background_noise_"):
+        (phone / word).mkdir()
+        soundfile.write(phone / word / "a.wav", said(500), RATE_HZ)
+    code, out, _ = bring_in(phone, tmp_path / "words", capsys)
+    assert (code, [path.name for path in (tmp_path / "words").iterdir()]) == (0, ["lumos"])
+    assert f"{phone / '_background_noise_'}: left out, it holds no words" in out
+
+
 def test_a_named_pipe_is_told_and_nobody_waits_for_its_writer(phone, tmp_path, capsys):
     os.mkfifo(phone / "memo.wav")
     soundfile.write(phone / "fine.wav", said(500), RATE_HZ)
@@ -188,3 +208,19 @@ def test_mp3_is_read_wherever_wav_is(tmp_path):
     soundfile.write(tmp_path / "a.mp3", said(500), RATE_HZ, format="MP3")
     assert importlib.import_module("kwsd_train.data.recordings").is_audio(tmp_path / "a.mp3")
     assert hz_of(decode(tmp_path / "a.mp3", 16_000)) == pytest.approx(500, abs=5)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["label-wav", "--graph", "tiny", "--wav"],
+        ["label-wav-dir", "--graph", "tiny", "--wav_dir"],
+        ["wav-to-features", "--output_csv_file", "FILE", "--input_wav"],
+        ["test-streaming-accuracy", "--model", "tiny", "--ground_truth", "none", "--wav"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_mp3_is_read_by_every_command(tmp_path, command):
+    soundfile.write(tmp_path / "a.mp3", said(500), RATE_HZ, format="MP3")
+    of = tmp_path if command[0] == "label-wav-dir" else tmp_path / "a.mp3"
+    assert main([*(str(tmp_path / "out") if word == "FILE" else word for word in command), str(of)]) == 0

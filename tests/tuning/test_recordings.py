@@ -9,7 +9,7 @@ from kwsd.audio.file import tail
 from kwsd.config.effective import Effective, recognize_in_force
 from kwsd.errors import InputError
 from kwsd.model import load
-from kwsd.tuning.ground_truth import read_rows
+from kwsd.tuning.ground_truth import Row, read_rows
 from kwsd.tuning.recordings import Recording, hear, quiet_of
 from tests.helpers.kwsd_process import DEMO
 
@@ -63,3 +63,21 @@ def test_a_recording_without_a_millisecond_is_refused(tmp_path):
     soundfile.write(path, np.zeros(8), 16_000, subtype="PCM_16")
     with pytest.raises(InputError, match="is shorter than 1 ms"):
         hear([plan("tiny", {"go"})], str(path))
+
+
+def test_ground_truth_of_a_spreadsheet_is_read_and_other_formats_are_told(tmp_path):
+    """All rows of the latter would be ignored."""
+    truth = tmp_path / "truth.txt"
+    truth.write_text("stop, 1000\n", encoding="utf-8-sig")
+    assert read_rows(truth) == [Row("stop", 1000, 2000)]
+    truth.write_text("stop;1000;2000\nstop\t3000\n")
+    with pytest.raises(InputError, match="no row in it is"):
+        read_rows(truth)
+    truth.write_text("\n")
+    assert read_rows(truth) == []
+
+
+def test_mp3_is_heard(tmp_path):
+    soundfile.write(tmp_path / "evening.mp3", np.zeros(32_000), 16_000, format="MP3")
+    hours, _ = hear([plan("tiny", {"stop"})], str(tmp_path / "evening.mp3"))
+    assert hours == pytest.approx(2 / 3600, abs=1e-4)

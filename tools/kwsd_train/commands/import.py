@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kwsd.audio import takes
-from kwsd.errors import InputError, UsageError
+from kwsd.errors import InputError, OutputError, UsageError
 from kwsd.whole_file import write_whole
 from kwsd_train.batches.augment import Signal
 from kwsd_train.data import any_audio, common_voice, own_clips, pauses
-from kwsd_train.data.folders import data_root, which_set
+from kwsd_train.data.folders import BACKGROUND_FOLDER, data_root, which_set
 from kwsd_train.data.recordings import is_audio
 from kwsd_train.flags import flag as flags
 from kwsd_train.flags import table as flag_table
@@ -154,10 +154,14 @@ def _recordings(args: argparse.Namespace) -> Iterator[Recording]:
                     spoken.path, (spoken.word,), args.speaker or spoken.speaker, spoken.path.name, whole=True
                 )
         return
+    if (args.folder / BACKGROUND_FOLDER).is_dir():
+        print(f"{args.folder / BACKGROUND_FOLDER}: left out, it holds no words")
     for path in sorted(args.folder.rglob("*")):
         if path.name.startswith(".") or not (is_audio(path) or path.suffix.lower() in any_audio.FOREIGN):
             continue
         inside = path.relative_to(args.folder)
+        if inside.parts[0] == BACKGROUND_FOLDER:
+            continue
         if not words and len(inside.parts) < 2:
             raise UsageError(
                 "--words",
@@ -196,7 +200,13 @@ def _picture(cuts: Sequence[Cut], args: argparse.Namespace) -> None:
         print("no picture: matplotlib is not installed")
         return
     path = args.png or Path(tempfile.gettempdir()) / "kwsd-import.png"
-    write_whole(path, drawn)
+    try:
+        write_whole(path, drawn)
+    except OutputError as error:
+        if args.png:
+            raise
+        print(f"no picture: {error}")  # such as where that file is another user's
+        return
     print(f"picture of the cuts: {path}")
 
 

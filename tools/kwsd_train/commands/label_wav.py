@@ -18,7 +18,8 @@ TUTORIALS_NAMES = ("wav_data:0", "labels_softmax:0")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wav", default="", metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used")
+    read = "WAV, FLAC, Ogg or MP3 file; the first channel is used"
+    parser.add_argument("--wav", default="", metavar="FILE", help=read)
     add_model_arguments(parser)
 
 
@@ -79,6 +80,7 @@ def best(model: Any, wav: str, count: int) -> Sequence[str]:
     """``LABEL (score = 0.12345)`` for the ``count`` best labels of a recording. InputError if it cannot be read."""
     from kwsd.audio.clip import read_clip
 
-    scores = model.scores(model.features(read_clip(wav, model.sample_rate_hz, model.clip_samples)))
+    clip = read_clip(wav, model.sample_rate_hz, model.clip_samples, any_format=True)
+    scores = model.scores(model.features(clip))
     order = scores.argsort()[::-1][:count]
     return [f"{model.labels[number]} (score = {scores[number]:.5f})" for number in order]

@@ -14,7 +14,7 @@ EXAMPLE = "kwsd-train label-wav-dir --wav_dir recordings --graph default"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--wav_dir", default="", metavar="DIR", help="folder of WAV, FLAC and Ogg files, without its subfolders"
+        "--wav_dir", default="", metavar="DIR", help="folder of WAV, FLAC, Ogg and MP3 files, without its subfolders"
     )
     add_model_arguments(parser)
 
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     model = load(args)
     paths = sorted(path for path in folder.iterdir() if is_audio(path) and path.is_file())
     if not paths:
-        raise InputError(args.wav_dir, "no WAV, FLAC or Ogg file there")
+        raise InputError(args.wav_dir, "no WAV, FLAC, Ogg or MP3 file there")
     code = 0
     for path in paths:
         try:

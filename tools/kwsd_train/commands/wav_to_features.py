@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_flags(parser, "features", FLAGS)
     group = parser.add_argument_group("files")
     group.add_argument(
-        "--input_wav", required=True, metavar="FILE", help="WAV, FLAC or Ogg file; the first channel is used"
+        "--input_wav", required=True, metavar="FILE", help="WAV, FLAC, Ogg or MP3 file; the first channel is used"
     )
     group.add_argument("--output_c_file", type=Path, metavar="FILE", help="C source file to write")
     group.add_argument("--output_npz_file", type=Path, metavar="FILE", help="NumPy archive to write")
@@ -63,9 +63,8 @@ def run(args: argparse.Namespace) -> int:
     from kwsd_train.batches import features
 
     front = features.create(settings)
-    clip = read_clip(
-        args.input_wav, settings["sample_rate"], settings["sample_rate"] * settings["clip_duration_ms"] // 1000
-    )
+    rate_hz = settings["sample_rate"]
+    clip = read_clip(args.input_wav, rate_hz, rate_hz * settings["clip_duration_ms"] // 1000, any_format=True)
     rows = front.compute(clip)
     if not np.isfinite(rows).all():
         raise UsageError("--log_floor", "with 0, digital silence has no logarithm", "Raise it.")

@@ -65,7 +65,7 @@ def hear(model: Model, path: Path | str, recognize: Mapping[str, Any]) -> Heard:
     """Process a file like ``kwsd --source``, with its tail. Raises InputError, ConfigError."""
     listener = _Listener(model)
     spotter = Spotter(listener, **recognize)  # type: ignore[arg-type]
-    source = open_source(str(path), model.sample_rate_hz)
+    source = open_source(str(path), model.sample_rate_hz, any_format=True)
     try:
         detections = []
         while not isinstance(item := source.read(1.0), End):
