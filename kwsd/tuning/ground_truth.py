@@ -64,7 +64,8 @@ def read_rows(path: Path) -> list[Row]:
     except (OSError, ValueError) as error:
         raise InputError(str(path), reason(error)) from error
     if text.strip() and not rows:
-        raise InputError(str(path), "no row in it is `label, start_ms` or `label, start_ms, end_ms`")
+        why = "no row in it is `label, start_ms` or `label, start_ms, end_ms`"
+        raise InputError(str(path), why, "Write them so, or rename the file if it is about something else.")
     return rows
 
 
