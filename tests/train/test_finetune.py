@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kwsd_train.cli import main
+from kwsd_train.commands import freeze
 from kwsd_train.flags import recipes
 from kwsd_train.training import checkpoint, finetune
 
 from kwsd import model as models
+from kwsd.errors import OutputError
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed (pip install 'kwsd[train]')")
 
@@ -128,6 +130,18 @@ def test_what_is_frozen_lies_between_the_donor_and_what_was_trained(shipped, tmp
     assert moved > 10
 
 
+def test_a_full_disk_for_weights_is_one_line_and_leaves_nothing_half_written(tmp_path):
+    class Model:
+        def save_weights(self, path):
+            path.write_bytes(b"half")
+            raise OSError("Can't write data (No space left on device)\nmore of HDF5's")
+
+    weights = tmp_path / "new folder" / "own.weights.h5"
+    with pytest.raises(OutputError, match=r"written: Can.t write data \(No space left on device\)\. Make"):
+        freeze.write_weights(Model(), weights)
+    assert not list(weights.parent.iterdir())
+
+
 def test_a_share_of_an_original_model_that_is_not_there_is_refused(shipped, tmp_path, capsys):
     folder, places = shipped
     run = ["--start_checkpoint", "latest", "--train_dir", str(folder), "--output_file", str(tmp_path / "own.tflite")]
@@ -224,6 +238,7 @@ def test_a_bundled_name_means_its_float_weights(shipped, monkeypatch):
     ("start", "more", "code", "told"),
     [
         ("absent.weights.h5", [], 78, "absent.weights.h5: no such file"),
+        ("words.tflite", [], 78, "a frozen model, which cannot be trained further. Name its float weights: words"),
         ("alone.weights.h5", [], 78, "no alone.tflite beside it"),
         ("broken.weights.h5", [], 78, "these are not weights of tc_resnet8"),
         ("words.weights.h5", ["--preprocess", "mfcc"], 2, "--preprocess: mfcc does not agree"),

@@ -1,6 +1,7 @@
 """``kwsd-train freeze``: a checkpoint to one self-describing .tflite file."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -154,11 +155,24 @@ def run(args: argparse.Namespace) -> int:
     write_whole(args.output_file, write(tflite, metadata))
     _log.info("Saved frozen graph to %s", args.output_file)
     if args.weights_file:
-        temporary = args.weights_file.with_name(f".{os.getpid()}.{args.weights_file.name}")
-        model.save_weights(temporary)
-        temporary.replace(args.weights_file)
-        _log.info("Saved weights to %s", args.weights_file)
+        write_weights(model, args.weights_file)
     return 0
+
+
+def write_weights(model: Any, path: Path) -> None:
+    """Write the float weights under a temporary name, then rename. Creates a missing folder. Raises OutputError."""
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # Keras goes by the ending
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save_weights(temporary)
+        temporary.replace(path)
+    except OSError as error:  # HDF5 has texts of its own, of several lines
+        why = error.strerror or str(error).splitlines()[0]
+        raise OutputError(str(path), f"cannot be written: {why}", "Make room or name another file.") from error
+    finally:  # after Ctrl-C too
+        with contextlib.suppress(OSError):  # renamed, or never created
+            temporary.unlink()
+    _log.info("Saved weights to %s", path)
 
 
 def _float_layers(quantize: str, settings: Mapping[str, Any]) -> Sequence[int]:

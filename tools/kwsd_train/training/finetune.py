@@ -48,6 +48,9 @@ def find(name: str) -> Donor | None:
     elif name.endswith(ENDING):
         weights = Path(name)
         stem = weights.name.removesuffix(ENDING)
+    elif name.endswith(".tflite"):
+        mend = f"Name its float weights: {Path(name).stem}{ENDING}, which freeze --weights_file writes."
+        raise ModelError(name, "a frozen model, which cannot be trained further", mend)
     else:
         return None
     if not weights.is_file():
