@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="allowed false alarms per hour, all words together: above 0, such as 0.5",
     )
-    add("recordings", nargs="*", metavar="RECORDING", help="WAV, FLAC or Ogg file")
+    add("recordings", nargs="*", metavar="RECORDING", help="WAV, FLAC, Ogg or MP3 file")
     add("--live", action="store_true", help="use the report of a running kwsd instead of recordings")
     add_socket_argument(parser)
     add(
