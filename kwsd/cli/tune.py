@@ -191,11 +191,16 @@ def _live(args: argparse.Namespace) -> Tuned:
 
 def _from_recordings(args: argparse.Namespace, settings: "Settings") -> Tuned:
     from kwsd.config.effective import Plan, effective
+    from kwsd.errors import UsageError
     from kwsd.tuning.recordings import Recording, hear, quiet_of
     from kwsd.tuning.thresholds import fit
 
     plans = effective(Plan(settings))
     rows = [_rows(args, place) for place in range(len(args.recordings))]  # errors are reported before the work
+    labels = {label for plan in plans for label in plan.model.labels}
+    if any(rows) and not any(row.label in labels for said in rows for row in said):
+        known = ", ".join(sorted(labels))
+        raise UsageError("--labels", "no row of the ground truth names one of the words", f"They are {known}.")
     recordings = []
     for path, said in zip(args.recordings, rows, strict=True):
         recordings.append(Recording(*hear(plans, path, settings.audio.channel, settings.audio.gain_db), tuple(said)))

@@ -152,6 +152,17 @@ def test_labels_are_found_beside_a_recording_or_named(kwsd, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["words"]["stop"]["now"]["said"] == 1
 
 
+def test_a_ground_truth_of_other_words_is_refused(kwsd, tmp_path, capsys):
+    """Else each of the words in it would count as a false alarm."""
+    truth = tmp_path / "truth.txt"
+    truth.write_text("Stop, 1000\nGo, 3000\n")
+    flags = ["tune", "--false-alarms-per-hour", "1", "--model", "tiny", str(DEMO), "--labels", str(truth)]
+    assert kwsd(*flags) == 2
+    assert "no row of the ground truth names one of the words" in capsys.readouterr().err
+    truth.write_text("_unknown_, 1000\n")
+    assert kwsd(*flags) == 0
+
+
 def test_the_report_of_a_running_kwsd_is_taken(kwsd, tmp_path, capsys):
     path = tmp_path / "s"
     flags = ["--false-alarms-per-hour", "1000", "--live", "--socket", str(path), "--json"]
