@@ -14,8 +14,12 @@ class ReaderGoneError(BrokenPipeError):
     """The reader of standard output has gone, unlike one of another pipe."""
 
 
+class StandardOutputError(OutputError):
+    """Standard output cannot be written, unlike another file."""
+
+
 class _Output(io.FileIO):
-    """Standard output whose errors are OutputErrors, except a reader that has gone."""
+    """Standard output whose errors are StandardOutputErrors, except a reader that has gone."""
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]
         try:
@@ -23,7 +27,7 @@ class _Output(io.FileIO):
         except BrokenPipeError as error:
             raise ReaderGoneError(*error.args) from error
         except OSError as error:
-            raise OutputError("standard output", error.strerror or str(error)) from error
+            raise StandardOutputError("standard output", error.strerror or str(error)) from error
 
 
 def prepare() -> None:

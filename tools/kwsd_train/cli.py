@@ -10,7 +10,7 @@ from kwsd import __version__
 from kwsd.cli import standard_output
 from kwsd.cli.parser import Parser
 from kwsd.cli.program import Program
-from kwsd.errors import KwsdError, OutputError
+from kwsd.errors import KwsdError
 from kwsd_train.extra import missing
 from kwsd_train.flags import outputs as files
 from kwsd_train.training.interruption import Stopped
@@ -75,7 +75,7 @@ def _run(arguments: list[str]) -> int:
 def _complain(error: KwsdError) -> int:
     for line in error.lines:
         print(f"kwsd-train: {line}", file=sys.stderr)
-    if isinstance(error, OutputError):
+    if isinstance(error, standard_output.StandardOutputError):
         standard_output.forget()
     return error.exit_code
 
