@@ -9,7 +9,6 @@ its words is said; and noise. The same data gives the same bytes.
 """
 
 import argparse
-import csv
 import os
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from kwsd_train.data.folders import listed_files, which_set
+from kwsd_train.data.folders import listed_files, table_rows, which_set
 
 from kwsd import model as models
 from kwsd.audio.signal import fit
@@ -77,7 +76,7 @@ class Maker:
     def speech(self) -> Iterator[Any]:
         """Embeddings (windows, features) of one recording after another."""
         folder = self._data / "running_speech" / "train"
-        for row in _rows(folder / "transcripts.tsv"):
+        for row in table_rows(folder / "transcripts.tsv"):
             said = set(row["transcript"].split())
             if row["contains"] or row["homophones"] or said & self._hidden:
                 continue
@@ -89,7 +88,7 @@ class Maker:
         folder = self._data / "noise"
         table = folder / "noise.tsv"
         if table.exists():
-            names = [row["file"] for row in _rows(table) if row["split"] == "train"]
+            names = [row["file"] for row in table_rows(table) if row["split"] == "train"]
         else:
             names = [path.name for path in listed_files(folder, "--data")]
         step = NOISE_EVERY_S * self.model.sample_rate_hz
@@ -108,11 +107,6 @@ class Maker:
 
     def _with_faint_noise(self, signal: Any) -> Any:
         return (signal + self._draw.normal(0, FAINT, len(signal)).astype(np.float32)).clip(-1, 1)
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def make(path: Path, data: Path, hidden: set[str]) -> None:

@@ -196,7 +196,7 @@ def listed_files(folder: Path, flag: str, without: Sequence[str] = (), **wanted:
         raise InputError(str(folder), "no such folder", f"Name it by {flag}.")
     files = sorted(path for path in folder.iterdir() if is_audio(path))
     for table in sorted(folder.glob("*.tsv")):
-        rows = _rows_of(table)
+        rows = table_rows(table)
         if rows and {"file", *wanted} <= rows[0].keys():
             chosen = {
                 row["file"]
@@ -210,7 +210,7 @@ def listed_files(folder: Path, flag: str, without: Sequence[str] = (), **wanted:
     return files
 
 
-def _rows_of(table: Path) -> list[dict[str, str]]:
+def table_rows(table: Path) -> list[dict[str, str]]:
     """The rows of a .tsv table. Raises InputError."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
